@@ -1,0 +1,237 @@
+//! What was typed: flags and their environment variables, each explained for `--help`; `values` reads the odd ones.
+//!
+//! Nothing is judged here beyond the shape of one value; what the values mean together is `settings`.
+
+mod values;
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use serde::Serialize;
+
+pub(crate) use values::{HumanDuration, SourceIps};
+
+/// Drives WebSocket connections against a Roomcast gateway with an open loop of messages, and checks every delivery
+/// for latency, loss, duplicates and order.
+///
+/// Connection i is in room i modulo --rooms. Exit code: 0 when all went well; 1 when a threshold was exceeded, an
+/// order fault or a duplicate was seen, or a connection failed; 64 when the settings are wrong.
+#[derive(Debug, Clone, Parser, Serialize)]
+#[command(name = "roomcast-loadtest", version, args_override_self = true)]
+pub(crate) struct Args {
+    /// Where to connect: ws://HOST:PORT/PATH; a query such as ?profile=native is passed on.
+    #[arg(long, env = "ROOMCAST_LOADTEST_URL", default_value = "ws://127.0.0.1:3000/ws")]
+    pub(crate) url: String,
+
+    /// Connections to hold open; with --churn at most so many at a time.
+    #[arg(
+        long,
+        env = "ROOMCAST_LOADTEST_CONNECTIONS",
+        default_value_t = 1000,
+        value_name = "N"
+    )]
+    pub(crate) connections: usize,
+
+    /// Rooms that the connections are spread over.
+    #[arg(long, env = "ROOMCAST_LOADTEST_ROOMS", default_value_t = 10, value_name = "N")]
+    pub(crate) rooms: usize,
+
+    /// What a room's name begins with; its number follows.
+    #[arg(
+        long,
+        env = "ROOMCAST_LOADTEST_ROOM_PREFIX",
+        default_value = "bench:",
+        value_name = "TEXT"
+    )]
+    pub(crate) room_prefix: String,
+
+    /// Messages a second over all rooms, evenly spaced; each becomes one delivery a member of its room.
+    #[arg(
+        long,
+        env = "ROOMCAST_LOADTEST_RATE",
+        default_value_t = 100.0,
+        value_name = "PER_SECOND"
+    )]
+    pub(crate) rate: f64,
+
+    /// Bytes of a message's content.
+    #[arg(
+        long,
+        env = "ROOMCAST_LOADTEST_PAYLOAD_SIZE",
+        default_value_t = 128,
+        value_name = "BYTES"
+    )]
+    pub(crate) payload_size: usize,
+
+    /// Time of traffic before the measured window (such as 500ms, 10s, 5m); it counts for loss and order, not for latency.
+    #[arg(
+        long,
+        env = "ROOMCAST_LOADTEST_WARMUP",
+        default_value = "2s",
+        value_name = "TIME"
+    )]
+    pub(crate) warmup: HumanDuration,
+
+    /// Length of the measured window.
+    #[arg(
+        long,
+        env = "ROOMCAST_LOADTEST_DURATION",
+        default_value = "10s",
+        value_name = "TIME"
+    )]
+    pub(crate) duration: HumanDuration,
+
+    /// How long to wait for outstanding deliveries, without any progress, once sending has ended.
+    #[arg(
+        long,
+        env = "ROOMCAST_LOADTEST_GRACE",
+        default_value = "5s",
+        value_name = "TIME"
+    )]
+    pub(crate) grace: HumanDuration,
+
+    /// Connects a second; 0 is as fast as the server answers. Never more than 128 are in flight.
+    #[arg(
+        long,
+        env = "ROOMCAST_LOADTEST_RAMP",
+        default_value_t = 0.0,
+        value_name = "PER_SECOND"
+    )]
+    pub(crate) ramp: f64,
+
+    /// Protocol spoken: the native events, or pub/sub topics.
+    #[arg(long, env = "ROOMCAST_LOADTEST_DIALECT", value_enum, default_value_t = Dialect::Event)]
+    pub(crate) dialect: Dialect,
+
+    /// Secret to sign HS256 tokens with; without a secret no token is sent. Prefer --secret-file: a command line is no secret.
+    #[arg(
+        long,
+        env = "ROOMCAST_LOADTEST_SECRET",
+        hide_env_values = true,
+        conflicts_with = "secret_file",
+        value_name = "TEXT"
+    )]
+    #[serde(skip)]
+    pub(crate) secret: Option<String>,
+
+    /// File that holds the secret; white space at its end is not part of it.
+    #[arg(long, env = "ROOMCAST_LOADTEST_SECRET_FILE", value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+
+    /// What a user's name (the token's `sub`) begins with; the connection's number follows.
+    #[arg(
+        long,
+        env = "ROOMCAST_LOADTEST_USER_PREFIX",
+        default_value = "bench-",
+        value_name = "TEXT"
+    )]
+    pub(crate) user_prefix: String,
+
+    /// File to write the report to as JSON, beside the table on standard output.
+    #[arg(long, env = "ROOMCAST_LOADTEST_JSON", value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Process whose CPU time and resident memory are accounted as the server's.
+    #[arg(long, env = "ROOMCAST_LOADTEST_SERVER_PID", value_name = "PID")]
+    pub(crate) server_pid: Option<u32>,
+
+    /// Fail when the 99th percentile of latency exceeds so many milliseconds.
+    #[arg(long, env = "ROOMCAST_LOADTEST_MAX_P99", value_name = "MS")]
+    pub(crate) max_p99: Option<f64>,
+
+    /// Fail when more deliveries than this are lost.
+    #[arg(
+        long,
+        env = "ROOMCAST_LOADTEST_MAX_LOSS",
+        default_value_t = 0,
+        value_name = "N"
+    )]
+    pub(crate) max_loss: u64,
+
+    /// Fail when a delivery costs the server more CPU microseconds than this; needs --server-pid.
+    #[arg(long, env = "ROOMCAST_LOADTEST_MAX_CPU_PER_DELIVERY", value_name = "US")]
+    pub(crate) max_cpu_per_delivery: Option<f64>,
+
+    /// Source addresses to spread connections over, 127.0.0.1 to 127.0.0.N; auto takes more than one when the
+    /// connections outnumber the ports of one. Loopback targets only.
+    #[arg(
+        long,
+        env = "ROOMCAST_LOADTEST_SOURCE_IPS",
+        default_value = "auto",
+        value_name = "auto|N"
+    )]
+    pub(crate) source_ips: SourceIps,
+
+    /// No progress on standard error.
+    #[arg(long, env = "ROOMCAST_LOADTEST_QUIET")]
+    pub(crate) quiet: bool,
+
+    /// Share of the clients, 0 to 1, that become slow consumers: they never send, have a small receive buffer,
+    /// and stop reading after --stop-after. They do not count for loss; what the server closes them with is reported.
+    #[arg(
+        long,
+        env = "ROOMCAST_LOADTEST_STOP_FRACTION",
+        default_value_t = 0.0,
+        value_name = "SHARE"
+    )]
+    pub(crate) stop_fraction: f64,
+
+    /// Time of traffic (warmup included) after which the slow consumers stop reading.
+    #[arg(
+        long,
+        env = "ROOMCAST_LOADTEST_STOP_AFTER",
+        default_value = "0s",
+        value_name = "TIME"
+    )]
+    pub(crate) stop_after: HumanDuration,
+
+    /// Instead of traffic: connect and close so many times in all, without joining a room.
+    #[arg(
+        long,
+        env = "ROOMCAST_LOADTEST_CHURN",
+        conflicts_with = "idle",
+        value_name = "N"
+    )]
+    pub(crate) churn: Option<u64>,
+
+    /// Instead of traffic: connect, join, and hold the connections for --duration.
+    #[arg(long, env = "ROOMCAST_LOADTEST_IDLE")]
+    pub(crate) idle: bool,
+
+    /// CPU to pin this process to, counted from 0.
+    #[arg(long, env = "ROOMCAST_LOADTEST_CPU", value_name = "N")]
+    pub(crate) cpu: Option<usize>,
+}
+
+/// Which of the gateway's two WebSocket protocols to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Dialect {
+    /// `roomcast.event.v1`: room:join, message:send, message:received.
+    Event,
+    /// `roomcast.topic.v1`: subscribe, message.
+    Topic,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_is_consistent_and_every_flag_is_explained() {
+        let command = Args::command();
+        command.clone().debug_assert();
+        for flag in command.get_arguments() {
+            assert!(flag.get_help().is_some(), "{}", flag.get_id());
+        }
+    }
+
+    #[test]
+    fn modes_exclude_each_other() {
+        assert!(Args::try_parse_from(["loadtest", "--churn", "10", "--idle"]).is_err());
+        assert!(Args::try_parse_from(["loadtest", "--secret", "a", "--secret-file", "b"]).is_err());
+        assert!(Args::try_parse_from(["loadtest"]).is_ok());
+    }
+}

@@ -1,0 +1,385 @@
+//! Whether every member of a room saw every message, once, in the one order. A few words of state for each member, no
+//! allocation for a delivery.
+//!
+//! Three questions are asked of a delivery: is its offset the next at this member (else: a gap, a late one, or one
+//! seen before); did all members see the same message at this offset of the room (`room_log`); and is it new in the room, rather than a message that was published twice.
+
+use serde::Serialize;
+
+use super::marker::Mark;
+use super::room_log::{Compared, RoomLog};
+use super::window::{Sight, Window};
+use crate::scenario::Layout;
+
+/// What went wrong, summed over all members.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Faults {
+    /// Deliveries that never came.
+    pub(crate) lost: u64,
+    /// Deliveries that came again.
+    pub(crate) duplicates: u64,
+    /// Deliveries out of order, offsets that were skipped without a loss, and offsets at which two members saw
+    /// different messages.
+    pub(crate) order: u64,
+    /// Deliveries of a room to somebody who is not in it.
+    pub(crate) misrouted: u64,
+    /// Deliveries with a broken mark or without an offset.
+    pub(crate) malformed: u64,
+}
+
+/// The state of all checks.
+pub(crate) struct Checker {
+    layout: Layout,
+    members: Vec<Member>,
+    /// For each room the messages that were sent to it.
+    sent: Vec<u64>,
+    log: RoomLog,
+    faults: Faults,
+    deliveries: u64,
+    uncompared: u64,
+}
+
+/// What one connection has seen of its room.
+struct Member {
+    offsets: Window,
+    /// The offset at which it joined.
+    joined_at: u64,
+    /// Distinct offsets seen, whosever messages they were.
+    offsets_seen: u64,
+    /// Distinct messages of this run seen.
+    received: u64,
+    /// Messages that it should have seen; fixed when it leaves, else all that were sent to its room.
+    expected: Option<u64>,
+}
+
+impl Checker {
+    /// `rate` is the messages a second over all rooms, from which the memory of each room follows.
+    pub(crate) fn new(layout: Layout, connections: usize, rate: f64) -> Self {
+        Self {
+            layout,
+            members: std::iter::repeat_with(Member::absent).take(connections).collect(),
+            sent: vec![0; layout.rooms()],
+            log: RoomLog::new(layout.rooms(), connections, rate),
+            faults: Faults::default(),
+            deliveries: 0,
+            uncompared: 0,
+        }
+    }
+
+    /// The connection has joined its room, whose newest message had this offset.
+    pub(crate) fn on_joined(&mut self, index: usize, offset: u64) {
+        self.members[index] = Member {
+            offsets: Window::starting_at(offset.saturating_add(1)),
+            joined_at: offset,
+            offsets_seen: 0,
+            received: 0,
+            expected: None,
+        };
+    }
+
+    /// The connection has left, or is from now on none of our concern with `forgiven`.
+    pub(crate) fn on_left(&mut self, index: usize, forgiven: bool) {
+        let sent = self.sent[self.layout.room_of(index)];
+        let member = &mut self.members[index];
+        let expected = if forgiven { 0 } else { sent };
+        member.expected.get_or_insert(expected);
+    }
+
+    /// A message was sent to a room.
+    pub(crate) fn on_sent(&mut self, room: usize) {
+        self.sent[room] += 1;
+    }
+
+    /// The last message was not sent after all.
+    pub(crate) fn on_unsent(&mut self, room: usize) {
+        self.sent[room] -= 1;
+    }
+
+    /// A message that bears our mark, but cannot be read.
+    pub(crate) fn on_malformed(&mut self) {
+        self.faults.malformed += 1;
+    }
+
+    /// A message of somebody else took an offset of the connection's room.
+    pub(crate) fn on_foreign(&mut self, index: usize, offset: u64) {
+        let member = &mut self.members[index];
+        if !matches!(member.offsets.observe(offset), Sight::Duplicate) {
+            member.offsets_seen += 1;
+        }
+    }
+
+    /// One of our messages reached connection `index` at this offset. The hot path.
+    #[inline]
+    pub(crate) fn on_delivery(&mut self, index: usize, mark: Mark, offset: u64) {
+        self.deliveries += 1;
+        let room = self.layout.room_of(index);
+        let sender = mark.sender as usize;
+        if sender >= self.members.len() || self.layout.room_of(sender) != room {
+            self.faults.misrouted += 1;
+            return;
+        }
+        let compared = self.log.compare(room, mark, offset);
+        let member = &mut self.members[index];
+        match member.offsets.observe(offset) {
+            Sight::Duplicate if !matches!(compared, Compared::Different) => {
+                self.faults.duplicates += 1;
+                return;
+            }
+            Sight::Duplicate => {}
+            Sight::Late => {
+                self.faults.order += 1;
+                member.offsets_seen += 1;
+            }
+            Sight::Next | Sight::Ahead => member.offsets_seen += 1,
+        }
+        match compared {
+            Compared::Repeated => {
+                self.faults.duplicates += 1;
+                return;
+            }
+            Compared::Same => {}
+            Compared::Overtaken | Compared::Different => self.faults.order += 1,
+            Compared::Forgotten => self.uncompared += 1,
+        }
+        member.received += 1;
+    }
+
+    /// Deliveries so far, faulty ones included.
+    pub(crate) fn deliveries(&self) -> u64 {
+        self.deliveries
+    }
+
+    /// Deliveries that came too late after others of their room to be compared with them.
+    pub(crate) fn uncompared(&self) -> u64 {
+        self.uncompared
+    }
+
+    /// Messages that no member has seen, so that the server probably did not accept them.
+    pub(crate) fn unseen(&self) -> u64 {
+        self.sent.iter().sum::<u64>().saturating_sub(self.log.messages())
+    }
+
+    /// Whether no delivery is outstanding.
+    pub(crate) fn is_complete(&self) -> bool {
+        (0..self.members.len()).all(|index| self.missing(index) == 0)
+    }
+
+    fn missing(&self, index: usize) -> u64 {
+        let member = &self.members[index];
+        let expected = member.expected.unwrap_or(self.sent[self.layout.room_of(index)]);
+        expected.saturating_sub(member.received)
+    }
+
+    /// All faults; what is outstanding now counts as lost.
+    pub(crate) fn faults(&self) -> Faults {
+        let mut faults = self.faults;
+        for (index, member) in self.members.iter().enumerate() {
+            let missing = self.missing(index);
+            faults.lost += missing;
+            if member.expected.is_none() {
+                let passed = member.offsets.newest().saturating_sub(member.joined_at);
+                faults.order += passed.saturating_sub(member.offsets_seen).saturating_sub(missing);
+            }
+        }
+        faults
+    }
+}
+
+impl Member {
+    /// Before joining, and when connecting failed: nothing is expected.
+    fn absent() -> Self {
+        Self {
+            offsets: Window::starting_at(1),
+            joined_at: 0,
+            offsets_seen: 0,
+            received: 0,
+            expected: Some(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two members in one room; connection 0 sends messages 1 to `sent`.
+    fn checker(sent: u64) -> Checker {
+        let mut checker = Checker::new(Layout::new(2, 1), 2, 100.0);
+        checker.on_joined(0, 40);
+        checker.on_joined(1, 40);
+        (0..sent).for_each(|_| checker.on_sent(0));
+        checker
+    }
+
+    fn mark(sequence: u32) -> Mark {
+        Mark {
+            sender: 0,
+            sequence,
+            intended_us: 0,
+        }
+    }
+
+    /// Member 0 sees messages 1 to `sent` at offsets 41 on; member 1 sees `seen`, as (message, offset).
+    fn faults_when(sent: u32, seen: &[(u32, u64)]) -> Faults {
+        let mut checker = checker(u64::from(sent));
+        for sequence in 1..=sent {
+            checker.on_delivery(0, mark(sequence), 40 + u64::from(sequence));
+        }
+        for (sequence, offset) in seen {
+            checker.on_delivery(1, mark(*sequence), *offset);
+        }
+        checker.faults()
+    }
+
+    #[test]
+    fn a_perfect_run_has_no_faults() {
+        assert_eq!(faults_when(3, &[(1, 41), (2, 42), (3, 43)]), Faults::default());
+    }
+
+    #[test]
+    fn a_planted_loss_is_one_loss_wherever_it_is() {
+        let lost = Faults {
+            lost: 1,
+            ..Faults::default()
+        };
+        assert_eq!(faults_when(3, &[(2, 42), (3, 43)]), lost);
+        assert_eq!(faults_when(3, &[(1, 41), (3, 43)]), lost);
+        assert_eq!(faults_when(3, &[(1, 41), (2, 42)]), lost);
+    }
+
+    #[test]
+    fn a_planted_duplicate_is_one_duplicate_and_hides_no_loss() {
+        assert_eq!(
+            faults_when(3, &[(1, 41), (1, 41), (2, 42), (3, 43)]),
+            Faults {
+                duplicates: 1,
+                ..Faults::default()
+            }
+        );
+        assert_eq!(
+            faults_when(3, &[(1, 41), (2, 42), (2, 42)]),
+            Faults {
+                duplicates: 1,
+                lost: 1,
+                ..Faults::default()
+            }
+        );
+    }
+
+    #[test]
+    fn a_planted_swap_is_one_order_fault() {
+        let swapped = faults_when(4, &[(1, 41), (3, 43), (2, 42), (4, 44)]);
+        assert_eq!(
+            swapped,
+            Faults {
+                order: 1,
+                ..Faults::default()
+            }
+        );
+    }
+
+    #[test]
+    fn members_that_disagree_about_an_offset_are_found() {
+        let disagreeing = faults_when(3, &[(1, 41), (3, 42), (2, 43)]);
+        assert_eq!(
+            disagreeing,
+            Faults {
+                order: 2,
+                ..Faults::default()
+            }
+        );
+        // Two messages at one offset: the second is no duplicate.
+        assert_eq!(
+            faults_when(2, &[(1, 41), (2, 41)]),
+            Faults {
+                order: 1,
+                ..Faults::default()
+            }
+        );
+    }
+
+    #[test]
+    fn a_message_published_twice_is_a_duplicate_at_each_member() {
+        let mut checker = checker(2);
+        for member in [0, 1] {
+            for (sequence, offset) in [(1, 41), (1, 42), (2, 43)] {
+                checker.on_delivery(member, mark(sequence), offset);
+            }
+        }
+        assert_eq!(
+            checker.faults(),
+            Faults {
+                duplicates: 2,
+                ..Faults::default()
+            }
+        );
+    }
+
+    #[test]
+    fn messages_of_one_sender_that_overtake_each_other_are_found() {
+        let mut checker = checker(2);
+        for member in [0, 1] {
+            for (sequence, offset) in [(2, 41), (1, 42)] {
+                checker.on_delivery(member, mark(sequence), offset);
+            }
+        }
+        assert_eq!(
+            checker.faults(),
+            Faults {
+                order: 1,
+                ..Faults::default()
+            }
+        );
+    }
+
+    #[test]
+    fn offsets_that_skip_without_a_loss_are_order_faults_but_foreign_messages_are_not() {
+        let mut checker = checker(2);
+        checker.on_delivery(0, mark(1), 41);
+        checker.on_foreign(0, 42);
+        checker.on_delivery(0, mark(2), 43);
+        checker.on_delivery(1, mark(1), 41);
+        checker.on_delivery(1, mark(2), 43);
+        assert_eq!(
+            checker.faults(),
+            Faults {
+                order: 1,
+                ..Faults::default()
+            }
+        );
+    }
+
+    #[test]
+    fn who_left_misses_nothing_afterwards_and_who_is_forgiven_nothing_at_all() {
+        let mut checker = checker(1);
+        checker.on_left(1, false);
+        checker.on_sent(0);
+        assert_eq!(checker.faults().lost, 3);
+        assert_eq!(checker.unseen(), 2);
+        checker.on_delivery(0, mark(1), 41);
+        checker.on_delivery(0, mark(2), 42);
+        assert_eq!(
+            (checker.faults().lost, checker.unseen(), checker.is_complete()),
+            (1, 0, false)
+        );
+        let mut forgiving = self::checker(1);
+        forgiving.on_left(1, true);
+        forgiving.on_delivery(0, mark(1), 41);
+        assert!(forgiving.is_complete());
+    }
+
+    #[test]
+    fn strangers_are_misrouted_and_never_panic() {
+        let mut checker = Checker::new(Layout::new(2, 2), 2, 1.0);
+        checker.on_delivery(0, Mark { sender: 1, ..mark(1) }, 1);
+        checker.on_delivery(
+            0,
+            Mark {
+                sender: u32::MAX,
+                ..mark(1)
+            },
+            u64::MAX,
+        );
+        assert_eq!(checker.faults().misrouted, 2);
+    }
+}

@@ -1,0 +1,178 @@
+//! What is said inside the frames, in the two dialects: joining, sending, and the few answers that must be understood.
+//!
+//! Deliveries are not parsed: `measure::marker` finds what it needs in them. Everything here is off the hot path.
+
+use std::io::Write as _;
+
+use serde_json::Value;
+
+use super::Answer;
+use crate::args::Dialect;
+
+/// Identifies the answer to our join.
+const JOIN_REQUEST_ID: &str = "j";
+
+/// A dialect and the rooms' names in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Wire {
+    dialect: Dialect,
+    room_prefix: String,
+}
+
+impl Wire {
+    /// Rooms are named `room_prefix` and a number.
+    pub(crate) fn new(dialect: Dialect, room_prefix: String) -> Self {
+        Self { dialect, room_prefix }
+    }
+
+    /// The WebSocket subprotocol that selects the dialect.
+    pub(crate) fn subprotocol(&self) -> &'static str {
+        match self.dialect {
+            Dialect::Event => "roomcast.event.v1",
+            Dialect::Topic => "roomcast.topic.v1",
+        }
+    }
+
+    /// Appends the request to join a room.
+    pub(crate) fn write_join(&self, out: &mut Vec<u8>, room: usize) {
+        let prefix = &self.room_prefix;
+        let written = match self.dialect {
+            Dialect::Event => write!(
+                out,
+                r#"{{"event":"room:join","data":{{"roomId":"{prefix}{room}"}},"requestId":"{JOIN_REQUEST_ID}"}}"#
+            ),
+            Dialect::Topic => write!(out, r#"{{"type":"subscribe","topic":"{prefix}{room}"}}"#),
+        };
+        written.expect("a Vec takes every write");
+    }
+
+    /// Appends a message to a room; `write_content` appends its content, which must need no escape in JSON.
+    pub(crate) fn write_message(
+        &self,
+        out: &mut Vec<u8>,
+        room: usize,
+        write_content: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let prefix = &self.room_prefix;
+        let written = match self.dialect {
+            Dialect::Event => {
+                write!(
+                    out,
+                    r#"{{"event":"message:send","data":{{"roomId":"{prefix}{room}","content":""#
+                )
+            }
+            Dialect::Topic => {
+                write!(
+                    out,
+                    r#"{{"type":"message","topic":"{prefix}{room}","data":{{"content":""#
+                )
+            }
+        };
+        written.expect("a Vec takes every write");
+        write_content(out);
+        out.extend_from_slice(br#""}}"#);
+    }
+
+    /// What a message means to a connection that has asked to join; with an acceptance comes the room's offset.
+    pub(crate) fn read_answer(&self, text: &[u8]) -> (Answer, u64) {
+        let Ok(frame) = serde_json::from_slice::<Value>(text) else {
+            return (Answer::Unrelated, 0);
+        };
+        let (name, joined) = match self.dialect {
+            Dialect::Event => (&frame["event"], "room:joined"),
+            Dialect::Topic => (&frame["type"], "subscribed"),
+        };
+        let ours = self.dialect == Dialect::Topic || frame["requestId"] == JOIN_REQUEST_ID;
+        if name == joined && ours {
+            let offset = [&frame["data"]["offset"], &frame["offset"]]
+                .into_iter()
+                .find_map(Value::as_u64);
+            return match offset {
+                Some(offset) => (Answer::Accepted, offset),
+                None => (
+                    Answer::Refused("the answer to the join has no offset".to_owned()),
+                    0,
+                ),
+            };
+        }
+        match read_error(text) {
+            Some(code) => (Answer::Refused(code), 0),
+            None => (Answer::Unrelated, 0),
+        }
+    }
+}
+
+/// The code of an error message; `None` for any other message.
+pub(crate) fn read_error(text: &[u8]) -> Option<String> {
+    let frame = serde_json::from_slice::<Value>(text).ok()?;
+    let is_error = |name: &Value| {
+        name.as_str()
+            .is_some_and(|name| name == "error" || name.ends_with("_error"))
+    };
+    if !is_error(&frame["event"]) && !is_error(&frame["type"]) {
+        return None;
+    }
+    let code = [&frame["data"]["code"], &frame["code"]]
+        .into_iter()
+        .find(|code| !code.is_null());
+    Some(code.map_or_else(
+        || "error".to_owned(),
+        |code| code.as_str().map_or_else(|| code.to_string(), str::to_owned),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(dialect: Dialect) -> Wire {
+        Wire::new(dialect, "bench:".to_owned())
+    }
+
+    #[test]
+    fn requests_are_json_of_their_dialect() {
+        for (dialect, name, room) in [
+            (Dialect::Event, "event", "roomId"),
+            (Dialect::Topic, "type", "topic"),
+        ] {
+            let mut out = Vec::new();
+            wire(dialect).write_message(&mut out, 17, |out| out.extend_from_slice(b"hello"));
+            let frame: Value = serde_json::from_slice(&out).expect("valid JSON");
+            assert!(frame[name].is_string());
+            assert!(frame["data"][room] == "bench:17" || frame[room] == "bench:17");
+            assert_eq!(frame["data"]["content"], "hello");
+            out.clear();
+            wire(dialect).write_join(&mut out, 17);
+            assert!(serde_json::from_slice::<Value>(&out).is_ok());
+        }
+    }
+
+    #[test]
+    fn answers_are_told_from_pushes() {
+        let event = wire(Dialect::Event);
+        let joined = br#"{"requestId":"j","version":"1","data":{"offset":41,"roomId":"bench:1"},"event":"room:joined"}"#;
+        assert_eq!(event.read_answer(joined), (Answer::Accepted, 41));
+        let push =
+            br#"{"event":"room:member-joined","data":{"roomId":"bench:1","userId":"u"},"version":"1"}"#;
+        assert_eq!(event.read_answer(push), (Answer::Unrelated, 0));
+        let error = br#"{"event":"error","data":{"code":"RATE_LIMITED"},"requestId":"j"}"#;
+        assert_eq!(
+            event.read_answer(error).0,
+            Answer::Refused("RATE_LIMITED".to_owned())
+        );
+        assert_eq!(event.read_answer(b"not json").0, Answer::Unrelated);
+        let topic = wire(Dialect::Topic);
+        assert_eq!(
+            topic.read_answer(br#"{"type":"subscribed","topic":"t","offset":3}"#),
+            (Answer::Accepted, 3)
+        );
+        assert_eq!(
+            topic.read_answer(br#"{"type":"error","code":403}"#).0,
+            Answer::Refused("403".to_owned())
+        );
+        assert!(matches!(
+            topic.read_answer(br#"{"type":"subscribed"}"#).0,
+            Answer::Refused(_)
+        ));
+    }
+}

@@ -1,0 +1,387 @@
+//! The loop over all connections: waits, receives through one buffer, sends what is due, and keeps connecting.
+
+use std::os::fd::AsFd as _;
+
+use anyhow::{Context as _, Result};
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net::sockopt::socket_error;
+
+use super::connection::{Connection, Stage};
+use super::frame::{self, Frame};
+use super::handshake::{self, Upgrade};
+use super::poller::Poller;
+use super::{Answer, End, FRAME_BYTES_MAX, Handler, RECEIVE_BUFFER_BYTES, socket};
+use crate::clock;
+use crate::settings::Settings;
+
+/// Connections that may be on their way at a time; beyond it a listener's backlog would overflow.
+const IN_FLIGHT_MAX: usize = 128;
+/// Time that a connection has to become ready, and to close.
+const HANDSHAKE_TIMEOUT_NS: u64 = 10_000_000_000;
+/// Messages sent before sockets are looked at again; sending more than there is time for must not end all reading.
+const SENDS_AT_ONCE_MAX: usize = 8;
+/// Close frame payload of a normal end, code 1000.
+const NORMAL_CLOSE: [u8; 2] = [0x03, 0xE8];
+
+/// All connections, known by index.
+pub(crate) struct Fleet<'a> {
+    settings: &'a Settings,
+    upgrade: Upgrade,
+    poller: Poller,
+    connections: Vec<Connection>,
+    /// Every connection is received into this; empty while in use.
+    buffer: Vec<u8>,
+    text: Vec<u8>,
+    frame: Vec<u8>,
+    in_flight: usize,
+    opened: usize,
+    receives: u64,
+}
+
+impl<'a> Fleet<'a> {
+    /// As many absent connections as the settings ask for.
+    ///
+    /// # Errors
+    /// When the kernel has no descriptors left.
+    pub(crate) fn new(settings: &'a Settings, upgrade: Upgrade) -> Result<Self> {
+        let count = settings.args.connections;
+        Ok(Self {
+            settings,
+            upgrade,
+            poller: Poller::new().context("creating the epoll set")?,
+            connections: std::iter::repeat_with(Connection::absent).take(count).collect(),
+            buffer: vec![0; RECEIVE_BUFFER_BYTES],
+            text: Vec::new(),
+            frame: Vec::new(),
+            in_flight: 0,
+            opened: 0,
+            receives: 0,
+        })
+    }
+
+    /// Whether another connection may begin to connect.
+    pub(crate) fn may_open(&self) -> bool {
+        self.in_flight < IN_FLIGHT_MAX
+    }
+
+    /// Connections that are neither ready nor gone.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// How far a connection has come.
+    pub(crate) fn stage(&self, index: usize) -> Stage {
+        self.connections[index].stage
+    }
+
+    /// Receive calls that brought something, over all connections so far.
+    pub(crate) fn receives(&self) -> u64 {
+        self.receives
+    }
+
+    /// Begins to connect an absent connection; `slow` gives it a small receive buffer.
+    pub(crate) fn open(&mut self, index: usize, slow: bool, handler: &mut impl Handler) {
+        let source = match self.settings.source_ips {
+            0 => 0,
+            count => u8::try_from(1 + self.opened % count).unwrap_or(1),
+        };
+        self.opened += 1;
+        let opened = socket::open(self.settings.target.address, source, slow)
+            .and_then(|socket| self.poller.add(&socket, index).map(|()| socket));
+        match opened {
+            Ok(socket) => {
+                self.connections[index] = Connection::connecting(socket, clock::now_ns());
+                self.in_flight += 1;
+            }
+            Err(errno) => handler.on_end(index, Stage::Connecting, End::Os(errno)),
+        }
+    }
+
+    /// Sends a close frame; the server's ends the connection.
+    pub(crate) fn close(&mut self, index: usize) {
+        self.send_frame(index, frame::CLOSE, &NORMAL_CLOSE);
+        let connection = &mut self.connections[index];
+        if connection.stage == Stage::Ready {
+            connection.stage = Stage::Closing;
+            connection.since_ns = clock::now_ns();
+        }
+    }
+
+    /// Stops reading a connection, for good as far as the server can tell.
+    pub(crate) fn pause(&mut self, index: usize) {
+        self.connections[index].paused = true;
+    }
+
+    /// Reads a paused connection again, to learn how it ended.
+    pub(crate) fn resume(&mut self, index: usize, handler: &mut impl Handler) {
+        self.connections[index].paused = false;
+        self.receive(index, true, handler);
+    }
+
+    /// One turn: sleeps until a socket is ready, a message is due, or `until_ns`; then does what there is to do.
+    ///
+    /// # Errors
+    /// Only when the epoll set itself is broken.
+    pub(crate) fn turn(&mut self, handler: &mut impl Handler, until_ns: u64) -> Result<()> {
+        let now_ns = self.send_due(handler, clock::now_ns());
+        let count = self
+            .poller
+            .wait(until_ns.min(handler.next_due_ns()), now_ns)
+            .context("waiting for events")?;
+        for number in 0..count {
+            let Some((index, flags)) = self.poller.event(number) else {
+                continue;
+            };
+            let now_ns = self.on_event(index, flags, handler);
+            // Many readable sockets must not make a message late.
+            if now_ns >= handler.next_due_ns() {
+                self.send_due(handler, now_ns);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives up on connections that have been on their way, or closing, for too long.
+    pub(crate) fn expire(&mut self, handler: &mut impl Handler) {
+        let now_ns = clock::now_ns();
+        for index in 0..self.connections.len() {
+            let Connection { stage, since_ns, .. } = self.connections[index];
+            let waits = stage.is_in_flight() || stage == Stage::Closing;
+            if waits && now_ns.saturating_sub(since_ns) > HANDSHAKE_TIMEOUT_NS {
+                self.end(index, End::TimedOut(stage), handler);
+            }
+        }
+    }
+
+    fn send_due(&mut self, handler: &mut impl Handler, mut now_ns: u64) -> u64 {
+        for _ in 0..SENDS_AT_ONCE_MAX {
+            if now_ns < handler.next_due_ns() {
+                break;
+            }
+            let mut text = std::mem::take(&mut self.text);
+            text.clear();
+            if let Some(index) = handler.next_send(now_ns, &mut text)
+                && !self.send_frame(index, frame::TEXT, &text)
+            {
+                handler.on_unsent(index);
+            }
+            self.text = text;
+            now_ns = clock::now_ns();
+        }
+        now_ns
+    }
+
+    fn send_frame(&mut self, index: usize, opcode: u8, payload: &[u8]) -> bool {
+        self.frame.clear();
+        frame::write(&mut self.frame, opcode, payload);
+        self.connections[index].send(&self.frame)
+    }
+
+    /// Handles one socket's readiness; returns the time, as far as it was looked at.
+    fn on_event(&mut self, index: usize, flags: EventFlags, handler: &mut impl Handler) -> u64 {
+        let connection = &mut self.connections[index];
+        let ended = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+        if flags.contains(EventFlags::OUT) {
+            if connection.stage == Stage::Connecting {
+                self.on_connected(index, handler);
+            } else {
+                connection.flush();
+            }
+        }
+        // What a slow consumer does not read may hide why it was closed: once the server is gone, look.
+        if ended || (flags.contains(EventFlags::IN) && !self.connections[index].paused) {
+            return self.receive(index, ended, handler);
+        }
+        0
+    }
+
+    fn on_connected(&mut self, index: usize, handler: &mut impl Handler) {
+        let connection = &mut self.connections[index];
+        let Some(socket) = connection.socket() else { return };
+        match socket_error(socket.as_fd()) {
+            Ok(Ok(())) => {}
+            Ok(Err(errno)) | Err(errno) => return self.end(index, End::Os(errno), handler),
+        }
+        connection.stage = Stage::Upgrading;
+        match self.upgrade.request(index) {
+            // A new socket's buffer holds a request; a failure to send comes back as an event.
+            Ok(request) => drop(connection.send(&request)),
+            Err(_) => self.end(index, End::Upgrade("no token"), handler),
+        }
+    }
+
+    /// Receives what there is. An edge is told once, so a full buffer, and the end of the stream (`ended`), demand
+    /// reading on; a buffer that was not filled proves that the socket is empty.
+    fn receive(&mut self, index: usize, ended: bool, handler: &mut impl Handler) -> u64 {
+        let mut now_ns = 0;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        loop {
+            let end = match self.connections[index].receive(&mut buffer) {
+                Ok((0, _)) => Some(End::Eof),
+                Ok((filled, more)) => {
+                    now_ns = clock::now_ns();
+                    self.receives += 1;
+                    match self.consume(index, &buffer[..filled], now_ns, handler) {
+                        Ok(used) => {
+                            self.connections[index].keep(&buffer[used..filled]);
+                            if more || ended {
+                                continue;
+                            }
+                            None
+                        }
+                        Err(end) => Some(end),
+                    }
+                }
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => None,
+                Err(errno) => Some(End::Os(errno)),
+            };
+            if let Some(end) = end {
+                self.end(index, end, handler);
+            }
+            break;
+        }
+        self.buffer = buffer;
+        now_ns
+    }
+
+    /// Takes the upgrade's answer and all whole frames from `bytes`; returns how many bytes that were.
+    fn consume(
+        &mut self,
+        index: usize,
+        bytes: &[u8],
+        now_ns: u64,
+        handler: &mut impl Handler,
+    ) -> std::result::Result<usize, End> {
+        let mut used = 0;
+        if self.connections[index].stage == Stage::Upgrading {
+            let Some(length) = handshake::read_response(bytes)? else {
+                return Ok(0);
+            };
+            used = length;
+            self.on_upgraded(index, handler);
+        }
+        while let Some(frame) = frame::read(&bytes[used..], FRAME_BYTES_MAX).map_err(End::Frame)? {
+            used += frame.len;
+            if frame.opcode == frame::TEXT && self.connections[index].stage == Stage::Ready {
+                handler.on_text(index, frame.payload, now_ns);
+            } else {
+                self.on_rare_frame(index, &frame, handler)?;
+            }
+        }
+        Ok(used)
+    }
+
+    fn on_upgraded(&mut self, index: usize, handler: &mut impl Handler) {
+        let mut first = Vec::new();
+        handler.on_open(index, &mut first);
+        if first.is_empty() {
+            self.become_ready(index);
+        } else {
+            self.connections[index].stage = Stage::Joining;
+            self.send_frame(index, frame::TEXT, &first);
+        }
+    }
+
+    fn become_ready(&mut self, index: usize) {
+        self.connections[index].stage = Stage::Ready;
+        self.in_flight -= 1;
+    }
+
+    #[cold]
+    fn on_rare_frame(
+        &mut self,
+        index: usize,
+        frame: &Frame<'_>,
+        handler: &mut impl Handler,
+    ) -> std::result::Result<(), End> {
+        match frame.opcode {
+            frame::TEXT if self.connections[index].stage == Stage::Joining => {
+                match handler.on_answer(index, frame.payload) {
+                    Answer::Unrelated => {}
+                    Answer::Accepted => self.become_ready(index),
+                    Answer::Refused(reason) => return Err(End::Refused(reason)),
+                }
+            }
+            frame::PING => drop(self.send_frame(index, frame::PONG, frame.payload)),
+            frame::CLOSE => {
+                if self.connections[index].stage != Stage::Closing {
+                    self.send_frame(index, frame::CLOSE, frame.payload.get(..2).unwrap_or_default());
+                }
+                return Err(End::Code(frame::close_code(frame.payload)));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, index: usize, end: End, handler: &mut impl Handler) {
+        let gone = std::mem::replace(&mut self.connections[index], Connection::absent());
+        if gone.stage == Stage::Absent {
+            return;
+        }
+        if gone.stage.is_in_flight() {
+            self.in_flight -= 1;
+        }
+        handler.on_end(index, gone.stage, end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::Args;
+
+    /// Always has another message that is due, as when the rate is beyond what the machine can send.
+    #[derive(Default)]
+    struct Overdue {
+        asked: usize,
+    }
+
+    impl Handler for Overdue {
+        fn on_open(&mut self, _index: usize, _first: &mut Vec<u8>) {}
+
+        fn on_answer(&mut self, _index: usize, _text: &[u8]) -> Answer {
+            Answer::Unrelated
+        }
+
+        fn on_text(&mut self, _index: usize, _text: &[u8], _now_ns: u64) {}
+
+        fn on_end(&mut self, _index: usize, _stage: Stage, _end: End) {}
+
+        fn next_due_ns(&self) -> u64 {
+            0
+        }
+
+        fn next_send(&mut self, _now_ns: u64, out: &mut Vec<u8>) -> Option<usize> {
+            self.asked += 1;
+            out.push(b'.');
+            Some(0)
+        }
+
+        fn on_unsent(&mut self, _index: usize) {}
+    }
+
+    #[test]
+    fn a_rate_beyond_all_means_does_not_keep_the_loop_from_reading() {
+        let args =
+            Args::try_parse_from(["loadtest", "--connections", "1", "--rooms", "1"]).expect("valid flags");
+        let settings = Settings::from_args(args).expect("valid settings");
+        let upgrade = Upgrade {
+            host: String::new(),
+            path: String::new(),
+            subprotocol: "",
+            minter: None,
+            user_prefix: String::new(),
+        };
+        let mut fleet = Fleet::new(&settings, upgrade).expect("descriptors are left");
+        let mut handler = Overdue::default();
+        for turn in 1..=3 {
+            fleet.turn(&mut handler, u64::MAX).expect("the epoll set works");
+            assert_eq!(handler.asked, turn * SENDS_AT_ONCE_MAX);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The HTTP upgrade: one request out, one `101 Switching Protocols` back.
+
+use std::io::Write as _;
+
+use anyhow::Result;
+
+use super::End;
+use crate::token::Minter;
+
+/// The key of RFC 6455's own example. It must differ only between what a cache might confuse, and there is none.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+/// What a server must make of [`KEY`].
+const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+const HEADERS_MAX: usize = 32;
+
+/// How every connection asks to be upgraded.
+pub(crate) struct Upgrade {
+    /// The `Host` header.
+    pub(crate) host: String,
+    /// Path and query.
+    pub(crate) path: String,
+    /// The dialect's subprotocol.
+    pub(crate) subprotocol: &'static str,
+    /// Signs each connection's token; `None` asks without one.
+    pub(crate) minter: Option<Minter>,
+    /// What a user's name begins with.
+    pub(crate) user_prefix: String,
+}
+
+impl Upgrade {
+    /// The request of connection `index`.
+    ///
+    /// # Errors
+    /// When its token cannot be signed.
+    pub(super) fn request(&self, index: usize) -> Result<Vec<u8>> {
+        let Self {
+            host,
+            path,
+            subprotocol,
+            ..
+        } = self;
+        let mut request = Vec::with_capacity(512);
+        write!(
+            request,
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Protocol: {subprotocol}\r\n"
+        )?;
+        if let Some(minter) = &self.minter {
+            let token = minter.mint(&format!("{}{index}", self.user_prefix))?;
+            write!(request, "Authorization: Bearer {token}\r\n")?;
+        }
+        request.extend_from_slice(b"\r\n");
+        Ok(request)
+    }
+}
+
+/// Reads the answer that `bytes` begin with: its length, or `None` when it is not complete yet.
+///
+/// # Errors
+/// Any answer but an acceptance.
+pub(super) fn read_response(bytes: &[u8]) -> std::result::Result<Option<usize>, End> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut headers);
+    let length = match response.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(_) => return Err(End::Upgrade("not HTTP")),
+    };
+    match response.code {
+        Some(101) => {}
+        status => return Err(End::Status(status.unwrap_or(0))),
+    }
+    let accept = response
+        .headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case("sec-websocket-accept"));
+    match accept {
+        Some(header) if header.value == ACCEPT => Ok(Some(length)),
+        _ => Err(End::Upgrade("wrong Sec-WebSocket-Accept")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_and_right_answer_is_accepted() {
+        let response =
+            "HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+        for split in 0..response.len() {
+            assert_eq!(
+                read_response(&response.as_bytes()[..split]),
+                Ok(None),
+                "split at {split}"
+            );
+        }
+        let with_frame = [response.as_bytes(), &[0x81, 0]].concat();
+        assert_eq!(read_response(&with_frame), Ok(Some(response.len())));
+        assert_eq!(read_response(b"HTTP/1.1 503 No\r\n\r\n"), Err(End::Status(503)));
+        assert!(matches!(
+            read_response(b"HTTP/1.1 101 Yes\r\n\r\n"),
+            Err(End::Upgrade(_))
+        ));
+        assert!(matches!(read_response(b"\x00\x01"), Err(End::Upgrade(_))));
+    }
+
+    #[test]
+    fn the_request_bears_a_token_only_with_a_secret() {
+        let mut upgrade = Upgrade {
+            host: "h:1".to_owned(),
+            path: "/ws".to_owned(),
+            subprotocol: "roomcast.event.v1",
+            minter: None,
+            user_prefix: "u".to_owned(),
+        };
+        let text = |upgrade: &Upgrade| String::from_utf8(upgrade.request(3).expect("signs")).expect("ASCII");
+        assert!(text(&upgrade).starts_with("GET /ws HTTP/1.1\r\nHost: h:1\r\n"));
+        assert!(!text(&upgrade).contains("Authorization"));
+        upgrade.minter = Some(Minter::new(b"secret"));
+        assert!(text(&upgrade).contains("\r\nAuthorization: Bearer ey"));
+    }
+}

@@ -1,0 +1,96 @@
+//! Moves frames: sockets, handshakes, and one epoll loop over all connections. Knows nothing of rooms or checks.
+//!
+//! `fleet` is the loop; it calls a [`Handler`], which decides what to say and judges what is heard.
+
+mod connection;
+mod dialect;
+mod fleet;
+mod frame;
+mod handshake;
+mod poller;
+mod socket;
+
+pub(crate) use connection::Stage;
+pub(crate) use dialect::{Wire, read_error};
+pub(crate) use fleet::Fleet;
+pub(crate) use handshake::Upgrade;
+pub(crate) use socket::raise_descriptor_limit;
+
+use std::fmt;
+
+use rustix::io::Errno;
+
+/// Size of the one buffer that every connection is read through.
+pub(crate) const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
+/// Largest frame that is accepted from the server; half the buffer, so that a part kept from before and what
+/// completes it always fit together.
+pub(crate) const FRAME_BYTES_MAX: usize = RECEIVE_BUFFER_BYTES / 2;
+
+/// What the loop asks, and tells. Calls name a connection by its index in the fleet.
+pub(crate) trait Handler {
+    /// The upgrade succeeded. What is put into `first` goes out as the connection's first text message, and its
+    /// [`Handler::on_answer`] decides when the connection is ready; when nothing is put there it is ready now.
+    fn on_open(&mut self, index: usize, first: &mut Vec<u8>);
+    /// A text message came before the connection was ready.
+    fn on_answer(&mut self, index: usize, text: &[u8]) -> Answer;
+    /// A text message came at `now_ns`. The hot path.
+    fn on_text(&mut self, index: usize, text: &[u8], now_ns: u64);
+    /// The connection is gone; `stage` is how far it had come.
+    fn on_end(&mut self, index: usize, stage: Stage, end: End);
+    /// When [`Handler::next_send`] has something next; `u64::MAX` for never.
+    fn next_due_ns(&self) -> u64;
+    /// Writes the text message that is due into `out` (empty when called) and names its sender; `None` when nothing
+    /// is due at `now_ns`.
+    fn next_send(&mut self, now_ns: u64, out: &mut Vec<u8>) -> Option<usize>;
+    /// The last message of [`Handler::next_send`] was not sent: too much was waiting, or the connection is gone.
+    fn on_unsent(&mut self, index: usize);
+}
+
+/// What an early message means for a connection that wants to be ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Nothing; keep waiting.
+    Unrelated,
+    /// The connection is ready.
+    Accepted,
+    /// It never will be; the text says why.
+    Refused(String),
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// A close frame with this code; 1005 when it bore none.
+    Code(u16),
+    /// End of stream without a close frame.
+    Eof,
+    /// A system call failed.
+    Os(Errno),
+    /// The server broke the WebSocket protocol.
+    Frame(frame::FrameError),
+    /// The upgrade was answered with this HTTP status.
+    Status(u16),
+    /// The upgrade's answer is not one.
+    Upgrade(&'static str),
+    /// The first message was refused.
+    Refused(String),
+    /// Connecting took too long; how far it came.
+    TimedOut(Stage),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(out, "{code}"),
+            Self::Eof => out.write_str("eof"),
+            Self::Os(Errno::CONNRESET) => out.write_str("reset"),
+            Self::Os(Errno::CONNREFUSED) => out.write_str("connection refused"),
+            Self::Os(errno) => write!(out, "{errno}"),
+            Self::Frame(error) => write!(out, "bad frame: {error}"),
+            Self::Status(status) => write!(out, "HTTP {status}"),
+            Self::Upgrade(reason) => write!(out, "bad upgrade: {reason}"),
+            Self::Refused(reason) => write!(out, "refused: {reason}"),
+            Self::TimedOut(stage) => write!(out, "timed out {stage}"),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The churn run: connects and closes as often as asked, a bounded number at a time, to measure what a connect costs.
+
+use anyhow::Result;
+
+use super::{Counts, HOUSEKEEPING_NS, Interruption, Ramp, count, seconds, upgrade};
+use crate::clock;
+use crate::measure::{GeneratorCpu, Percentiles, ServerProcess};
+use crate::net::{Answer, End, Fleet, Handler, Stage};
+use crate::progress::{Progress, Snapshot};
+use crate::report::{Connects, Generator, Report, Server};
+use crate::settings::Settings;
+
+/// Performs `connects` connects and closes.
+pub(super) fn run(settings: &Settings, connects: u64, interruption: &Interruption) -> Result<Report> {
+    let server = settings.args.server_pid.map(ServerProcess::new);
+    let before = server.and_then(ServerProcess::usage);
+    let cpu = GeneratorCpu::start();
+    let start_ns = clock::now_ns();
+    let churn = perform(settings, connects, interruption)?;
+    let elapsed = seconds(start_ns, clock::now_ns());
+
+    let mut report = Report::new(settings, interruption.is_wanted());
+    report.connects = Connects::new(churn.opened, churn.failures, elapsed);
+    report.closes = churn.closes;
+    report.generator = Generator::new(cpu.share(), Percentiles::default());
+    report.server = before
+        .zip(server.and_then(ServerProcess::usage))
+        .map(|(before, after)| Server::new(before, before, after, elapsed, 0, churn.opened));
+    report.judge(&settings.args);
+    Ok(report)
+}
+
+fn perform(settings: &Settings, connects: u64, interruption: &Interruption) -> Result<Churn> {
+    let mut fleet = Fleet::new(settings, upgrade(settings))?;
+    let mut progress = Progress::new(settings.args.quiet);
+    let mut churn = Churn {
+        idle: (0..settings.args.connections).rev().collect(),
+        ..Churn::default()
+    };
+    let ramp = Ramp {
+        start_ns: clock::now_ns(),
+        per_second: settings.args.ramp,
+    };
+    let (mut begun, mut housekeeping_ns) = (0, 0);
+    while (begun < connects || churn.idle.len() < settings.args.connections) && !interruption.is_wanted() {
+        let now_ns = clock::now_ns();
+        while begun < connects && fleet.may_open() && ramp.due_ns(begun) <= now_ns {
+            let Some(index) = churn.idle.pop() else { break };
+            begun += 1;
+            fleet.open(index, false, &mut churn);
+        }
+        let may_open = begun < connects && fleet.may_open() && !churn.idle.is_empty();
+        fleet.turn(
+            &mut churn,
+            housekeeping_ns.min(if may_open { ramp.due_ns(begun) } else { u64::MAX }),
+        )?;
+        for index in churn.open.drain(..) {
+            fleet.close(index);
+        }
+        let now_ns = clock::now_ns();
+        if now_ns >= housekeeping_ns {
+            housekeeping_ns = now_ns + HOUSEKEEPING_NS;
+            fleet.expire(&mut churn);
+            let connections = churn.opened;
+            progress.show(now_ns, || Snapshot {
+                connections,
+                sent: 0,
+                deliveries: 0,
+                p99_ms: None,
+            });
+        }
+    }
+    progress.finish();
+    Ok(churn)
+}
+
+/// Counts; every connection is closed as soon as it is open.
+#[derive(Default)]
+struct Churn {
+    /// Connections that are absent, ready to be opened.
+    idle: Vec<usize>,
+    /// Connections that have just opened.
+    open: Vec<usize>,
+    opened: u64,
+    failures: Counts,
+    /// Ends that we did not ask for.
+    closes: Counts,
+}
+
+impl Handler for Churn {
+    fn on_open(&mut self, index: usize, _first: &mut Vec<u8>) {
+        self.opened += 1;
+        self.open.push(index);
+    }
+
+    fn on_answer(&mut self, _index: usize, _text: &[u8]) -> Answer {
+        Answer::Unrelated
+    }
+
+    fn on_text(&mut self, _index: usize, _text: &[u8], _now_ns: u64) {}
+
+    fn on_end(&mut self, index: usize, stage: Stage, end: End) {
+        self.idle.push(index);
+        self.open.retain(|open| *open != index);
+        match stage {
+            Stage::Closing if matches!(end, End::Code(_) | End::Eof) => {}
+            Stage::Closing | Stage::Ready => count(&mut self.closes, end.to_string()),
+            _ => count(&mut self.failures, end.to_string()),
+        }
+    }
+
+    fn next_due_ns(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn next_send(&mut self, _now_ns: u64, _out: &mut Vec<u8>) -> Option<usize> {
+        None
+    }
+
+    fn on_unsent(&mut self, _index: usize) {}
+}

@@ -1,0 +1,118 @@
+//! A run from start to report: prepares the process, then goes through the phases of its mode.
+
+mod churn;
+mod phases;
+mod traffic;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::net::{Upgrade, Wire, raise_descriptor_limit};
+use crate::report::Report;
+use crate::settings::{Mode, Settings};
+use crate::token::Minter;
+
+/// How often progress is shown and time-outs are looked for.
+const HOUSEKEEPING_NS: u64 = 100_000_000;
+const SIGINT_EXIT: i32 = 130;
+
+/// How often each of some named things happened.
+type Counts = BTreeMap<String, u64>;
+
+/// Asks the kernel for what the settings need: descriptors, and a CPU to itself.
+///
+/// # Errors
+/// Names the flag that asks for more than there is.
+pub(crate) fn prepare(settings: &Settings) -> Result<()> {
+    if let Some(cpu) = settings.args.cpu {
+        pin(cpu)?;
+    }
+    let connections = settings.args.connections;
+    if let Err(possible) = raise_descriptor_limit(connections) {
+        bail!("--connections {connections}: the descriptor limit (ulimit -n) allows {possible}");
+    }
+    Ok(())
+}
+
+/// Runs what the settings say and reports on it. A first SIGINT or SIGTERM ends the run early, a second one at once.
+///
+/// # Errors
+/// When signals or the epoll set fail. What the server does wrong is reported, not an error.
+pub(crate) fn run(settings: &Settings) -> Result<Report> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, SIGINT_EXIT, Arc::clone(&interrupted))?;
+        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+    }
+    let interruption = Interruption(interrupted);
+    match settings.mode {
+        Mode::Churn(connects) => churn::run(settings, connects, &interruption),
+        Mode::Traffic | Mode::Idle => phases::run(settings, &interruption),
+    }
+}
+
+/// Whether the user wants the run to end.
+struct Interruption(Arc<AtomicBool>);
+
+impl Interruption {
+    fn is_wanted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+fn pin(cpu: usize) -> Result<()> {
+    if cpu >= CpuSet::MAX_CPU {
+        bail!("--cpu {cpu}: there is no such CPU");
+    }
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    sched_setaffinity(None, &set).with_context(|| format!("--cpu {cpu}"))
+}
+
+fn wire(settings: &Settings) -> Wire {
+    Wire::new(settings.args.dialect, settings.args.room_prefix.clone())
+}
+
+fn upgrade(settings: &Settings) -> Upgrade {
+    Upgrade {
+        host: settings.target.host.clone(),
+        path: settings.target.path.clone(),
+        subprotocol: wire(settings).subprotocol(),
+        minter: settings.secret.as_deref().map(Minter::new),
+        user_prefix: settings.args.user_prefix.clone(),
+    }
+}
+
+fn count(counts: &mut Counts, name: String) {
+    *counts.entry(name).or_default() += 1;
+}
+
+/// Spaces connects evenly by `--ramp`; without one all are due at once.
+struct Ramp {
+    start_ns: u64,
+    per_second: f64,
+}
+
+impl Ramp {
+    fn due_ns(&self, number: u64) -> u64 {
+        if self.per_second == 0.0 {
+            return self.start_ns;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a float that is too large saturates"
+        )]
+        let after = (number as f64 * 1e9 / self.per_second) as u64;
+        self.start_ns.saturating_add(after)
+    }
+}
+
+/// Seconds from one point of the clock to another.
+fn seconds(from_ns: u64, to_ns: u64) -> f64 {
+    to_ns.saturating_sub(from_ns) as f64 / 1e9
+}

@@ -1,0 +1,284 @@
+//! The phases of a traffic or idle run: connect, warm up, measure, drain, and look after the slow consumers.
+
+use anyhow::{Context as _, Result};
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+
+use super::traffic::Traffic;
+use super::{HOUSEKEEPING_NS, Interruption, Ramp, seconds, upgrade, wire};
+use crate::clock;
+use crate::measure::{GeneratorCpu, ServerProcess, ServerUsage};
+use crate::net::{Fleet, Stage};
+use crate::progress::{Progress, Snapshot};
+use crate::report::{Connects, Generator, Report, Server, SlowConsumers, TrafficReport};
+use crate::scenario::Schedule;
+use crate::settings::{Mode, Settings};
+
+/// From the end of connecting to the first message, so that the last join's pushes are out of the way.
+const SETTLE_NS: u64 = 200_000_000;
+/// Silence after which a slow consumer's backlog counts as read.
+const QUIET_NS: u64 = 300_000_000;
+
+/// Runs all phases.
+pub(super) fn run(settings: &Settings, interruption: &Interruption) -> Result<Report> {
+    let server = settings.args.server_pid.map(ServerProcess::new);
+    let before = server.and_then(ServerProcess::usage);
+    let mut phases = Phases::new(settings, interruption)?;
+    let connect_seconds = phases.connect()?;
+    phases.hold(clock::now_ns() + SETTLE_NS)?;
+
+    let start_ns = clock::now_ns();
+    let is_traffic = settings.mode == Mode::Traffic;
+    let measured_from_ns = start_ns
+        + if is_traffic {
+            settings.args.warmup.as_ns()
+        } else {
+            0
+        };
+    let end_ns = measured_from_ns + settings.args.duration.as_ns();
+    phases.stop_slow_ns = start_ns + settings.args.stop_after.as_ns();
+    if is_traffic {
+        let schedule = Schedule::new(start_ns, end_ns, settings.args.rate);
+        phases.traffic.send_by(schedule, measured_from_ns);
+    }
+    phases.hold(measured_from_ns)?;
+    let window = Window::open(&phases.traffic, server);
+    phases.hold(end_ns)?;
+    let measured = window.close(&phases.traffic, server);
+    phases.drain()?;
+    phases.look_after_slow()?;
+    phases.progress.finish();
+    let report = phases.report(connect_seconds, before, &measured);
+    phases.close_all();
+    Ok(report)
+}
+
+struct Phases<'a> {
+    settings: &'a Settings,
+    interruption: &'a Interruption,
+    fleet: Fleet<'a>,
+    traffic: Traffic,
+    progress: Progress,
+    housekeeping_ns: u64,
+    /// When slow consumers stop reading; `u64::MAX` once they have.
+    stop_slow_ns: u64,
+}
+
+impl<'a> Phases<'a> {
+    fn new(settings: &'a Settings, interruption: &'a Interruption) -> Result<Self> {
+        let run = SysRng.try_next_u32().context("choosing a number for the run")?;
+        Ok(Self {
+            settings,
+            interruption,
+            fleet: Fleet::new(settings, upgrade(settings))?,
+            traffic: Traffic::new(settings, wire(settings), run, clock::now_ns()),
+            progress: Progress::new(settings.args.quiet),
+            housekeeping_ns: 0,
+            stop_slow_ns: u64::MAX,
+        })
+    }
+
+    /// Connects and joins everybody; returns the seconds that it took.
+    fn connect(&mut self) -> Result<f64> {
+        let start_ns = clock::now_ns();
+        let ramp = Ramp {
+            start_ns,
+            per_second: self.settings.args.ramp,
+        };
+        let count = self.settings.args.connections;
+        let mut next = 0;
+        while (next < count || self.fleet.in_flight() > 0) && !self.interruption.is_wanted() {
+            let now_ns = clock::now_ns();
+            while next < count && self.fleet.may_open() && ramp.due_ns(next as u64) <= now_ns {
+                self.fleet
+                    .open(next, self.traffic.is_slow(next), &mut self.traffic);
+                next += 1;
+            }
+            let may_open = next < count && self.fleet.may_open();
+            self.turn(if may_open {
+                ramp.due_ns(next as u64)
+            } else {
+                u64::MAX
+            })?;
+        }
+        Ok(seconds(start_ns, clock::now_ns()))
+    }
+
+    /// Goes on until a point in time, or an interruption.
+    fn hold(&mut self, until_ns: u64) -> Result<()> {
+        while clock::now_ns() < until_ns && !self.interruption.is_wanted() {
+            self.turn(until_ns)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for what was sent to arrive, as long as something arrives.
+    fn drain(&mut self) -> Result<()> {
+        if self.interruption.is_wanted() {
+            self.traffic.stop_sending();
+        }
+        let grace_ns = self.settings.args.grace.as_ns();
+        let mut deliveries = self.traffic.checker.deliveries();
+        let mut progressed_ns = clock::now_ns();
+        // A message may still be due when the loop was late.
+        while self.traffic.is_sending() || !self.traffic.checker.is_complete() {
+            let check_ns = clock::now_ns() + HOUSEKEEPING_NS / 10;
+            while clock::now_ns() < check_ns {
+                self.turn(check_ns)?;
+            }
+            let now_ns = clock::now_ns();
+            if self.traffic.checker.deliveries() != deliveries {
+                deliveries = self.traffic.checker.deliveries();
+                progressed_ns = now_ns;
+            } else if now_ns >= progressed_ns.saturating_add(grace_ns) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what the slow consumers left, to learn what they were closed with.
+    fn look_after_slow(&mut self) -> Result<()> {
+        let paused =
+            |phases: &Self, index| phases.traffic.is_slow(index) && phases.fleet.stage(index) == Stage::Ready;
+        let left: Vec<_> = (0..self.settings.args.connections)
+            .filter(|index| paused(self, *index))
+            .collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        for index in left {
+            self.fleet.resume(index, &mut self.traffic);
+        }
+        let give_up_ns = clock::now_ns().saturating_add(self.settings.args.grace.as_ns());
+        let (mut receives, mut quiet_since_ns) = (self.fleet.receives(), clock::now_ns());
+        while clock::now_ns() < give_up_ns.min(quiet_since_ns + QUIET_NS) {
+            self.turn(quiet_since_ns + QUIET_NS)?;
+            if self.fleet.receives() != receives {
+                (receives, quiet_since_ns) = (self.fleet.receives(), clock::now_ns());
+            }
+        }
+        Ok(())
+    }
+
+    /// One turn of the loop, at most until the next housekeeping.
+    fn turn(&mut self, until_ns: u64) -> Result<()> {
+        let wake_ns = until_ns.min(self.housekeeping_ns).min(self.stop_slow_ns);
+        self.fleet.turn(&mut self.traffic, wake_ns)?;
+        let now_ns = clock::now_ns();
+        if now_ns >= self.stop_slow_ns {
+            self.stop_slow();
+        }
+        if now_ns >= self.housekeeping_ns {
+            self.housekeeping_ns = now_ns + HOUSEKEEPING_NS;
+            if self.fleet.in_flight() > 0 {
+                self.fleet.expire(&mut self.traffic);
+            }
+            let traffic = &self.traffic;
+            self.progress.show(now_ns, || Snapshot {
+                connections: traffic.counted.ready,
+                sent: traffic.counted.sent,
+                deliveries: traffic.checker.deliveries(),
+                p99_ms: (traffic.latency.count() > 0).then(|| traffic.latency.percentiles().p99),
+            });
+        }
+        Ok(())
+    }
+
+    fn stop_slow(&mut self) {
+        self.stop_slow_ns = u64::MAX;
+        self.traffic.stop_slow();
+        for index in 0..self.settings.args.connections {
+            if self.traffic.is_slow(index) {
+                self.fleet.pause(index);
+            }
+        }
+    }
+
+    /// Says goodbye; nobody waits for the answers.
+    fn close_all(&mut self) {
+        for index in 0..self.settings.args.connections {
+            if self.fleet.stage(index) == Stage::Ready {
+                self.fleet.close(index);
+            }
+        }
+    }
+
+    fn report(&self, connect_seconds: f64, before: Option<ServerUsage>, measured: &Measured) -> Report {
+        let counted = &self.traffic.counted;
+        let lag = self.traffic.send_lag.percentiles();
+        let mut report = Report::new(self.settings, self.interruption.is_wanted());
+        report.connects = Connects::new(counted.ready, counted.failures.clone(), connect_seconds);
+        report.closes = counted.closes.clone();
+        let slow = self.traffic.slow_count();
+        report.slow_consumers = (slow > 0).then(|| SlowConsumers {
+            count: slow,
+            closes: counted.slow_closes.clone(),
+        });
+        report.generator = Generator::new(measured.cpu_share, lag);
+        report.server = before.zip(measured.server).map(|(before, (from, to))| {
+            Server::new(
+                before,
+                from,
+                to,
+                measured.seconds,
+                measured.deliveries,
+                counted.ready,
+            )
+        });
+        report.other_messages = counted.other_messages;
+        report.errors = counted.errors.clone();
+        if self.settings.mode == Mode::Traffic {
+            report.traffic = Some(TrafficReport {
+                messages_sent: counted.sent,
+                messages_unsent: counted.unsent,
+                messages_unseen: self.traffic.checker.unseen(),
+                deliveries: self.traffic.checker.deliveries(),
+                measured_seconds: measured.seconds,
+                deliveries_per_second: measured.deliveries as f64 / measured.seconds.max(1e-9),
+                latency_ms: self.traffic.latency.percentiles(),
+                latencies: self.traffic.latency.count(),
+                faults: self.traffic.checker.faults(),
+                uncompared: self.traffic.checker.uncompared(),
+            });
+        }
+        report.judge(&self.settings.args);
+        report
+    }
+}
+
+/// The beginning of the measured time.
+struct Window {
+    start_ns: u64,
+    deliveries: u64,
+    cpu: GeneratorCpu,
+    server: Option<ServerUsage>,
+}
+
+/// What happened in the measured time.
+struct Measured {
+    seconds: f64,
+    deliveries: u64,
+    cpu_share: f64,
+    server: Option<(ServerUsage, ServerUsage)>,
+}
+
+impl Window {
+    fn open(traffic: &Traffic, server: Option<ServerProcess>) -> Self {
+        Self {
+            start_ns: clock::now_ns(),
+            deliveries: traffic.checker.deliveries(),
+            cpu: GeneratorCpu::start(),
+            server: server.and_then(ServerProcess::usage),
+        }
+    }
+
+    fn close(&self, traffic: &Traffic, server: Option<ServerProcess>) -> Measured {
+        Measured {
+            seconds: seconds(self.start_ns, clock::now_ns()),
+            deliveries: traffic.checker.deliveries() - self.deliveries,
+            cpu_share: self.cpu.share(),
+            server: self.server.zip(server.and_then(ServerProcess::usage)),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! What the flags mean together: checked once, before anything is opened. Every error names its flag.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::args::{Args, SourceIps};
+use crate::measure::marker;
+use crate::net::FRAME_BYTES_MAX;
+
+/// Share of a port range that is planned with; other processes use ports too.
+const PORTS_USED_MAX: f64 = 0.9;
+/// The highest host number of 127.0.0.0/24.
+const SOURCE_IPS_MAX: usize = 254;
+/// Room that a frame has for everything but the content.
+const ENVELOPE_BYTES_MAX: usize = 4096;
+
+/// What kind of run it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Join, then send an open loop of messages.
+    Traffic,
+    /// Join, then hold.
+    Idle,
+    /// Connect and close, so many times in all.
+    Churn(u64),
+}
+
+/// Where the server is, and how it wants to be addressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// What to connect to.
+    pub(crate) address: SocketAddr,
+    /// The `Host` header.
+    pub(crate) host: String,
+    /// Path and query of the request.
+    pub(crate) path: String,
+}
+
+/// A run, fully decided.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// The flags as they were typed; the simple ones are used as they are.
+    pub(crate) args: Args,
+    /// The kind of run.
+    pub(crate) mode: Mode,
+    /// The server.
+    pub(crate) target: Target,
+    /// What to sign tokens with, if the server wants any.
+    pub(crate) secret: Option<Vec<u8>>,
+    /// Source addresses to bind, from 127.0.0.1 upwards; 0 leaves the choice to the kernel.
+    pub(crate) source_ips: usize,
+}
+
+impl Settings {
+    /// Judges the flags.
+    ///
+    /// # Errors
+    /// Names the flag that is wrong, and why.
+    pub(crate) fn from_args(args: Args) -> Result<Self> {
+        let mode = match (args.churn, args.idle) {
+            (Some(connects), _) => Mode::Churn(connects),
+            (None, true) => Mode::Idle,
+            (None, false) => Mode::Traffic,
+        };
+        check_numbers(&args)?;
+        let target = parse_url(&args.url).with_context(|| format!("--url {}", args.url))?;
+        let wanted = match mode {
+            Mode::Churn(connects) => usize::try_from(connects).unwrap_or(usize::MAX),
+            Mode::Traffic | Mode::Idle => args.connections,
+        };
+        let source_ips = source_ips(args.source_ips, wanted, target.address.ip(), local_ports())?;
+        let secret = read_secret(&args)?;
+        Ok(Self {
+            mode,
+            target,
+            secret,
+            source_ips,
+            args,
+        })
+    }
+}
+
+fn check_numbers(args: &Args) -> Result<()> {
+    ensure!(args.connections > 0, "--connections must be at least 1");
+    ensure!(
+        u32::try_from(args.connections).is_ok(),
+        "--connections is beyond any machine"
+    );
+    ensure!(args.rooms > 0, "--rooms must be at least 1");
+    ensure!(
+        args.rooms <= args.connections || args.churn.is_some(),
+        "--rooms {} exceeds --connections {}: some rooms would be empty",
+        args.rooms,
+        args.connections
+    );
+    let plain = |c: u8| c.is_ascii_graphic() && !matches!(c, b'"' | b'\\' | b'*');
+    ensure!(
+        args.room_prefix.bytes().all(plain),
+        "--room-prefix must be printable ASCII without \" \\ *"
+    );
+    ensure!(
+        args.user_prefix.bytes().all(plain),
+        "--user-prefix must be printable ASCII without \" \\ *"
+    );
+    ensure!(
+        args.rate.is_finite() && args.rate > 0.0 && args.rate <= 1e7,
+        "--rate must be above 0, at most 1e7"
+    );
+    ensure!(
+        args.ramp.is_finite() && args.ramp >= 0.0,
+        "--ramp must be 0 or more"
+    );
+    let sizes = marker::LEN..=FRAME_BYTES_MAX - ENVELOPE_BYTES_MAX;
+    ensure!(
+        sizes.contains(&args.payload_size),
+        "--payload-size must be {} (the marker) to {} bytes",
+        sizes.start(),
+        sizes.end()
+    );
+    ensure!(
+        (0.0..=1.0).contains(&args.stop_fraction),
+        "--stop-fraction must be from 0 to 1"
+    );
+    ensure!(args.churn != Some(0), "--churn must be at least 1");
+    ensure!(
+        !args.duration.0.is_zero() || args.churn.is_some(),
+        "--duration must be above 0"
+    );
+    if args.max_cpu_per_delivery.is_some() && args.server_pid.is_none() {
+        bail!("--max-cpu-per-delivery needs --server-pid");
+    }
+    if let Some(pid) = args.server_pid {
+        ensure!(
+            fs::exists(format!("/proc/{pid}/stat")).unwrap_or(false),
+            "--server-pid {pid}: no such process"
+        );
+    }
+    Ok(())
+}
+
+fn parse_url(url: &str) -> Result<Target> {
+    let rest = url
+        .strip_prefix("ws://")
+        .context("expected ws://HOST:PORT/PATH (TLS is not supported)")?;
+    let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let path = if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("/{path}")
+    };
+    ensure!(
+        rest.bytes().all(|c| c.is_ascii_graphic()),
+        "only printable ASCII is allowed"
+    );
+    let has_port = host
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let authority = if has_port {
+        host.to_owned()
+    } else {
+        format!("{host}:80")
+    };
+    let address = authority
+        .to_socket_addrs()
+        .context("resolving the host")?
+        .next()
+        .context("no address")?;
+    Ok(Target {
+        address,
+        host: host.to_owned(),
+        path,
+    })
+}
+
+/// How many ports the kernel may give to connections of one source address.
+fn local_ports() -> usize {
+    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let mut ends = text
+        .split_whitespace()
+        .filter_map(|end| end.parse::<usize>().ok());
+    match (ends.next(), ends.next()) {
+        (Some(low), Some(high)) if high > low => high - low + 1,
+        _ => 28_232, // the kernel's default
+    }
+}
+
+fn source_ips(flag: SourceIps, wanted: usize, target: IpAddr, ports: usize) -> Result<usize> {
+    let bindable = target.is_loopback() && target.is_ipv4();
+    #[expect(clippy::cast_possible_truncation, reason = "a port range is below 65,536")]
+    let ports = ((ports as f64 * PORTS_USED_MAX) as usize).max(1);
+    let count = match flag {
+        SourceIps::Count(count) => {
+            ensure!(bindable, "--source-ips {count}: only for 127.0.0.0/8 targets");
+            return Ok(count);
+        }
+        SourceIps::Auto => wanted.div_ceil(ports),
+    };
+    match (count, bindable) {
+        (0 | 1, _) => Ok(0),
+        // Churn recycles its ports, so more addresses than there are is no reason to refuse.
+        (_, true) => Ok(count.min(SOURCE_IPS_MAX)),
+        (_, false) => bail!(
+            "--connections {wanted}: one source address has {ports} ports, and only a 127.0.0.0/8 target allows more addresses"
+        ),
+    }
+}
+
+fn read_secret(args: &Args) -> Result<Option<Vec<u8>>> {
+    let secret = match (&args.secret, &args.secret_file) {
+        (Some(secret), _) => secret.clone().into_bytes(),
+        (None, Some(file)) => {
+            let bytes = fs::read(file).with_context(|| format!("--secret-file {}", file.display()))?;
+            bytes.trim_ascii_end().to_vec()
+        }
+        (None, None) => return Ok(None),
+    };
+    ensure!(!secret.is_empty(), "--secret or --secret-file is empty");
+    Ok(Some(secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn settings(flags: &[&str]) -> Result<Settings> {
+        let flags = ["loadtest"].iter().chain(flags);
+        Settings::from_args(Args::try_parse_from(flags).expect("these flags parse"))
+    }
+
+    #[test]
+    fn errors_name_their_flag() {
+        for (flags, named) in [
+            (&["--rooms", "0"][..], "--rooms"),
+            (&["--rooms", "20", "--connections", "10"], "--rooms"),
+            (&["--payload-size", "10"], "--payload-size"),
+            (&["--payload-size", "1000000"], "--payload-size"),
+            (&["--rate", "0"], "--rate"),
+            (&["--rate", "NaN"], "--rate"),
+            (&["--stop-fraction", "2"], "--stop-fraction"),
+            (&["--url", "http://127.0.0.1/"], "--url"),
+            (&["--secret-file", "/nonexistent"], "--secret-file"),
+            (&["--max-cpu-per-delivery", "3"], "--server-pid"),
+            (&["--room-prefix", "a\"b"], "--room-prefix"),
+            (&["--server-pid", "4294967295"], "--server-pid"),
+            (&["--churn", "0"], "--churn"),
+        ] {
+            let error = settings(flags)
+                .err()
+                .map(|error| format!("{error:#}"))
+                .unwrap_or_default();
+            assert!(error.contains(named), "{flags:?}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn urls_split_into_host_and_path() {
+        let target = parse_url("ws://127.0.0.1:3000/ws?profile=native").expect("valid");
+        assert_eq!(
+            (target.host.as_str(), target.path.as_str()),
+            ("127.0.0.1:3000", "/ws?profile=native")
+        );
+        let target = parse_url("ws://[::1]").expect("valid");
+        assert_eq!((target.address.port(), target.path.as_str()), (80, "/"));
+    }
+
+    #[test]
+    fn source_addresses_grow_with_connections() {
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        let count = |wanted| source_ips(SourceIps::Auto, wanted, loopback, 10_000).expect("loopback");
+        assert_eq!(
+            [count(1), count(9_000), count(9_001), count(27_001)],
+            [0, 0, 2, 4]
+        );
+        let remote = IpAddr::from([192, 0, 2, 1]);
+        assert!(source_ips(SourceIps::Auto, 9_001, remote, 10_000).is_err());
+        assert!(source_ips(SourceIps::Count(2), 1, remote, 10_000).is_err());
+    }
+}

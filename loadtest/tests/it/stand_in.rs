@@ -1,0 +1,323 @@
+//! A server that does just enough to be load-tested, and does one thing wrong when asked: so that the load
+//! generator's checks are themselves checked. Threads and blocking sockets; nothing here is fast.
+
+use std::collections::HashMap;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+const TEXT: u8 = 0x1;
+const CLOSE: u8 = 0x8;
+const PING: u8 = 0x9;
+const PONG: u8 = 0xA;
+/// A room's first message gets the offset after this, as if the room had a past.
+const PAST: u64 = 1000;
+/// The message of each room that the fault concerns, counted from 1.
+const FAULTY: u64 = 20;
+
+/// What goes wrong, once in each room, for its first member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing.
+    None,
+    /// A message is not delivered.
+    Drop,
+    /// A message is delivered twice.
+    Duplicate,
+    /// A message is delivered after the one that follows it.
+    Swap,
+    /// Two messages are delivered with each other's offsets.
+    Renumber,
+    /// The member is closed with this code instead.
+    Close(u16),
+    /// Not the first member, but every one that never sent, is closed with this code.
+    CloseSilent(u16),
+    /// Joining is refused with `RATE_LIMITED`.
+    RefuseJoin,
+    /// Nothing is wrong, but every frame arrives in pieces of a few bytes.
+    Trickle,
+}
+
+/// The server; its threads end with the process.
+pub(crate) struct StandIn {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    fault: Fault,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    rooms: HashMap<String, Room>,
+    pongs: usize,
+    requests: Vec<String>,
+}
+
+#[derive(Default)]
+struct Room {
+    messages: u64,
+    members: Vec<Member>,
+    /// What the faulty member will be sent after the next message.
+    held: Option<String>,
+}
+
+struct Member {
+    id: u64,
+    socket: TcpStream,
+    has_sent: bool,
+}
+
+impl StandIn {
+    pub(crate) fn start(fault: Fault) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let shared = Arc::new(Shared {
+            fault,
+            state: Mutex::default(),
+        });
+        let sharing = Arc::clone(&shared);
+        thread::spawn(move || {
+            for (id, socket) in (0..).zip(listener.incoming()) {
+                let shared = Arc::clone(&sharing);
+                thread::spawn(move || serve(&shared, id, socket.expect("accepts")));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Pongs received.
+    pub(crate) fn pongs(&self) -> usize {
+        self.shared.lock().pongs
+    }
+
+    /// Heads of the upgrade requests received.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.shared.lock().requests.clone()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn on_text(&self, id: u64, socket: &TcpStream, text: &str) {
+        let frame: Value = serde_json::from_str(text).expect("the generator writes JSON");
+        let data = &frame["data"];
+        match frame["event"].as_str().or(frame["type"].as_str()) {
+            Some("room:join") if self.fault == Fault::RefuseJoin => {
+                self.write(socket, r#"{"event":"error","data":{"code":"RATE_LIMITED"},"requestId":"j"}"#);
+            }
+            Some("room:join") => self.join(id, socket, &data["roomId"], |room, offset| {
+                format!(r#"{{"event":"room:joined","data":{{"roomId":{room},"epoch":"e","offset":{offset}}},"requestId":"j"}}"#)
+            }),
+            Some("subscribe") => self.join(id, socket, &frame["topic"], |room, offset| {
+                format!(r#"{{"type":"subscribed","topic":{room},"epoch":"e","offset":{offset}}}"#)
+            }),
+            Some("message:send") => self.publish(id, &data["roomId"], |room, offset| {
+                let content = &data["content"];
+                format!(r#"{{"event":"message:received","data":{{"roomId":{room},"offset":{offset},"content":{content}}},"version":"1"}}"#)
+            }),
+            Some("message") => self.publish(id, &frame["topic"], |room, offset| {
+                format!(r#"{{"type":"message","topic":{room},"data":{data},"metadata":{{"epoch":"e","offset":{offset}}}}}"#)
+            }),
+            other => panic!("unexpected request {other:?}"),
+        }
+    }
+
+    fn join(&self, id: u64, socket: &TcpStream, room: &Value, answer: impl Fn(&Value, u64) -> String) {
+        let mut state = self.lock();
+        let Room {
+            members, messages, ..
+        } = state.rooms.entry(room.to_string()).or_default();
+        for member in &*members {
+            self.write(
+                &member.socket,
+                r#"{"event":"room:member-joined","data":{"userId":"u"},"version":"1"}"#,
+            );
+        }
+        members.push(Member {
+            id,
+            socket: socket.try_clone().expect("clones"),
+            has_sent: false,
+        });
+        write_frame(socket, PING, b"are you there?");
+        self.write(socket, &answer(room, PAST + *messages));
+    }
+
+    fn publish(&self, sender: u64, room_name: &Value, frame: impl Fn(&Value, u64) -> String) {
+        let mut state = self.lock();
+        let room = state
+            .rooms
+            .get_mut(&room_name.to_string())
+            .expect("senders are members");
+        room.messages += 1;
+        let faulty = room.messages == FAULTY;
+        let text = frame(room_name, PAST + room.messages);
+        let held = room.held.take();
+        let mut hold = None;
+        for (place, member) in room.members.iter_mut().enumerate() {
+            member.has_sent |= member.id == sender;
+            match self.fault {
+                Fault::Close(code) if faulty && place == 0 => close(&member.socket, code),
+                Fault::CloseSilent(code) if faulty && !member.has_sent => close(&member.socket, code),
+                Fault::Drop if faulty && place == 0 => {}
+                Fault::Duplicate if faulty && place == 0 => {
+                    [(); 2].iter().for_each(|()| self.write(&member.socket, &text))
+                }
+                Fault::Swap if faulty && place == 0 => hold = Some(text.clone()),
+                Fault::Renumber if faulty && place == 0 => {
+                    // Its content under the next offset; the next one's under this.
+                    hold = Some(frame(room_name, PAST + FAULTY + 1));
+                }
+                Fault::Renumber if held.is_some() && place == 0 => {
+                    self.write(&member.socket, &frame(room_name, PAST + FAULTY));
+                    self.write(&member.socket, held.as_deref().unwrap_or_default());
+                }
+                _ => {
+                    self.write(&member.socket, &text);
+                    if let Some(held) = held.as_deref().filter(|_| place == 0) {
+                        self.write(&member.socket, held);
+                    }
+                }
+            }
+        }
+        room.held = hold;
+    }
+
+    fn write(&self, socket: &TcpStream, text: &str) {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, TEXT, text.as_bytes());
+        let piece = if self.fault == Fault::Trickle {
+            7
+        } else {
+            bytes.len()
+        };
+        for piece in bytes.chunks(piece) {
+            // A client may be gone at the end of a run.
+            let _ = { socket }.write_all(piece);
+        }
+    }
+}
+
+fn serve(shared: &Shared, id: u64, mut socket: TcpStream) {
+    socket.set_nodelay(true).expect("a socket takes the option");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .expect("a socket takes the option");
+    let mut received = Vec::new();
+    let head_len = loop {
+        if let Some(at) = received.windows(4).position(|window| window == b"\r\n\r\n") {
+            break at + 4;
+        }
+        if !receive(&mut socket, &mut received) {
+            return;
+        }
+    };
+    let head = String::from_utf8(received.drain(..head_len).collect()).expect("the request is ASCII");
+    // The accept value belongs to the one key that the generator sends: RFC 6455's example.
+    assert!(
+        head.contains("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
+        "{head}"
+    );
+    shared.lock().requests.push(head);
+    let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                  Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    socket
+        .write_all(answer.as_bytes())
+        .expect("a new socket takes the answer");
+    loop {
+        while let Some((opcode, payload)) = decode(&mut received) {
+            match opcode {
+                TEXT => shared.on_text(id, &socket, std::str::from_utf8(&payload).expect("UTF-8")),
+                PONG => {
+                    assert_eq!(payload, b"are you there?");
+                    shared.lock().pongs += 1;
+                }
+                CLOSE => {
+                    write_frame(&socket, CLOSE, &payload);
+                    return;
+                }
+                other => panic!("unexpected opcode {other}"),
+            }
+        }
+        if !receive(&mut socket, &mut received) {
+            return;
+        }
+    }
+}
+
+fn receive(socket: &mut TcpStream, received: &mut Vec<u8>) -> bool {
+    let mut chunk = [0; 4096];
+    match socket.read(&mut chunk) {
+        Ok(0) | Err(_) => false,
+        Ok(length) => {
+            received.extend_from_slice(&chunk[..length]);
+            true
+        }
+    }
+}
+
+fn close(socket: &TcpStream, code: u16) {
+    write_frame(socket, CLOSE, &code.to_be_bytes());
+}
+
+fn write_frame(mut socket: &TcpStream, opcode: u8, payload: &[u8]) {
+    let mut bytes = Vec::new();
+    encode(&mut bytes, opcode, payload);
+    let _ = socket.write_all(&bytes);
+}
+
+fn encode(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
+    out.push(0x80 | opcode);
+    match u8::try_from(payload.len()) {
+        Ok(short) if short < 126 => out.push(short),
+        _ => {
+            out.push(126);
+            out.extend_from_slice(
+                &u16::try_from(payload.len())
+                    .expect("short messages")
+                    .to_be_bytes(),
+            );
+        }
+    }
+    out.extend_from_slice(payload);
+}
+
+/// Takes one whole masked frame from the front.
+fn decode(received: &mut Vec<u8>) -> Option<(u8, Vec<u8>)> {
+    let [first, second, ..] = *received.as_slice() else {
+        return None;
+    };
+    assert!(
+        first & 0x80 != 0 && second & 0x80 != 0,
+        "client frames are whole and masked"
+    );
+    let (mask_at, length) = match second & 0x7F {
+        126 => (
+            4,
+            usize::from(u16::from_be_bytes([*received.get(2)?, *received.get(3)?])),
+        ),
+        127 => panic!("no test sends as much"),
+        length => (2, usize::from(length)),
+    };
+    let end = mask_at + 4 + length;
+    if received.len() < end {
+        return None;
+    }
+    let mask: Vec<u8> = received[mask_at..mask_at + 4].to_vec();
+    let payload = received[mask_at + 4..end]
+        .iter()
+        .zip(mask.iter().cycle())
+        .map(|(byte, mask)| byte ^ mask)
+        .collect();
+    received.drain(..end);
+    Some((first & 0x0F, payload))
+}

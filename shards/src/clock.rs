@@ -1,0 +1,47 @@
+//! Time as an argument: the one type that carries it, and the one place that reads it.
+//!
+//! The core takes [`Now`] and never asks; the rim reads [`Clock`] once a turn.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// A moment, as the core sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Now {
+    /// Milliseconds since the process began; never goes back.
+    pub ms: u64,
+    /// Milliseconds since 1970-01-01 UTC; may jump.
+    pub unix_ms: u64,
+}
+
+/// The process's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the clock")]
+    pub fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    /// The moment.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the clock")]
+    pub fn now(&self) -> Now {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { ms: millis(self.start.elapsed()), unix_ms: millis(unix) }
+    }
+
+    /// Microseconds since the start, for measuring how long something took.
+    #[must_use]
+    pub fn micros(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

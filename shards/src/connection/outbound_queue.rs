@@ -1,0 +1,264 @@
+//! What waits for one connection: encoded frames, bounded by bytes (step 9 of the path of a message).
+//!
+//! The one judge of a slow client. Frames are shared by reference; the rim takes as many as one write carries.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+/// Why a frame is queued, and so what may happen to it when the queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameClass {
+    /// A push that may be dropped, oldest first.
+    Ephemeral,
+    /// A push that must arrive, or the connection ends.
+    Reliable,
+    /// An answer to the client, never dropped; unread ones stop further reading.
+    Reply,
+    /// Pong, handshake and the like, never dropped.
+    Control,
+}
+
+#[derive(Debug)]
+struct Queued {
+    bytes: Bytes,
+    class: FrameClass,
+}
+
+/// What became of a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// It waits, or the connection is closing and takes nothing more.
+    Queued,
+    /// It waits, or not; so many ephemeral frames were dropped.
+    Dropped(u32),
+    /// It does not fit and must not be dropped: the consumer is too slow.
+    Full,
+}
+
+/// The frames that wait for one connection.
+#[derive(Debug, Default)]
+pub struct OutboundQueue {
+    frames: VecDeque<Queued>,
+    /// Bytes of the first frame that were written.
+    written: usize,
+    /// Unwritten bytes.
+    bytes: usize,
+    /// Unwritten bytes of replies.
+    reply_bytes: usize,
+    /// After the close frame nothing else is sent (RFC 6455 §5.5.1).
+    sealed: bool,
+}
+
+/// Frames for which an empty queue keeps its memory.
+const CAPACITY_KEPT: usize = 32;
+
+impl OutboundQueue {
+    /// Queues a push under the policy of its class; `bytes_max` bounds what waits.
+    pub fn push(&mut self, bytes: Bytes, class: FrameClass, bytes_max: usize) -> Pushed {
+        if self.sealed {
+            return Pushed::Queued;
+        }
+        // One frame always fits an empty queue.
+        if self.bytes + bytes.len() <= bytes_max || self.frames.is_empty() {
+            self.append(bytes, class);
+            return Pushed::Queued;
+        }
+        if class == FrameClass::Ephemeral { self.push_dropping(bytes, bytes_max) } else { Pushed::Full }
+    }
+
+    /// Makes room by dropping the oldest ephemeral frames that no byte was written of.
+    fn push_dropping(&mut self, bytes: Bytes, bytes_max: usize) -> Pushed {
+        let mut dropped = 0;
+        let mut at = usize::from(self.written > 0);
+        while self.bytes + bytes.len() > bytes_max && at < self.frames.len() {
+            if self.frames[at].class == FrameClass::Ephemeral {
+                self.bytes -= self.frames.remove(at).map_or(0, |frame| frame.bytes.len());
+                dropped += 1;
+            } else {
+                at += 1;
+            }
+        }
+        if self.bytes + bytes.len() > bytes_max && !self.frames.is_empty() {
+            return Pushed::Dropped(dropped + 1);
+        }
+        self.append(bytes, FrameClass::Ephemeral);
+        Pushed::Dropped(dropped)
+    }
+
+    /// Queues what is never dropped: replies and control frames.
+    pub fn push_always(&mut self, bytes: Bytes, class: FrameClass) {
+        if !self.sealed {
+            self.append(bytes, class);
+        }
+    }
+
+    /// Queues the last frame; whatever comes later is ignored.
+    pub fn push_close(&mut self, bytes: Bytes) {
+        self.push_always(bytes, FrameClass::Control);
+        self.sealed = true;
+    }
+
+    /// Drops all but the frame in flight, so that a close can follow it.
+    pub fn clear(&mut self) {
+        self.frames.truncate(usize::from(self.written > 0));
+        self.bytes = self.frames.front().map_or(0, |frame| frame.bytes.len() - self.written);
+        self.reply_bytes = match self.frames.front() {
+            Some(frame) if frame.class == FrameClass::Reply => self.bytes,
+            _ => 0,
+        };
+    }
+
+    fn append(&mut self, bytes: Bytes, class: FrameClass) {
+        self.bytes += bytes.len();
+        if class == FrameClass::Reply {
+            self.reply_bytes += bytes.len();
+        }
+        self.frames.push_back(Queued { bytes, class });
+    }
+
+    /// The next bytes to write: the first frame by itself, or as many as fit `scratch_max` copied together.
+    ///
+    /// Copying small frames beside each other costs less than a vectored write of many pieces.
+    pub fn next_write<'a>(&'a self, scratch: &'a mut Vec<u8>, scratch_max: usize) -> &'a [u8] {
+        let Some(first) = self.frames.front() else { return &[] };
+        let rest = &first.bytes[self.written..];
+        if self.frames.len() == 1 || rest.len() >= scratch_max {
+            return rest;
+        }
+        scratch.clear();
+        scratch.extend_from_slice(rest);
+        for frame in self.frames.iter().skip(1) {
+            if scratch.len() + frame.bytes.len() > scratch_max {
+                break;
+            }
+            scratch.extend_from_slice(&frame.bytes);
+        }
+        scratch
+    }
+
+    /// Notes that so many bytes were written; the number of frames that left completely.
+    pub fn advance(&mut self, written: usize) -> usize {
+        let mut left = written;
+        let mut done = 0;
+        self.bytes -= written;
+        while let Some(first) = self.frames.front() {
+            let rest = first.bytes.len() - self.written;
+            if first.class == FrameClass::Reply {
+                self.reply_bytes -= rest.min(left);
+            }
+            if left < rest {
+                self.written += left;
+                return done;
+            }
+            left -= rest;
+            self.written = 0;
+            self.frames.pop_front();
+            done += 1;
+        }
+        if self.frames.capacity() > CAPACITY_KEPT {
+            self.frames = VecDeque::new();
+        }
+        done
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Bytes that wait.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Bytes of replies that wait.
+    #[must_use]
+    pub fn reply_bytes(&self) -> usize {
+        self.reply_bytes
+    }
+
+    /// Whether the close frame was queued.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(text: &str) -> Bytes {
+        Bytes::copy_from_slice(text.as_bytes())
+    }
+
+    fn drain(queue: &mut OutboundQueue, step: usize) -> String {
+        let (mut out, mut scratch) = (Vec::new(), Vec::new());
+        while !queue.is_empty() {
+            let chunk = queue.next_write(&mut scratch, 64);
+            let taken = chunk.len().min(step);
+            out.extend_from_slice(&chunk[..taken]);
+            queue.advance(taken);
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_full_queue_drops_the_oldest_ephemeral_frames() {
+        let mut queue = OutboundQueue::default();
+        for text in ["aa", "bb", "cc"] {
+            assert_eq!(queue.push(frame(text), FrameClass::Ephemeral, 6), Pushed::Queued);
+        }
+        assert_eq!(queue.push(frame("dddd"), FrameClass::Ephemeral, 6), Pushed::Dropped(2));
+        assert_eq!(drain(&mut queue, 3), "ccdddd");
+    }
+
+    #[test]
+    fn the_frame_in_flight_is_never_cut() {
+        let mut queue = OutboundQueue::default();
+        queue.push(frame("aaaa"), FrameClass::Ephemeral, 6);
+        queue.advance(1);
+        assert_eq!(queue.push(frame("bbbbbb"), FrameClass::Ephemeral, 6), Pushed::Dropped(1));
+        assert_eq!(queue.push(frame("cc"), FrameClass::Reliable, 4), Pushed::Full);
+        queue.push(frame("dd"), FrameClass::Reliable, 6);
+        queue.clear();
+        queue.push_close(frame("close"));
+        queue.push_always(frame("late"), FrameClass::Reply);
+        assert_eq!(drain(&mut queue, 2), "aaaclose");
+    }
+
+    #[test]
+    fn a_reliable_frame_that_does_not_fit_is_reported() {
+        let mut queue = OutboundQueue::default();
+        assert_eq!(queue.push(frame("larger than the bound"), FrameClass::Reliable, 4), Pushed::Queued);
+        assert_eq!(queue.push(frame("b"), FrameClass::Reliable, 4), Pushed::Full);
+        queue.push_always(frame("reply"), FrameClass::Reply);
+        assert_eq!(queue.reply_bytes(), 5);
+        drain(&mut queue, 7);
+        assert_eq!((queue.bytes(), queue.reply_bytes()), (0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_or_turned_around(
+            frames in proptest::collection::vec(("[a-z]{1,90}", any::<bool>()), 1..40),
+            step in 1usize..100,
+        ) {
+            let mut queue = OutboundQueue::default();
+            let mut expected = String::new();
+            for (text, reply) in &frames {
+                let class = if *reply { FrameClass::Reply } else { FrameClass::Reliable };
+                queue.push_always(frame(text), class);
+                expected.push_str(text);
+            }
+            prop_assert_eq!(queue.bytes(), expected.len());
+            prop_assert_eq!(drain(&mut queue, step), expected);
+            prop_assert_eq!((queue.bytes(), queue.reply_bytes()), (0, 0));
+        }
+    }
+}

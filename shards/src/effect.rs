@@ -1,0 +1,118 @@
+//! What a shard wants done: everything that the pure core cannot do itself. The rim empties it once a turn.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+use crate::id::{ConnectionId, ShardId};
+use crate::mesh::item::Item;
+
+/// How a socket is let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// Closed; what was sent arrives.
+    Close,
+    /// Reset; nothing more of it is wanted, on either side.
+    Reset,
+}
+
+/// A socket's end, or its departure for the control plane.
+#[derive(Debug, PartialEq, Eq)]
+pub enum SocketEffect {
+    /// All is sent: tell the client, and wait for it to close.
+    ShutdownWrite(ConnectionId),
+    /// The connection is gone.
+    Release(ConnectionId, Release),
+    /// Plain HTTP: the control plane takes the socket and the bytes read so far.
+    HandOver(ConnectionId, Vec<u8>),
+    /// It may be read again.
+    Resume(ConnectionId),
+}
+
+/// What the acceptor must know to count connections by address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admission {
+    /// The client's address.
+    pub peer: IpAddr,
+    /// What happened.
+    pub event: AdmissionEvent,
+}
+
+/// What happened to an admitted connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdmissionEvent {
+    /// It authenticated and is no longer pending.
+    Authenticated,
+    /// It failed to authenticate, or to become a WebSocket in time.
+    Failed,
+    /// It is gone; whether it was still pending.
+    Closed {
+        /// Whether it counted as pending.
+        pending: bool,
+        /// Whether the acceptor had refused it.
+        refused: bool,
+    },
+}
+
+/// Items for one other shard: a queue in front of the ring, empty but for a turn's batch unless the ring is full.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Oldest first.
+    pub items: VecDeque<Item>,
+    /// What they hold, by [`Item::cost`].
+    pub bytes: usize,
+}
+
+impl Outbox {
+    /// Adds an item behind all others.
+    pub fn push(&mut self, item: Item) {
+        self.bytes += item.cost();
+        self.items.push_back(item);
+    }
+
+    /// Takes the oldest item.
+    pub fn pop(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        self.bytes -= item.cost();
+        Some(item)
+    }
+
+    /// Puts back an item that the ring did not take.
+    pub fn unpop(&mut self, item: Item) {
+        self.bytes += item.cost();
+        self.items.push_front(item);
+    }
+}
+
+/// All that a shard wants done.
+#[derive(Debug)]
+pub struct Effects {
+    /// Connections with something to send, each once, in the order in which it came up.
+    pub dirty: VecDeque<ConnectionId>,
+    /// The same for recipients of large fan-outs, which are flushed in slices so that others do not wait.
+    pub bulk: VecDeque<ConnectionId>,
+    /// Sockets to end, hand over or read again.
+    pub sockets: Vec<SocketEffect>,
+    /// News for the acceptor.
+    pub admissions: Vec<Admission>,
+    /// Items for the other shards, by shard.
+    pub outboxes: Vec<Outbox>,
+}
+
+impl Effects {
+    /// Nothing to do, among so many shards.
+    #[must_use]
+    pub fn new(shards: usize) -> Self {
+        Self {
+            dirty: VecDeque::new(),
+            bulk: VecDeque::new(),
+            sockets: Vec::new(),
+            admissions: Vec::new(),
+            outboxes: (0..shards).map(|_| Outbox::default()).collect(),
+        }
+    }
+
+    /// The items waiting for a shard.
+    pub fn outbox(&mut self, shard: ShardId) -> &mut Outbox {
+        &mut self.outboxes[shard.index()]
+    }
+}

@@ -1,0 +1,122 @@
+//! Names for the things that a message passes on its way: shards, connections, sessions, streams.
+//!
+//! Ids of reusable slots carry a generation, so that an answer for a connection that is gone never reaches the
+//! one that took its slot.
+
+use std::fmt;
+
+use rand::Rng;
+
+/// One core's executor and its state; dense, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShardId(pub u16);
+
+impl ShardId {
+    /// The position of the shard in a table of all shards.
+    #[must_use]
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// A connection of one shard: the slot that it uses there, and how often the slot was reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId {
+    /// Slot in the shard's slab.
+    pub slot: u32,
+    /// Distinguishes the users of a slot.
+    pub generation: u32,
+}
+
+impl ConnectionId {
+    /// The id as one word, as epoll carries it.
+    #[must_use]
+    pub fn to_u64(self) -> u64 {
+        (u64::from(self.generation) << 32) | u64::from(self.slot)
+    }
+
+    /// The inverse of [`ConnectionId::to_u64`].
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "each half of the word is one field")]
+    pub fn from_u64(word: u64) -> Self {
+        Self { slot: word as u32, generation: (word >> 32) as u32 }
+    }
+}
+
+/// What a client is to the rooms, whichever socket it uses; random, so that it cannot be guessed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId(pub u64);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:016x}", self.0)
+    }
+}
+
+/// Position in a room's stream: 1 for the first message, 0 before it.
+pub type Offset = u64;
+
+/// Identity of a room's stream; new whenever its order starts again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// A new identity.
+    pub fn random(random: &mut impl Rng) -> Self {
+        Self(random.next_u64())
+    }
+
+    /// Reads what [`Display`](fmt::Display) wrote; any other text is an epoch that no room has.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != 16 || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return None;
+        }
+        u64::from_str_radix(text, 16).ok().map(Self)
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:016x}", self.0)
+    }
+}
+
+/// Identity of a message: a `UUIDv7`, so that ids sort by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageId(uuid::Uuid);
+
+impl MessageId {
+    /// An id for a message accepted at `unix_ms`.
+    pub fn new(unix_ms: u64, random: &mut impl Rng) -> Self {
+        let mut bytes = [0u8; 10];
+        random.fill_bytes(&mut bytes);
+        Self(uuid::Builder::from_unix_timestamp_millis(unix_ms, &bytes).into_uuid())
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_hyphenated().fmt(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_read_what_they_write() {
+        let epoch = Epoch(0x00ab_cdef_0123_4567);
+        assert_eq!(Epoch::parse(&epoch.to_string()), Some(epoch));
+        for text in ["", "0", "zzzzzzzzzzzzzzzz", "00abcdef012345678", "+0abcdef01234567", "00ABCDEF01234567"] {
+            assert_eq!(Epoch::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn connection_ids_survive_the_poller() {
+        let id = ConnectionId { slot: 7, generation: u32::MAX };
+        assert_eq!(ConnectionId::from_u64(id.to_u64()), id);
+    }
+}

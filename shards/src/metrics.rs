@@ -1,0 +1,183 @@
+//! What a shard counts: plain words, written by one thread, read as a snapshot by the control plane.
+
+use crate::access::token::TokenError;
+use crate::protocol::close_code::CloseCode;
+use crate::protocol::error_code::ErrorCode;
+
+/// Counts of durations in fixed buckets, in microseconds.
+#[derive(Debug, Clone, Default)]
+pub struct Histogram {
+    /// Observations at or below each of [`Histogram::BOUNDS_US`], and above the last; not cumulative.
+    pub buckets: [u64; Self::BOUNDS_US.len() + 1],
+    /// Sum of all observations in microseconds.
+    pub sum_us: u64,
+}
+
+impl Histogram {
+    /// Upper bounds of the buckets in microseconds.
+    pub const BOUNDS_US: [u64; 12] = [10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 250_000];
+
+    /// Counts one duration.
+    pub fn observe(&mut self, us: u64) {
+        let at = Self::BOUNDS_US.partition_point(|bound| *bound < us);
+        self.buckets[at] += 1;
+        self.sum_us += us;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in self.buckets.iter_mut().zip(other.buckets) {
+            *mine += theirs;
+        }
+        self.sum_us += other.sum_us;
+    }
+}
+
+/// Generates the struct of plain counters and gauges, and how two shards' add up.
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The counters and gauges of one shard, or of all.
+        #[derive(Debug, Clone, Default)]
+        pub struct Metrics {
+            $($(#[$doc])* pub $name: u64,)*
+            /// Connections closed, by [`CloseCode`]'s position.
+            pub closes: [u64; CloseCode::ALL.len()],
+            /// Connections that went without a close frame of ours.
+            pub resets: u64,
+            /// Errors sent to clients, by [`ErrorCode`]'s position.
+            pub errors: [u64; ErrorCode::ALL.len()],
+            /// Tokens refused, by [`TokenError::LABELS`]' position.
+            pub auth_failures: [u64; TokenError::LABELS.len()],
+            /// How long turns of the loop took, waiting not counted.
+            pub turn: Histogram,
+            /// How long it took to queue one message for all its local subscribers.
+            pub fan_out: Histogram,
+        }
+
+        impl Metrics {
+            /// Adds another shard's.
+            pub fn merge(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+                self.resets += other.resets;
+                for (mine, theirs) in self.closes.iter_mut().zip(other.closes) { *mine += theirs; }
+                for (mine, theirs) in self.errors.iter_mut().zip(other.errors) { *mine += theirs; }
+                for (mine, theirs) in self.auth_failures.iter_mut().zip(other.auth_failures) { *mine += theirs; }
+                self.turn.merge(&other.turn);
+                self.fan_out.merge(&other.fan_out);
+            }
+        }
+    };
+}
+
+counters! {
+    /// Connections taken over from the acceptor.
+    connections_opened,
+    /// Connections now, in whatever phase.
+    connections,
+    /// Connections now that are authenticated.
+    connections_authenticated,
+    /// Requests handed to the control plane.
+    http_handovers,
+    /// Requests refused with an HTTP status.
+    http_refusals,
+    /// Messages received from clients.
+    messages_received,
+    /// Messages accepted by rooms that this shard owns.
+    publications,
+    /// Messages recognised as repeated.
+    publications_duplicate,
+    /// Frames queued for recipients of a room's messages.
+    deliveries,
+    /// Frames that left for clients, of every kind.
+    frames_sent,
+    /// Bytes received.
+    bytes_received,
+    /// Bytes sent.
+    bytes_sent,
+    /// Frames encoded for fan-out: one for each message, dialect and profile.
+    frames_encoded,
+    /// Ephemeral frames dropped because a queue was full.
+    frames_dropped,
+    /// Times that unread replies stopped a connection's reading.
+    reads_paused,
+    /// Recoveries asked for.
+    recoveries,
+    /// Recoveries that gave all that was missed.
+    recoveries_complete,
+    /// Messages and names that histories and dedupe windows forgot before their time.
+    history_dropped,
+    /// Bytes in histories now, as of each room's last change.
+    history_bytes,
+    /// Rooms that this shard owns now.
+    rooms,
+    /// Connections times rooms now.
+    subscriptions,
+    /// Connections times patterns now.
+    pattern_subscriptions,
+    /// Bytes waiting in outbound queues now.
+    outbound_queue_bytes,
+    /// Items put into rings.
+    ring_items,
+    /// Items waiting in this shard's inbound rings now.
+    ring_depth,
+    /// Items that found a ring full and waited beside it.
+    ring_overflows,
+    /// Items waiting beside a full ring now.
+    ring_overflow_items,
+    /// Turns in which clients were not read because a ring was full.
+    ring_pauses,
+    /// Items from the control plane or to it that found its queue full.
+    control_overflows,
+    /// Doorbells rung for sleeping threads.
+    doorbells,
+    /// Turns of the loop.
+    turns,
+    /// Calls of `send`.
+    sends,
+    /// Calls of `recv`.
+    receives,
+}
+
+impl Metrics {
+    /// Counts an error sent to a client.
+    pub fn count_error(&mut self, code: ErrorCode) {
+        self.errors[code as usize] += 1;
+    }
+
+    /// Counts a connection closed by us, or a client's close answered.
+    pub fn count_close(&mut self, code: CloseCode) {
+        self.closes[code as usize] += 1;
+    }
+
+    /// Counts a refused token.
+    pub fn count_auth_failure(&mut self, error: TokenError) {
+        let label = error.label();
+        if let Some(at) = TokenError::LABELS.iter().position(|known| *known == label) {
+            self.auth_failures[at] += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_observation_falls_into_the_first_bucket_that_holds_it() {
+        let mut histogram = Histogram::default();
+        for us in [0, 10, 11, 250_000, 250_001] {
+            histogram.observe(us);
+        }
+        assert_eq!((histogram.buckets[0], histogram.buckets[1]), (2, 1));
+        assert_eq!((histogram.buckets[11], histogram.buckets[12]), (1, 1));
+    }
+
+    #[test]
+    fn codes_stand_at_their_index() {
+        for (index, code) in CloseCode::ALL.iter().enumerate() {
+            assert_eq!(*code as usize, index);
+        }
+        for (index, code) in ErrorCode::ALL.iter().enumerate() {
+            assert_eq!(*code as usize, index);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! JSON out: the few shapes that every outgoing frame is made of.
+//!
+//! Names of rooms and users come from an alphabet without `"` and `\` (protocol §4), so they are written as they
+//! are; every other text is escaped.
+
+use std::io::Write;
+
+use super::error_code::{CommandError, Detail};
+use super::message::Publication;
+use super::profile::{ErrorShape, Profile};
+
+/// Writes a JSON string with everything escaped that must be.
+pub fn string(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("a vector takes every write");
+}
+
+/// Writes a name of the room alphabet as a JSON string.
+pub fn name(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+/// Writes something that displays as digits or as plain text without quotes.
+pub fn display(out: &mut Vec<u8>, value: impl std::fmt::Display) {
+    write!(out, "{value}").expect("a vector takes every write");
+}
+
+/// Writes a time as ISO 8601, UTC, to the millisecond.
+pub fn time(out: &mut Vec<u8>, unix_ms: u64) {
+    let ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
+    let timestamp = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX);
+    write!(out, "\"{timestamp:.3}\"").expect("a vector takes every write");
+}
+
+/// Writes `"key":`, behind a comma unless it is an object's first.
+pub fn key(out: &mut Vec<u8>, key: &str) {
+    if out.last() != Some(&b'{') {
+        out.push(b',');
+    }
+    name(out, key);
+    out.push(b':');
+}
+
+/// Writes an array; each item by itself.
+pub fn list<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut item: impl FnMut(&mut Vec<u8>, T)) {
+    out.push(b'[');
+    for (index, value) in items.into_iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        item(out, value);
+    }
+    out.push(b']');
+}
+
+/// Writes an envelope of the event dialect.
+pub fn envelope(out: &mut Vec<u8>, event: &str, id: Option<&str>, data: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(b"{\"event\":");
+    name(out, event);
+    out.extend_from_slice(b",\"data\":");
+    data(out);
+    if let Some(id) = id {
+        out.extend_from_slice(b",\"requestId\":");
+        out.extend_from_slice(id.as_bytes());
+    }
+    out.extend_from_slice(b",\"version\":\"1\"}");
+}
+
+/// Writes a message (protocol §5); `delivered` marks one that history replays.
+pub fn message(out: &mut Vec<u8>, publication: &Publication, delivered: bool) {
+    out.extend_from_slice(b"{\"id\":\"");
+    display(out, publication.id);
+    out.extend_from_slice(b"\",\"roomId\":");
+    name(out, &publication.room);
+    out.extend_from_slice(b",\"epoch\":\"");
+    display(out, publication.epoch);
+    out.extend_from_slice(b"\",\"offset\":");
+    display(out, publication.offset);
+    out.extend_from_slice(b",\"senderId\":");
+    name(out, &publication.sender);
+    out.extend_from_slice(b",\"type\":");
+    name(out, publication.kind.name());
+    out.extend_from_slice(b",\"content\":");
+    out.extend_from_slice(&publication.content);
+    out.extend_from_slice(b",\"timestamp\":");
+    time(out, publication.unix_ms);
+    out.extend_from_slice(b",\"deliveryStatus\":");
+    name(out, if delivered { "delivered" } else { "streaming" });
+    if let Some(metadata) = &publication.metadata {
+        key(out, "metadata");
+        out.extend_from_slice(metadata);
+    }
+    if let Some(client_id) = &publication.client_id {
+        key(out, "clientId");
+        string(out, client_id);
+    }
+    out.push(b'}');
+}
+
+/// Writes the members of a topic frame's `metadata`: the client's verbatim, then the server's.
+pub fn topic_metadata(out: &mut Vec<u8>, publication: &Publication) {
+    out.push(b'{');
+    if let Some(metadata) = &publication.metadata {
+        let inner = metadata.trim_ascii();
+        let inner = inner.get(1..inner.len().saturating_sub(1)).unwrap_or_default().trim_ascii();
+        out.extend_from_slice(inner);
+    }
+    key(out, "id");
+    out.push(b'"');
+    display(out, publication.id);
+    out.push(b'"');
+    key(out, "senderId");
+    name(out, &publication.sender);
+    key(out, "epoch");
+    out.push(b'"');
+    display(out, publication.epoch);
+    out.push(b'"');
+    key(out, "offset");
+    display(out, publication.offset);
+    out.push(b'}');
+}
+
+/// Writes a frame of the topic dialect that carries a message.
+pub fn topic_message(out: &mut Vec<u8>, publication: &Publication) {
+    out.extend_from_slice(b"{\"type\":\"message\",\"topic\":");
+    name(out, &publication.room);
+    out.extend_from_slice(b",\"eventType\":\"message.sent\",\"data\":");
+    out.extend_from_slice(&publication.content);
+    out.extend_from_slice(b",\"metadata\":");
+    topic_metadata(out, publication);
+    out.extend_from_slice(b",\"timestamp\":");
+    time(out, publication.unix_ms);
+    out.push(b'}');
+}
+
+/// Writes an error's `details`.
+pub fn details(out: &mut Vec<u8>, error: &CommandError) {
+    out.push(b'{');
+    for (field, value) in &error.details {
+        key(out, field);
+        match value {
+            Detail::Text(text) => string(out, text),
+            Detail::Number(number) => display(out, number),
+            Detail::List(items) => list(out, *items, |out, item| string(out, item)),
+        }
+    }
+    out.push(b'}');
+}
+
+/// Writes an error as a profile of the event dialect shows it (protocol §2).
+pub fn error(out: &mut Vec<u8>, profile: &Profile, error: &CommandError, id: Option<&str>) {
+    let event = if profile.error_shape == ErrorShape::Chat { "chat:error" } else { "error" };
+    envelope(out, event, id, |out| error_data(out, profile, error));
+}
+
+/// Writes the `data` of an error.
+pub fn error_data(out: &mut Vec<u8>, profile: &Profile, error: &CommandError) {
+    let shape = profile.error_shape;
+    out.push(b'{');
+    if shape != ErrorShape::Chat {
+        key(out, "status");
+        name(out, "error");
+    }
+    key(out, "code");
+    name(out, error.code.name());
+    key(out, "message");
+    string(out, &error.message);
+    key(out, if shape == ErrorShape::Channel { "data" } else { "details" });
+    details(out, error);
+    if shape != ErrorShape::Channel {
+        key(out, "recoverable");
+        display(out, error.code.recoverable());
+    }
+    out.push(b'}');
+}
+
+/// Writes an error of the topic dialect.
+pub fn topic_error(out: &mut Vec<u8>, error: &CommandError, unix_ms: u64) {
+    let number = if error.code.number() == 410 { 404 } else { error.code.number() };
+    out.extend_from_slice(b"{\"type\":\"error\",\"code\":");
+    display(out, number);
+    key(out, "message");
+    string(out, &error.message);
+    key(out, "details");
+    details(out, error);
+    key(out, "timestamp");
+    time(out, unix_ms);
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_utc_to_the_millisecond() {
+        let mut out = Vec::new();
+        time(&mut out, 1_700_000_000_007);
+        assert_eq!(out, b"\"2023-11-14T22:13:20.007Z\"");
+    }
+
+    #[test]
+    fn keys_are_separated() {
+        let mut out = b"{".to_vec();
+        key(&mut out, "a");
+        display(&mut out, 1);
+        key(&mut out, "b");
+        string(&mut out, "\"\n");
+        assert_eq!(out, br#"{"a":1,"b":"\"\n""#);
+    }
+}

@@ -1,0 +1,11 @@
+//! What happens in rooms (step 6 and 8 of the path of a message).
+//!
+//! A room belongs to its owner shard, which alone sequences it ([`owned`]); who is in it on this shard is local
+//! knowledge ([`directory`]). Nothing here knows a socket, a ring or a dialect.
+
+pub mod dedupe;
+pub mod directory;
+pub mod history;
+pub mod owned;
+pub mod pattern;
+pub mod roster;

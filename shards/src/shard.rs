@@ -1,0 +1,220 @@
+//! One core's state: its connections, the local half of rooms, and the rooms that it owns.
+//!
+//! [`Shard`] is the only one who changes any of it, and it does so only in its `on_…` calls. It is pure: no socket,
+//! no clock, no thread. What it wants done it leaves in [`Shard::effects`] for the rim, or for a simulation.
+
+mod answers;
+mod attach;
+mod commands;
+mod fan_out;
+mod gather;
+mod inbound;
+mod lifecycle;
+mod owner;
+mod sends;
+mod timers;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ahash::HashMap;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use slab::Slab;
+
+use crate::clock::Now;
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::connection::outbound_queue::OutboundQueue;
+use crate::connection::websocket::Pool;
+use crate::effect::Effects;
+use crate::id::{ConnectionId, ShardId};
+use crate::mesh::Router;
+use crate::mesh::item::Item;
+use crate::metrics::Metrics;
+use crate::protocol::json::Parser;
+use crate::room::directory::{Classes, Directory};
+use crate::room::owned::OwnedRoom;
+use crate::room::pattern::PatternTrie;
+use crate::timer_wheel::TimerWheel;
+
+use gather::Gather;
+use timers::Timer;
+
+/// Most shards of a process: sets of shards are one word.
+pub const SHARDS_MAX: usize = 64;
+
+/// How far a shard sheds load (architecture §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Overload {
+    /// Not at all.
+    #[default]
+    None,
+    /// New connections get 503.
+    RefuseNew,
+    /// Besides, ephemeral messages are dropped.
+    DropEphemeral,
+}
+
+/// What a pattern means to a shard.
+#[derive(Debug, Default)]
+struct PatternEntry {
+    /// Shards with subscribers, one bit each.
+    shards: u64,
+    /// Slots of this shard's own subscribers.
+    subscribers: Vec<u32>,
+}
+
+/// One core's executor state; see the module.
+#[derive(Debug)]
+pub struct Shard {
+    id: ShardId,
+    config: Arc<Config>,
+    router: Router,
+    random: StdRng,
+    parser: Parser,
+    pool: Pool,
+    connections: Slab<Connection>,
+    /// Connections ever opened: the next one's generation.
+    opened: u32,
+    /// Subscriptions ever made: the next one's sequence.
+    sequence: u32,
+    directory: Directory,
+    classes: Classes,
+    patterns: PatternTrie<PatternEntry>,
+    owned: Slab<OwnedRoom>,
+    owned_by_name: HashMap<Arc<str>, u32>,
+    gathers: Slab<Gather>,
+    timers: TimerWheel<Timer>,
+    /// Items for this shard itself: the local branch of the mesh, in the same order as a ring would give.
+    local: VecDeque<Item>,
+    scratch: Vec<u8>,
+    overload: Overload,
+    draining: bool,
+    /// What the shard wants done; the rim empties it.
+    pub effects: Effects,
+    /// What the shard counts.
+    pub metrics: Metrics,
+}
+
+impl Shard {
+    /// An empty shard. `mesh_seed` is the same for all shards of the process; `seed` is not, and nobody may guess it.
+    #[must_use]
+    pub fn new(id: ShardId, config: Arc<Config>, mesh_seed: u64, seed: [u8; 32], now: Now) -> Self {
+        Self {
+            id,
+            router: Router::new(config.shards, mesh_seed),
+            random: StdRng::from_seed(seed),
+            parser: Parser::new(config.limits.depth_max),
+            pool: Pool::default(),
+            connections: Slab::new(),
+            opened: 0,
+            sequence: 0,
+            directory: Directory::default(),
+            classes: Classes::new(&config.room_classes),
+            patterns: PatternTrie::new(),
+            owned: Slab::new(),
+            owned_by_name: HashMap::default(),
+            gathers: Slab::new(),
+            timers: TimerWheel::new(now.ms),
+            local: VecDeque::new(),
+            scratch: Vec::new(),
+            overload: Overload::None,
+            draining: false,
+            effects: Effects::new(config.shards),
+            metrics: Metrics::default(),
+            config,
+        }
+    }
+
+    /// This shard's id.
+    #[must_use]
+    pub fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// Number of connections, closing ones included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Items that wait beside full rings.
+    #[must_use]
+    pub fn overflow_items(&self) -> usize {
+        self.effects.outboxes.iter().map(|outbox| outbox.items.len()).sum()
+    }
+
+    /// Whether clients may be read: not while a ring is full and too much waits beside it.
+    #[must_use]
+    pub fn may_read_clients(&self) -> bool {
+        self.effects.outboxes.iter().all(|outbox| outbox.items.is_empty())
+    }
+
+    /// Sets how far the shard sheds load.
+    pub fn set_overload(&mut self, overload: Overload) {
+        self.overload = overload;
+    }
+
+    /// An item from another shard's ring.
+    pub fn on_ring(&mut self, from: ShardId, item: Item, now: Now) {
+        self.handle(from, item, now);
+        self.settle(now);
+    }
+
+    /// The counters, with the gauges as of now.
+    #[must_use]
+    pub fn snapshot(&self) -> Metrics {
+        Metrics {
+            connections: self.connections.len() as u64,
+            rooms: self.owned.len() as u64,
+            subscriptions: self.directory.subscriptions() as u64,
+            pattern_subscriptions: self.connections.iter().map(|(_, client)| client.patterns.len() as u64).sum(),
+            outbound_queue_bytes: self.connections.iter().map(|(_, client)| client.queue.bytes() as u64).sum(),
+            history_bytes: self.owned.iter().map(|(_, room)| room.history_bytes() as u64).sum(),
+            ring_overflow_items: self.overflow_items() as u64,
+            ..self.metrics.clone()
+        }
+    }
+
+    /// What waits for a connection, if it is still there.
+    #[must_use]
+    pub fn queue(&self, id: ConnectionId) -> Option<&OutboundQueue> {
+        self.client(id).map(|client| &client.queue)
+    }
+
+    fn client(&self, id: ConnectionId) -> Option<&Connection> {
+        self.connections.get(id.slot as usize).filter(|client| client.id == id)
+    }
+
+    fn client_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connections.get_mut(id.slot as usize).filter(|client| client.id == id)
+    }
+
+    /// Sends an item to a shard, this one included.
+    fn dispatch(&mut self, to: ShardId, item: Item) {
+        if to == self.id {
+            self.local.push_back(item);
+        } else {
+            self.metrics.ring_items += 1;
+            self.effects.outbox(to).push(item);
+        }
+    }
+
+    /// Works off what the shard sent to itself.
+    fn settle(&mut self, now: Now) {
+        while let Some(item) = self.local.pop_front() {
+            self.handle(self.id, item, now);
+        }
+    }
+
+    fn handle(&mut self, from: ShardId, item: Item, now: Now) {
+        match item {
+            Item::Ask(ask) => self.on_ask(from, *ask, now),
+            Item::Answer(answer) => self.on_answer(*answer, now),
+            Item::Publish(publication) => self.on_publication(&publication, now),
+            Item::Notice(notice) => self.on_notice(notice, now),
+            Item::Interest { pattern, subscribed, caller } => self.on_interest(from, &pattern, subscribed, caller),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Authentication, and what follows from it: forced rooms, refreshed tokens, their end (protocol §3).
+
+use std::sync::Arc;
+
+use super::Shard;
+use crate::access::permission::Identity;
+use crate::access::token::TokenError;
+use crate::clock::Now;
+use crate::connection::Phase;
+use crate::connection::outbound_queue::FrameClass;
+use crate::effect::{Admission, AdmissionEvent, SocketEffect};
+use crate::id::ConnectionId;
+use crate::mesh::item::{Caller, ReplyTo};
+use crate::protocol::catalog::Event;
+use crate::protocol::close_code::CloseCode;
+use crate::protocol::command::{Command, Rejection, Request, RequestId};
+use crate::protocol::error_code::{CommandError, ErrorCode};
+use crate::protocol::push::Push;
+use crate::protocol::reply::Reply;
+
+impl Shard {
+    /// A command of a client that has not authenticated: it may do that, and ping.
+    pub(super) fn execute_pending(&mut self, slot: usize, request: Request, now: Now) {
+        let connection = self.connections[slot].id;
+        let Request { event, id, command } = request;
+        match command {
+            Command::Auth { token } => self.authenticate(slot, (event, id), &token, now),
+            Command::Ping => {
+                let caller = Caller { connection, reply: ReplyTo::Client { event, id } };
+                self.answer_client(&caller, &Reply::Pong, now);
+            }
+            _ => self.send_error(slot, Some(event), id.as_deref(), &not_authenticated(), now),
+        }
+    }
+
+    /// A frame of such a client that is no command: all that it can be told is to authenticate.
+    pub(super) fn reject_pending(&mut self, slot: usize, rejection: Rejection, now: Now) {
+        let Rejection { event, id, error, .. } = rejection;
+        match event {
+            Some(Event::Auth | Event::AuthRefresh) => {
+                let error = CommandError { code: ErrorCode::AuthFailed, ..error };
+                self.fail_auth(slot, id.as_deref(), &error, now);
+            }
+            _ => self.send_error(slot, event, id.as_deref(), &not_authenticated(), now),
+        }
+    }
+
+    fn authenticate(&mut self, slot: usize, (event, id): (Event, RequestId), token: &str, now: Now) {
+        let Some(verifier) = &self.config.verifier else { return };
+        match verifier.verify(token, now.unix_ms) {
+            Ok(claims) => self.attach(slot, Identity::from_claims(claims), Some((event, id)), now),
+            Err(error) => {
+                self.metrics.count_auth_failure(error);
+                self.fail_auth(slot, id.as_deref(), &auth_failed(error), now);
+            }
+        }
+    }
+
+    /// An unusable first message: forgiven as often as the profile says.
+    pub(super) fn fail_auth(&mut self, slot: usize, id: Option<&str>, error: &CommandError, now: Now) {
+        self.send_error(slot, Some(Event::Auth), id, error, now);
+        let client = &mut self.connections[slot];
+        client.auth_failures += 1;
+        if client.auth_failures >= client.variant.profile.auth_tries {
+            self.admission_failed(slot);
+            self.close(slot, CloseCode::AuthFailed, "authentication failed", now);
+        }
+    }
+
+    /// A token of the URL is refused after the upgrade, because a browser cannot read a 401.
+    pub(super) fn refuse_token(&mut self, slot: usize, error: TokenError, now: Now) {
+        self.metrics.count_auth_failure(error);
+        self.send_error(slot, Some(Event::Auth), None, &auth_failed(error), now);
+        self.admission_failed(slot);
+        self.close(slot, CloseCode::AuthFailed, "authentication failed", now);
+    }
+
+    /// The connection is that user's: it enters its forced rooms before its next frame is read.
+    pub(super) fn attach(&mut self, slot: usize, identity: Identity, reply: Option<(Event, RequestId)>, now: Now) {
+        let rooms = forced_rooms(&identity);
+        let identity = Arc::new(identity);
+        tracing::info!(event = "authenticated", user_id = &*identity.user);
+        self.note_authenticated(slot);
+        self.metrics.connections_authenticated += 1;
+        let client = &mut self.connections[slot];
+        client.identity = Some(identity);
+        client.phase = Phase::Attaching;
+        client.attach = reply.map(Box::new);
+        client.awaiting = u32::try_from(rooms.len()).expect("a token names few rooms");
+        let connection = client.id;
+        for room in rooms {
+            let caller = Caller { connection, reply: ReplyTo::Attach };
+            self.subscribe(slot, caller, &room, true, (0, None), now);
+        }
+        self.schedule_client(slot, now);
+    }
+
+    /// One forced room is entered; with the last the connection is open.
+    pub(super) fn on_attached(&mut self, id: ConnectionId, now: Now) {
+        let Some(client) = self.client_mut(id) else { return };
+        client.awaiting = client.awaiting.saturating_sub(1);
+        if client.awaiting > 0 || client.phase != Phase::Attaching {
+            return;
+        }
+        client.phase = Phase::Open;
+        let slot = id.slot as usize;
+        if let Some(reply) = client.attach.take() {
+            let (event, id) = *reply;
+            self.answer_auth(slot, event, id, now);
+        }
+        self.resume(slot, now);
+    }
+
+    fn answer_auth(&mut self, slot: usize, event: Event, id: RequestId, now: Now) {
+        let client = &self.connections[slot];
+        let caller = Caller { connection: client.id, reply: ReplyTo::Client { event, id } };
+        let reply = Reply::AuthOk { identity: Arc::clone(self.identity(slot)), session: client.session };
+        self.answer_client(&caller, &reply, now);
+    }
+
+    /// A later token of the same user: rooms are checked again, and the old token counts no more.
+    pub(super) fn refresh(&mut self, slot: usize, caller: &Caller, token: &str, now: Now) -> Result<(), CommandError> {
+        let ReplyTo::Client { event, id } = caller.reply.clone() else { return Ok(()) };
+        let Some(verifier) = &self.config.verifier else {
+            self.answer_auth(slot, event, id, now);
+            return Ok(());
+        };
+        let claims = verifier.verify(token, now.unix_ms).map_err(|error| {
+            self.metrics.count_auth_failure(error);
+            auth_failed(error)
+        })?;
+        if *claims.sub != *self.identity(slot).user {
+            return Err(CommandError::new(ErrorCode::ClientError, "the token is another user's"));
+        }
+        let client = &mut self.connections[slot];
+        client.warned = false;
+        client.identity = Some(Arc::new(Identity::from_claims(claims)));
+        self.check_rooms(slot, now);
+        self.answer_auth(slot, event, id, now);
+        self.schedule_client(slot, now);
+        Ok(())
+    }
+
+    /// Leaves what the present token does not allow, and enters what it forces.
+    fn check_rooms(&mut self, slot: usize, now: Now) {
+        let identity = Arc::clone(self.identity(slot));
+        let forced = forced_rooms(&identity);
+        let client = &mut self.connections[slot];
+        let connection = client.id;
+        let mut lost = Vec::new();
+        for subscription in &mut client.subscriptions {
+            let name = &self.directory.get(subscription.room).name;
+            subscription.forced &= forced.iter().any(|room| **room == **name);
+            if !identity.may_enter(name) {
+                lost.push((subscription.room, Arc::clone(name)));
+            }
+        }
+        for (key, room) in lost {
+            self.unsubscribe(slot, Caller { connection, reply: ReplyTo::Nobody }, key, false);
+            let push = Push::Lost { room, reason: "no longer allowed" };
+            self.push(slot, &push, FrameClass::Reliable, now);
+        }
+        for room in forced {
+            if self.subscribed(slot, &room).is_none() {
+                self.subscribe(slot, Caller { connection, reply: ReplyTo::Nobody }, &room, true, (0, None), now);
+            }
+        }
+    }
+
+    /// Lets a connection be read again, beginning with what it sent while it waited.
+    pub(super) fn resume(&mut self, slot: usize, now: Now) {
+        let id = self.connections[slot].id;
+        self.read_frames(slot, &[], now);
+        self.effects.sockets.push(SocketEffect::Resume(id));
+    }
+
+    /// The acceptor no longer counts the connection as pending.
+    pub(super) fn note_authenticated(&mut self, slot: usize) {
+        let client = &mut self.connections[slot];
+        if client.counted_pending {
+            client.counted_pending = false;
+            self.effects.admissions.push(Admission { peer: client.peer, event: AdmissionEvent::Authenticated });
+        }
+    }
+
+    /// The acceptor counts a failed attempt of the address.
+    pub(super) fn admission_failed(&mut self, slot: usize) {
+        let peer = self.connections[slot].peer;
+        self.effects.admissions.push(Admission { peer, event: AdmissionEvent::Failed });
+    }
+}
+
+fn not_authenticated() -> CommandError {
+    CommandError::new(ErrorCode::AuthFailed, "not authenticated")
+}
+
+fn auth_failed(error: TokenError) -> CommandError {
+    CommandError::new(ErrorCode::AuthFailed, error.to_string())
+}
+
+/// The rooms that a user is in without asking: its own, its account's, those of its token.
+fn forced_rooms(identity: &Identity) -> Vec<Arc<str>> {
+    let mut rooms: Vec<Arc<str>> = vec![format!("user:{}", identity.user).into()];
+    rooms.extend(identity.account.iter().map(|account| format!("account:{account}").into()));
+    for room in &identity.rooms {
+        if identity.may_enter(room) && !rooms.contains(room) {
+            rooms.push(Arc::clone(room));
+        }
+    }
+    rooms
+}

@@ -1,0 +1,222 @@
+//! A connection's beginning and end, and the shard's drain.
+
+use std::net::IpAddr;
+
+use rand::{Rng, RngExt};
+
+use super::Shard;
+use super::fan_out::mark_dirty;
+use crate::access::limits::Bucket;
+use crate::clock::Now;
+use crate::config::Rate;
+use crate::connection::http::Refusal;
+use crate::connection::outbound_queue::FrameClass;
+use crate::connection::{Connection, Dirty, Phase};
+use crate::effect::{Admission, AdmissionEvent, Release, SocketEffect};
+use crate::id::{ConnectionId, SessionId};
+use crate::mesh::item::{Caller, ReplyTo};
+use crate::protocol::close_code::CloseCode;
+use crate::protocol::frame;
+use crate::protocol::push::Push;
+
+/// Milliseconds that a client has to take its last frame and close.
+pub(super) const CLOSE_TIMEOUT_MS: u64 = 5_000;
+/// Milliseconds that a client has to close once it was told everything.
+const LINGER_MS: u64 = 2_000;
+/// Refusals of one connection that count as abuse: 100 in 10 s.
+const REFUSALS: Rate = Rate { count: 100, interval_ms: 10_000, burst: 99 };
+
+impl Shard {
+    /// A socket that the acceptor handed over. With `refuse` it is answered with that status once its head is read.
+    pub fn on_open(&mut self, peer: IpAddr, refuse: Option<u16>, now: Now) -> ConnectionId {
+        let entry = self.connections.vacant_entry();
+        self.opened = self.opened.wrapping_add(1);
+        let slot = u32::try_from(entry.key()).expect("a shard has fewer than 2^32 connections");
+        let id = ConnectionId { slot, generation: self.opened };
+        entry.insert(Connection::new(id, peer, SessionId(self.random.next_u64()), refuse, now));
+        self.metrics.connections_opened += 1;
+        self.schedule_client(id.slot as usize, now);
+        id
+    }
+
+    /// So many bytes of a connection's queue were written.
+    pub fn on_written(&mut self, id: ConnectionId, bytes: usize, now: Now) {
+        self.metrics.bytes_sent += bytes as u64;
+        let unread_min = self.config.limits.outbound_queue_bytes_max / 4;
+        let Some(client) = self.client_mut(id) else { return };
+        client.blocked = false;
+        let frames = client.queue.advance(bytes);
+        let resumes = client.paused && client.queue.reply_bytes() <= unread_min;
+        let done = client.queue.is_empty() && !client.is_active() && !client.shut;
+        self.metrics.frames_sent += frames as u64;
+        let slot = id.slot as usize;
+        if resumes {
+            self.connections[slot].paused = false;
+            self.resume(slot, now);
+            self.settle(now);
+        } else if done {
+            self.shut(slot, now);
+        }
+    }
+
+    /// The rim took the connection off a flush list; whether there is something to write now.
+    pub fn begin_flush(&mut self, id: ConnectionId) -> bool {
+        let Some(client) = self.client_mut(id) else { return false };
+        client.dirty = Dirty::Clean;
+        !client.blocked && !client.queue.is_empty()
+    }
+
+    /// The socket took all it can for now.
+    pub fn on_blocked(&mut self, id: ConnectionId) {
+        if let Some(client) = self.client_mut(id) {
+            client.blocked = true;
+        }
+    }
+
+    /// The socket can be written again.
+    pub fn on_writable(&mut self, id: ConnectionId) {
+        let Some(client) = self.connections.get_mut(id.slot as usize).filter(|client| client.id == id) else { return };
+        client.blocked = false;
+        if !client.queue.is_empty() {
+            mark_dirty(client, &mut self.effects, false);
+        }
+    }
+
+    /// Whether bytes of this connection may be read now; if not, [`SocketEffect::Resume`] follows.
+    #[must_use]
+    pub fn wants_bytes(&self, id: ConnectionId) -> bool {
+        self.client(id).is_some_and(|client| {
+            !client.paused && client.awaiting == 0 && client.phase != Phase::Attaching
+        })
+    }
+
+    /// The client closed its side, or the socket failed.
+    pub fn on_gone(&mut self, id: ConnectionId, now: Now) {
+        let Some(client) = self.client(id) else { return };
+        if client.is_active() {
+            self.metrics.resets += u64::from(client.phase != Phase::Head);
+        }
+        self.release(id.slot as usize, Release::Close, now);
+    }
+
+    /// Answers a request with an HTTP refusal, and ends the connection.
+    pub(super) fn refuse(&mut self, slot: usize, refusal: &Refusal, now: Now) {
+        self.metrics.http_refusals += 1;
+        self.send(slot, refusal.to_bytes().into(), FrameClass::Control);
+        self.connections[slot].unread = Vec::new();
+        self.begin_close(slot, now);
+    }
+
+    /// Closes a WebSocket: a close frame behind all that is queued, and nothing after it.
+    pub(super) fn close(&mut self, slot: usize, code: CloseCode, reason: &str, now: Now) {
+        let client = &mut self.connections[slot];
+        if !client.is_active() {
+            return;
+        }
+        tracing::info!(
+            event = "closed",
+            user_id = client.identity.as_ref().map(|identity| &*identity.user),
+            code = code.number(),
+            reason
+        );
+        self.metrics.count_close(code);
+        client.queue.push_close(frame::close(code, reason));
+        mark_dirty(client, &mut self.effects, false);
+        self.begin_close(slot, now);
+    }
+
+    /// The client closed; the answer to that is queued already.
+    pub(super) fn closed_by_client(&mut self, slot: usize, now: Now) {
+        self.metrics.count_close(CloseCode::Normal);
+        self.begin_close(slot, now);
+    }
+
+    /// From here on the connection only empties its queue.
+    fn begin_close(&mut self, slot: usize, now: Now) {
+        self.leave_everything(slot);
+        let client = &mut self.connections[slot];
+        client.phase = Phase::Closing { deadline_ms: now.ms + CLOSE_TIMEOUT_MS };
+        client.held = None;
+        client.unread = Vec::new();
+        if client.queue.is_empty() && !client.shut {
+            self.shut(slot, now);
+        }
+        self.schedule_client(slot, now);
+    }
+
+    /// All is sent: the socket is shut for writing and waits a little for the client to close.
+    fn shut(&mut self, slot: usize, now: Now) {
+        let client = &mut self.connections[slot];
+        client.shut = true;
+        client.phase = Phase::Closing { deadline_ms: now.ms + LINGER_MS };
+        self.effects.sockets.push(SocketEffect::ShutdownWrite(client.id));
+        self.schedule_client(slot, now);
+    }
+
+    /// Takes the connection out of all its rooms and patterns. Its user stays in them for the grace.
+    fn leave_everything(&mut self, slot: usize) {
+        let client = &mut self.connections[slot];
+        if client.identity.is_none() {
+            return;
+        }
+        let connection = client.id;
+        let patterns = client.patterns.clone();
+        let rooms: Vec<_> = client.subscriptions.iter().map(|subscription| subscription.room).collect();
+        for pattern in &patterns {
+            self.unsubscribe_pattern(slot, pattern);
+        }
+        for room in rooms {
+            self.unsubscribe(slot, Caller { connection, reply: ReplyTo::Nobody }, room, true);
+        }
+        self.connections[slot].identity = None;
+        self.metrics.connections_authenticated -= 1;
+    }
+
+    /// Ends a connection: its socket goes.
+    pub(super) fn release(&mut self, slot: usize, how: Release, now: Now) {
+        self.leave_everything(slot);
+        self.effects.sockets.push(SocketEffect::Release(self.connections[slot].id, how));
+        self.forget(slot);
+        self.settle(now);
+    }
+
+    /// Removes a connection whose socket is gone from here.
+    pub(super) fn forget(&mut self, slot: usize) {
+        let client = self.connections.remove(slot);
+        let event =
+            AdmissionEvent::Closed { pending: client.counted_pending, refused: client.refuse.is_some() };
+        self.effects.admissions.push(Admission { peer: client.peer, event });
+    }
+
+    /// Counts a refused command; too many in a short time end the connection.
+    pub(super) fn count_refusal(&mut self, slot: usize, now: Now) {
+        let bucket: &mut Bucket = &mut self.connections[slot].refusals;
+        if bucket.take(REFUSALS, now.ms, 1).is_err() {
+            self.close(slot, CloseCode::Abuse, "too many refused requests", now);
+        }
+    }
+
+    /// Sends everybody away: told now, closed one after the other within `spread_ms`, each with its own moment to
+    /// come back within `window_ms`.
+    pub fn on_drain(&mut self, spread_ms: u64, window_ms: u64, now: Now) {
+        self.draining = true;
+        // One connection a millisecond at most: a handful is gone at once.
+        let spread_ms = spread_ms.min(self.connections.len() as u64).max(1);
+        let slots: Vec<_> = self.connections.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            match self.connections[slot].phase {
+                Phase::Closing { .. } => {}
+                Phase::Head => self.begin_close(slot, now),
+                _ => {
+                    let reconnect_ms = self.random.random_range(window_ms / 10..=window_ms.max(1));
+                    let client = &mut self.connections[slot];
+                    client.reconnect_ms = reconnect_ms;
+                    client.drain_ms = Some(now.ms + self.random.random_range(0..spread_ms));
+                    self.push(slot, &Push::Draining { reconnect_ms }, FrameClass::Reliable, now);
+                    self.schedule_client(slot, now);
+                }
+            }
+        }
+        self.settle(now);
+    }
+}

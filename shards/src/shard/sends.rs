@@ -1,0 +1,123 @@
+//! Messages on their way in: may this client send this, here, now?
+
+use std::sync::Arc;
+
+use super::Shard;
+use super::gather::{Kind, Part};
+use crate::access::limits::{RetryAfter, scaled};
+use crate::access::token::UserType;
+use crate::clock::Now;
+use crate::config::{Limits, Rate};
+use crate::mesh::item::{Caller, Operation, ReplyTo};
+use crate::protocol::command::Draft;
+use crate::protocol::error_code::{CommandError, ErrorCode};
+use crate::protocol::profile::Dialect;
+use crate::protocol::reply;
+
+impl Shard {
+    pub(super) fn send_message(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        draft: Draft,
+        now: Now,
+    ) -> Result<(), CommandError> {
+        self.check_draft(slot, &draft)?;
+        if self.subscribed(slot, &draft.room).is_none() {
+            let topic = self.connections[slot].variant.dialect == Dialect::Topic;
+            if !self.identity(slot).may_send_from_outside(&draft.room, topic) {
+                return Err(CommandError::not_a_member());
+            }
+        }
+        self.take_message(slot, now)?;
+        let room: Arc<str> = match self.directory.find(&draft.room) {
+            Some(key) => Arc::clone(&self.directory.get(key).name),
+            None => draft.room.as_str().into(),
+        };
+        let confirm = wants_confirmation(&caller);
+        let session = self.connections[slot].session;
+        let sender = Arc::clone(&self.identity(slot).user);
+        self.ask(caller, room, Operation::Publish { sender, session, draft, confirm });
+        Ok(())
+    }
+
+    pub(super) fn send_batch(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        drafts: Vec<Result<Draft, CommandError>>,
+        now: Now,
+    ) {
+        let connection = caller.connection;
+        let gather = self.gather(caller, drafts.len(), Kind::Results(vec![Vec::new(); drafts.len()]));
+        for (index, draft) in (0u32..).zip(drafts) {
+            let caller = Caller { connection, reply: ReplyTo::Part { gather, index } };
+            if let Err(error) = draft.and_then(|draft| self.send_message(slot, caller, draft, now)) {
+                self.metrics.count_error(error.code);
+                let mut out = Vec::new();
+                reply::write_failure(&mut out, self.connections[slot].variant, None, &error);
+                self.on_part(gather, index, Part::Written(out), now);
+            }
+        }
+    }
+
+    pub(super) fn send_to_user(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        user: &str,
+        draft: Draft,
+        now: Now,
+    ) -> Result<(), CommandError> {
+        self.check_draft(slot, &draft)?;
+        self.take_message(slot, now)?;
+        let allowed = self.identity(slot).may_send_to_any(user);
+        let confirm = wants_confirmation(&caller);
+        self.ask_user_send(caller, draft, allowed, confirm);
+        Ok(())
+    }
+
+    /// Asks the owner of a user's room to accept a message there.
+    pub(super) fn ask_user_send(&mut self, caller: Caller, draft: Draft, allowed: bool, confirm: bool) {
+        let Some(client) = self.client(caller.connection) else { return };
+        let Some(identity) = client.identity.clone() else { return };
+        let (sender, account) = (Arc::clone(&identity.user), identity.account.clone());
+        let session = client.session;
+        let room: Arc<str> = draft.room.as_str().into();
+        self.ask(caller, room, Operation::UserSend { sender, session, account, allowed, draft, confirm });
+    }
+
+    fn check_draft(&self, slot: usize, draft: &Draft) -> Result<(), CommandError> {
+        if draft.kind.is_reserved() && !self.identity(slot).has_right("message:send-as") {
+            return Err(CommandError::new(ErrorCode::PermissionDenied, "not allowed to send messages of this type"));
+        }
+        Ok(())
+    }
+
+    /// Takes one message from the user's bucket, which all of its connections share.
+    fn take_message(&mut self, slot: usize, now: Now) -> Result<(), CommandError> {
+        let client = &self.connections[slot];
+        let rate = message_rate(&self.config.limits, client.variant.profile.messages);
+        let (Some(rate), Some(bucket)) = (rate, &client.messages) else { return Ok(()) };
+        let guest = self.identity(slot).user_type == UserType::Guest;
+        bucket.take(scaled(rate, guest), now.ms, 1).map_err(rate_limited)
+    }
+}
+
+/// Without a `requestId` a send is silent: only errors are answered.
+fn wants_confirmation(caller: &Caller) -> bool {
+    !matches!(&caller.reply, ReplyTo::Client { id: None, .. })
+}
+
+/// The limit on messages: the profile's replaces the default, not one that was set.
+fn message_rate(limits: &Limits, profile: Option<Rate>) -> Option<Rate> {
+    let configured = limits.messages?;
+    Some(profile.filter(|_| Some(configured) == Limits::default().messages).unwrap_or(configured))
+}
+
+pub(super) fn rate_limited(retry: RetryAfter) -> CommandError {
+    match retry {
+        RetryAfter::Ms(ms) => CommandError::rate_limited(ms),
+        RetryAfter::Never => CommandError::rate_limited(u64::from(u32::MAX)),
+    }
+}

@@ -1,0 +1,165 @@
+//! What happens to connections and rooms when nothing else happens: pings, time-outs, graces, ends of tokens.
+//!
+//! A connection has one entry in the wheel for its next deadline. Deadlines that move later are not rescheduled: the
+//! entry fires, finds nothing due and is put back.
+
+use std::sync::Arc;
+
+use super::Shard;
+use super::lifecycle::CLOSE_TIMEOUT_MS;
+use crate::clock::Now;
+use crate::config::Config;
+use crate::connection::http::Refusal;
+use crate::connection::outbound_queue::FrameClass;
+use crate::connection::{Connection, Phase};
+use crate::effect::Release;
+use crate::id::ConnectionId;
+use crate::protocol::close_code::CloseCode;
+use crate::protocol::frame;
+use crate::protocol::push::Push;
+
+/// How long pushes wait for a client's first frame, which may still change the dialect.
+const DIALECT_WAIT_MS: u64 = 1_000;
+
+/// Whose time has come.
+#[derive(Debug)]
+pub(super) enum Timer {
+    Connection(ConnectionId),
+    Room(Arc<str>),
+}
+
+impl Shard {
+    /// Time has passed.
+    pub fn on_tick(&mut self, now: Now) {
+        let mut due = Vec::new();
+        self.timers.advance(now.ms, &mut due);
+        for timer in due {
+            match timer {
+                Timer::Connection(id) => self.on_client_due(id, now),
+                Timer::Room(name) => self.on_room_due(&name, now),
+            }
+            self.settle(now);
+        }
+    }
+
+    /// Makes sure that the connection's timer fires at its next deadline.
+    pub(super) fn schedule_client(&mut self, slot: usize, now: Now) {
+        let client = &mut self.connections[slot];
+        let due = next_due_ms(client, &self.config, now);
+        if due < client.timer_ms {
+            client.timer_ms = due;
+            self.timers.schedule(due, Timer::Connection(client.id));
+        }
+    }
+
+    fn on_client_due(&mut self, id: ConnectionId, now: Now) {
+        let Some(client) = self.client_mut(id).filter(|client| client.timer_ms <= now.ms) else { return };
+        client.timer_ms = u64::MAX;
+        let slot = id.slot as usize;
+        match client.phase {
+            Phase::Head => self.on_head_due(slot, now),
+            Phase::Pending => self.on_pending_due(slot, now),
+            Phase::Attaching | Phase::Open => self.on_open_due(slot, now),
+            Phase::Echo => self.on_silence(slot, now),
+            Phase::Closing { deadline_ms } if deadline_ms <= now.ms => {
+                let how = if client.shut && !client.reset { Release::Close } else { Release::Reset };
+                return self.release(slot, how, now);
+            }
+            Phase::Closing { .. } => {}
+        }
+        if self.client(id).is_some() {
+            self.schedule_client(slot, now);
+        }
+    }
+
+    fn on_head_due(&mut self, slot: usize, now: Now) {
+        if self.connections[slot].opened_ms + self.config.handshake_timeout_ms <= now.ms {
+            self.admission_failed(slot);
+            self.refuse(slot, &Refusal::new(408, "the request head did not arrive in time"), now);
+        }
+    }
+
+    fn on_pending_due(&mut self, slot: usize, now: Now) {
+        if self.on_drain_due(slot, now) {
+            return;
+        }
+        if self.connections[slot].opened_ms + self.config.auth_timeout_ms <= now.ms {
+            self.admission_failed(slot);
+            return self.close(slot, CloseCode::AuthTimeout, "no authentication in time", now);
+        }
+        self.on_silence(slot, now);
+    }
+
+    fn on_open_due(&mut self, slot: usize, now: Now) {
+        if self.on_drain_due(slot, now) {
+            return;
+        }
+        let client = &self.connections[slot];
+        if client.held.is_some() && client.opened_ms + DIALECT_WAIT_MS <= now.ms {
+            self.settle_dialect(slot, now);
+        }
+        if let Some(expires_unix_ms) = self.identity(slot).expires_unix_ms {
+            if expires_unix_ms <= now.unix_ms {
+                return self.close(slot, CloseCode::AuthFailed, "the token has expired", now);
+            }
+            let warns = now.unix_ms + self.config.auth_expiring_lead_ms >= expires_unix_ms;
+            if warns && !self.connections[slot].warned {
+                self.connections[slot].warned = true;
+                self.push(slot, &Push::Expiring { expires_unix_ms }, FrameClass::Reliable, now);
+            }
+        }
+        self.on_silence(slot, now);
+    }
+
+    /// Whether it is the connection's turn to go because the server drains.
+    fn on_drain_due(&mut self, slot: usize, now: Now) -> bool {
+        let client = &self.connections[slot];
+        let due = client.drain_ms.is_some_and(|at| at <= now.ms);
+        if due {
+            let reason = format!("reconnect={}", client.reconnect_ms);
+            self.close(slot, CloseCode::Restart, &reason, now);
+        }
+        due
+    }
+
+    /// Pings who is silent, and closes who does not answer.
+    fn on_silence(&mut self, slot: usize, now: Now) {
+        let client = &mut self.connections[slot];
+        if !client.is_active() {
+            return;
+        }
+        if client.heard_ms + self.config.ping_timeout_ms <= now.ms {
+            return self.close(slot, CloseCode::Policy, "ping time-out", now);
+        }
+        if !client.pinged && client.heard_ms + self.config.ping_interval_ms <= now.ms {
+            client.pinged = true;
+            self.send(slot, frame::ping(), FrameClass::Control);
+        }
+    }
+}
+
+/// When something is due for the connection next.
+fn next_due_ms(client: &Connection, config: &Config, now: Now) -> u64 {
+    let silence = if client.pinged { config.ping_timeout_ms } else { config.ping_interval_ms };
+    let silence_ms = client.heard_ms + silence.min(config.ping_timeout_ms);
+    let drain_ms = client.drain_ms.unwrap_or(u64::MAX);
+    match client.phase {
+        Phase::Head => client.opened_ms + config.handshake_timeout_ms,
+        Phase::Pending => silence_ms.min(drain_ms).min(client.opened_ms + config.auth_timeout_ms),
+        Phase::Attaching | Phase::Open => {
+            let held_ms = client.held.as_ref().map_or(u64::MAX, |_| client.opened_ms + DIALECT_WAIT_MS);
+            silence_ms.min(drain_ms).min(held_ms).min(token_due_ms(client, config, now))
+        }
+        Phase::Echo => silence_ms.min(drain_ms),
+        Phase::Closing { deadline_ms } => deadline_ms.min(now.ms + CLOSE_TIMEOUT_MS),
+    }
+}
+
+/// When the token's coming end must be told, or has come, on the shard's own clock.
+fn token_due_ms(client: &Connection, config: &Config, now: Now) -> u64 {
+    let Some(expires) = client.identity.as_ref().and_then(|identity| identity.expires_unix_ms) else {
+        return u64::MAX;
+    };
+    let due_unix_ms = if client.warned { expires } else { expires.saturating_sub(config.auth_expiring_lead_ms) };
+    now.ms + due_unix_ms.saturating_sub(now.unix_ms)
+}

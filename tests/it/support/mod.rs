@@ -1,0 +1,36 @@
+//! What the black-box tests are written with: a server process, a client, raw HTTP, raw frames and tokens.
+//!
+//! Nothing here knows more of the gateway than its command line and its wire. Every wait is bounded by
+//! [`DEADLINE`]; a test never sleeps for a fixed time in the hope that something has happened.
+
+mod client;
+mod connect;
+mod frame;
+pub(crate) mod http;
+pub(crate) mod raw;
+pub(crate) mod server;
+mod token;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use client::Client;
+pub(crate) use connect::Connect;
+pub(crate) use frame::Frame;
+pub(crate) use raw::RawSocket;
+pub(crate) use server::{ProcessEnd, Server};
+pub(crate) use token::{SECRET, Token};
+
+/// How long anything expected may take before the test fails; generous, because test machines are busy.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Calls `attempt` until it gives a value, at most for [`DEADLINE`].
+pub(crate) fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        if let Some(value) = attempt() {
+            return value;
+        }
+        assert!(Instant::now() < end, "not within {DEADLINE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

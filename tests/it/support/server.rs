@@ -1,0 +1,299 @@
+//! The built binary as a child process: started on a free port, read through its log, killed on drop.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
+
+use super::token::SECRET;
+use super::{Connect, DEADLINE};
+
+/// How to start a server.
+pub(crate) struct ServerBuilder {
+    arguments: Vec<String>,
+    limits: bool,
+    auth: bool,
+    descriptors_max: Option<u32>,
+}
+
+/// A running server.
+pub(crate) struct Server {
+    child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    log: Arc<Log>,
+}
+
+/// How a command ended that was not meant to stay.
+#[derive(Debug)]
+pub(crate) struct ProcessEnd {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Lines of standard error so far.
+#[derive(Default)]
+struct Log {
+    lines: Mutex<Vec<String>>,
+    grown: Condvar,
+}
+
+impl ServerBuilder {
+    /// Adds arguments to `roomcast serve`.
+    pub(crate) fn with(mut self, arguments: &[&str]) -> Self {
+        self.arguments
+            .extend(arguments.iter().map(|&argument| argument.to_owned()));
+        self
+    }
+
+    /// Runs that many shards.
+    pub(crate) fn shards(self, count: usize) -> Self {
+        self.with(&["--shards", &count.to_string()])
+    }
+
+    /// Keeps the default rates and admission, which the other tests switch off.
+    pub(crate) fn default_limits(mut self) -> Self {
+        self.limits = true;
+        self
+    }
+
+    /// Lets everybody in as an anonymous employee.
+    pub(crate) fn auth_off(mut self) -> Self {
+        self.auth = false;
+        self
+    }
+
+    /// Gives the process a descriptor limit.
+    pub(crate) fn descriptors_max(mut self, count: u32) -> Self {
+        self.descriptors_max = Some(count);
+        self
+    }
+
+    /// Starts it and waits until it listens.
+    pub(crate) fn start(self) -> Server {
+        let mut arguments = vec![
+            "serve".to_owned(),
+            "--listen".to_owned(),
+            "127.0.0.1:0".to_owned(),
+        ];
+        if !self.limits {
+            arguments.extend(["--limits".to_owned(), "off".to_owned()]);
+        }
+        if self.auth {
+            arguments.extend(["--jwt-secret".to_owned(), SECRET.to_owned()]);
+        } else {
+            arguments.extend(["--auth".to_owned(), "off".to_owned()]);
+        }
+        arguments.extend(self.arguments);
+        let mut command = match self.descriptors_max {
+            None => roomcast(),
+            Some(count) => {
+                let mut shell = without_settings(Command::new("sh"));
+                shell.args(["-c", &format!("ulimit -n {count}; exec \"$0\" \"$@\"")]);
+                shell.arg(env!("CARGO_BIN_EXE_roomcast"));
+                shell
+            }
+        };
+        command.args(&arguments);
+        Server::spawn(command)
+    }
+}
+
+impl Server {
+    /// A server with a secret, the default number of shards and without rates.
+    pub(crate) fn builder() -> ServerBuilder {
+        ServerBuilder {
+            arguments: Vec::new(),
+            limits: false,
+            auth: true,
+            descriptors_max: None,
+        }
+    }
+
+    /// A server on one shard with a secret and without rates.
+    pub(crate) fn start() -> Self {
+        Self::builder().shards(1).start()
+    }
+
+    /// Spawns a command that logs where it listens.
+    pub(crate) fn spawn(command: Command) -> Self {
+        Self::spawn_with(command, Stdio::null(), |_| {})
+    }
+
+    /// As [`Server::spawn`], and hands on what it writes to standard output.
+    pub(crate) fn spawn_with(
+        mut command: Command,
+        stdout: Stdio,
+        take: impl FnOnce(Option<ChildStdout>),
+    ) -> Self {
+        command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        take(child.stdout.take());
+        let log = Arc::new(Log::default());
+        let stderr = child.stderr.take().expect("piped");
+        let writer = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8(line).expect("the log is UTF-8");
+                writer
+                    .lines
+                    .lock()
+                    .expect("no reader panics with the lock")
+                    .push(line);
+                writer.grown.notify_all();
+            }
+        });
+        let mut server = Self {
+            child,
+            address: ([127, 0, 0, 1], 0).into(),
+            log,
+        };
+        server.address = server.wait_for_log(listening_address);
+        server
+    }
+
+    /// The process's id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Starts to connect to `/ws` of this server.
+    pub(crate) fn connect(&self) -> Connect {
+        Connect::to(self.address)
+    }
+
+    /// Waits until `find` gives something for a line of the log, from the first line on.
+    pub(crate) fn wait_for_log<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
+        let end = Instant::now() + DEADLINE;
+        let mut lines = self
+            .log
+            .lines
+            .lock()
+            .expect("the reader does not panic with the lock");
+        let mut seen = 0;
+        loop {
+            if let Some(found) = lines[seen..].iter().find_map(|line| find(line)) {
+                return found;
+            }
+            seen = lines.len();
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "not in the log within {DEADLINE:?}: {lines:#?}");
+            lines = self.log.grown.wait_timeout(lines, left).expect("not poisoned").0;
+        }
+    }
+
+    /// What was logged so far.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log
+            .lines
+            .lock()
+            .expect("the reader does not panic with the lock")
+            .clone()
+    }
+
+    /// Asks the process to drain.
+    pub(crate) fn terminate(&self) {
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .expect("a process id");
+        rustix::process::kill_process(pid, Signal::TERM).expect("the process is ours and not yet reaped");
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
+        wait_for_exit(&mut self.child, DEADLINE)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let from = log.len().saturating_sub(20);
+            eprintln!("the server's last log lines:\n{}", log[from..].join("\n"));
+        }
+    }
+}
+
+/// The address in the line of the log that says so, in either format of it.
+fn listening_address(line: &str) -> Option<SocketAddr> {
+    match serde_json::from_str::<Value>(line) {
+        Ok(line) => {
+            (line["event"] == "listening").then(|| line["metadata"]["address"].as_str()?.parse().ok())?
+        }
+        Err(_) if line.contains("listening") => line
+            .split(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':'))
+            .find_map(|word| word.parse().ok()),
+        Err(_) => None,
+    }
+}
+
+/// The binary under test, without any setting of the environment that the tests run in.
+pub(crate) fn roomcast() -> Command {
+    without_settings(Command::new(env!("CARGO_BIN_EXE_roomcast")))
+}
+
+fn without_settings(mut command: Command) -> Command {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ROOMCAST_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+impl ProcessEnd {
+    /// Runs `roomcast` with these arguments to its end.
+    pub(crate) fn of(arguments: &[&str]) -> Self {
+        let mut command = roomcast();
+        command.args(arguments);
+        Self::of_command(command)
+    }
+
+    /// Runs a command to its end, or kills it and fails.
+    pub(crate) fn of_command(mut command: Command) -> Self {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the command starts");
+        let stdout = read_in_background(child.stdout.take().expect("piped"));
+        let stderr = read_in_background(child.stderr.take().expect("piped"));
+        let status = wait_for_exit(&mut child, DEADLINE * 3);
+        let text =
+            |reader: std::thread::JoinHandle<String>| reader.join().expect("the reader does not panic");
+        Self {
+            code: status.code(),
+            stdout: text(stdout),
+            stderr: text(stderr),
+        }
+    }
+}
+
+fn read_in_background(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = from.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+fn wait_for_exit(child: &mut Child, limit: Duration) -> ExitStatus {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait().expect("our child can be waited for") {
+            return status;
+        }
+        if Instant::now() >= end {
+            let _ = child.kill();
+            panic!("still running after {limit:?}");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
