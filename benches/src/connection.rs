@@ -76,11 +76,8 @@ impl Connection {
     pub(crate) fn receive(&mut self, scratch: &mut [u8]) -> Result<usize, Errno> {
         let carried = self.unread.len();
         scratch[..carried].copy_from_slice(&self.unread);
-        let (received, _) = recv(
-            &self.socket,
-            &mut scratch[carried..carried + RECV_BYTES],
-            RecvFlags::empty(),
-        )?;
+        let (received, _) =
+            recv(&self.socket, &mut scratch[carried..carried + RECV_BYTES], RecvFlags::empty())?;
         if received == 0 {
             return Err(Errno::CONNRESET);
         }
@@ -124,11 +121,7 @@ impl Connection {
             return Flushed::Part;
         }
         self.queue.shrink_to(QUEUE_BYTES_KEPT);
-        if self.phase == Phase::Closing {
-            Flushed::End
-        } else {
-            Flushed::All
-        }
+        if self.phase == Phase::Closing { Flushed::End } else { Flushed::All }
     }
 }
 
@@ -150,9 +143,7 @@ mod tests {
     #[test]
     fn what_the_socket_does_not_take_waits_in_order() {
         let (mut connection, mut peer) = connected();
-        let bytes: Vec<u8> = (0..2_u32 << 20)
-            .map(|at| at.to_le_bytes()[at as usize % 4])
-            .collect();
+        let bytes: Vec<u8> = (0..2_u32 << 20).map(|at| at.to_le_bytes()[at as usize % 4]).collect();
         connection.queue(&bytes);
         assert_eq!(connection.flush(), Flushed::Part);
         let mut received = Vec::new();
@@ -196,11 +187,7 @@ mod tests {
         let mut scratch = vec![0; SCRATCH_BYTES];
         assert_eq!(connection.receive(&mut scratch), Err(Errno::AGAIN));
         connection.keep_unread(b"be");
-        assert_eq!(
-            connection.receive(&mut scratch),
-            Err(Errno::AGAIN),
-            "and keeps it"
-        );
+        assert_eq!(connection.receive(&mut scratch), Err(Errno::AGAIN), "and keeps it");
         peer.write_all(b"gun").expect("room for it");
         let length = connection.receive(&mut scratch).expect("it has come");
         assert_eq!(&scratch[..length], b"begun");

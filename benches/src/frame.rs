@@ -57,19 +57,14 @@ pub(crate) fn read(bytes: &mut [u8]) -> Result<Option<Frame<'_>>, Refusal> {
         return Err(Refusal::TOO_LARGE);
     }
     let payload_at = mask_at + 4;
-    let Some((head, payload)) = bytes
-        .get_mut(..payload_at + length)
-        .map(|frame| frame.split_at_mut(payload_at))
+    let Some((head, payload)) =
+        bytes.get_mut(..payload_at + length).map(|frame| frame.split_at_mut(payload_at))
     else {
         return Ok(None);
     };
     let mask = head.last_chunk().expect("a masked header ends with its mask");
     unmask(payload, *mask);
-    Ok(Some(Frame {
-        opcode,
-        payload,
-        bytes: payload_at + length,
-    }))
+    Ok(Some(Frame { opcode, payload, bytes: payload_at + length }))
 }
 
 /// The opcode, if the first two bytes begin a frame that the floor reads.
@@ -143,11 +138,7 @@ mod tests {
     #[test]
     fn the_example_of_the_rfc_reads_hello() {
         let mut bytes = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
-        let expected = Frame {
-            opcode: opcode::TEXT,
-            payload: b"Hello",
-            bytes: 11,
-        };
+        let expected = Frame { opcode: opcode::TEXT, payload: b"Hello", bytes: 11 };
         assert_eq!(read(&mut bytes), Ok(Some(expected)));
     }
 
@@ -162,10 +153,7 @@ mod tests {
         check(vec![0x01, 0x80], Refusal::UNSUPPORTED);
         check(vec![0x80, 0x80], Refusal::UNSUPPORTED);
         check(masked(opcode::PING, &[0; 126], [0; 4]), Refusal::PROTOCOL);
-        check(
-            masked(opcode::TEXT, &[0; PAYLOAD_BYTES_MAX + 1], [0; 4]),
-            Refusal::TOO_LARGE,
-        );
+        check(masked(opcode::TEXT, &[0; PAYLOAD_BYTES_MAX + 1], [0; 4]), Refusal::TOO_LARGE);
         check([&[0x81, 0xFF][..], &[0xFF; 8]].concat(), Refusal::TOO_LARGE);
     }
 

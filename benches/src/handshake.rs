@@ -35,10 +35,7 @@ pub(crate) fn read(bytes: &[u8]) -> Handshake {
         Err(_) => return Handshake::Refused,
     };
     let upgrades = values(request.headers, "upgrade").any(|value| value.eq_ignore_ascii_case(b"websocket"));
-    let Some(key) = values(request.headers, "sec-websocket-key")
-        .next()
-        .filter(|_| upgrades)
-    else {
+    let Some(key) = values(request.headers, "sec-websocket-key").next().filter(|_| upgrades) else {
         return Handshake::Refused;
     };
     let offered = values(request.headers, "sec-websocket-protocol")
@@ -56,10 +53,7 @@ pub(crate) fn read(bytes: &[u8]) -> Handshake {
 }
 
 fn values<'a>(headers: &'a [Header<'a>], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-    headers
-        .iter()
-        .filter(move |header| header.name.eq_ignore_ascii_case(name))
-        .map(|header| header.value)
+    headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
 }
 
 #[cfg(test)]
@@ -77,9 +71,7 @@ mod tests {
     #[test]
     fn an_upgrade_is_answered_and_leaves_what_follows_it() {
         let bytes = request("x, roomcast.event.v1") + "frames";
-        let Handshake::Accepted { response, head_bytes } = read(bytes.as_bytes()) else {
-            panic!("{bytes}")
-        };
+        let Handshake::Accepted { response, head_bytes } = read(bytes.as_bytes()) else { panic!("{bytes}") };
         assert_eq!(&bytes[head_bytes..], "frames");
         assert!(response.contains("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
         assert!(response.ends_with("\r\nSec-WebSocket-Protocol: roomcast.event.v1\r\n\r\n"));
@@ -100,10 +92,7 @@ mod tests {
             assert_eq!(read(&bytes.as_bytes()[..end]), Handshake::Incomplete);
         }
         assert_eq!(read(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), Handshake::Refused);
-        assert_eq!(
-            read(b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"),
-            Handshake::Refused
-        );
+        assert_eq!(read(b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"), Handshake::Refused);
         assert_eq!(read(b"\x16\x03\x01"), Handshake::Refused);
     }
 }

@@ -10,14 +10,8 @@ use memchr::memmem::Finder;
 /// Texts are the raw bytes between the quotes, escapes included, so they can be written as they are.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Request<'a> {
-    Join {
-        room: &'a [u8],
-        request_id: Option<&'a [u8]>,
-    },
-    Send {
-        room: &'a [u8],
-        content: &'a [u8],
-    },
+    Join { room: &'a [u8], request_id: Option<&'a [u8]> },
+    Send { room: &'a [u8], content: &'a [u8] },
 }
 
 /// Finds requests; made once, as preparing the searches costs more than searching.
@@ -47,16 +41,10 @@ impl Reader {
     pub(crate) fn read<'a>(&self, payload: &'a [u8]) -> Option<Request<'a>> {
         if self.send.find(payload).is_some() {
             let room = text_after(&self.room, payload)?;
-            Some(Request::Send {
-                room,
-                content: text_after(&self.content, payload)?,
-            })
+            Some(Request::Send { room, content: text_after(&self.content, payload)? })
         } else if self.join.find(payload).is_some() {
             let room = text_after(&self.room, payload)?;
-            Some(Request::Join {
-                room,
-                request_id: text_after(&self.request_id, payload),
-            })
+            Some(Request::Join { room, request_id: text_after(&self.request_id, payload) })
         } else {
             None
         }
@@ -132,24 +120,15 @@ mod tests {
     fn requests_are_found_by_substring() {
         check(
             r#"{"event":"room:join","data":{"roomId":"a"},"requestId":"7"}"#,
-            Some(Request::Join {
-                room: b"a",
-                request_id: Some(b"7"),
-            }),
+            Some(Request::Join { room: b"a", request_id: Some(b"7") }),
         );
         check(
             r#"{"event":"room:join","data":{"roomId":"a"},"requestId":7}"#,
-            Some(Request::Join {
-                room: b"a",
-                request_id: None,
-            }),
+            Some(Request::Join { room: b"a", request_id: None }),
         );
         check(
             r#"{"event":"message:send","data":{"roomId":"a","content":"x \"roomId\":\"b\" \\"}}"#,
-            Some(Request::Send {
-                room: b"a",
-                content: br#"x \"roomId\":\"b\" \\"#,
-            }),
+            Some(Request::Send { room: b"a", content: br#"x \"roomId\":\"b\" \\"# }),
         );
     }
 
@@ -158,18 +137,9 @@ mod tests {
         check("", None);
         check(r#"{"event":"ping"}"#, None);
         check(r#"{"event":"room:join","data":{}}"#, None);
-        check(
-            r#"{"event":"message:send","data":{"roomId":"a","content":{}}}"#,
-            None,
-        );
-        check(
-            r#"{"event":"message:send","data":{"roomId":"a","content":"open"#,
-            None,
-        );
-        check(
-            r#"{"event":"message:send","data":{"roomId":"a","content":"open\"#,
-            None,
-        );
+        check(r#"{"event":"message:send","data":{"roomId":"a","content":{}}}"#, None);
+        check(r#"{"event":"message:send","data":{"roomId":"a","content":"open"#, None);
+        check(r#"{"event":"message:send","data":{"roomId":"a","content":"open\"#, None);
     }
 
     #[test]

@@ -51,11 +51,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
-        let family = if address.is_ipv4() {
-            AddressFamily::INET
-        } else {
-            AddressFamily::INET6
-        };
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let listener = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
         set_socket_reuseaddr(&listener, true)?;
@@ -234,10 +230,7 @@ impl Server {
         if let Some(&index) = self.room_indices.get(name) {
             return index;
         }
-        self.rooms.push(Room {
-            offset: 0,
-            members: Vec::new(),
-        });
+        self.rooms.push(Room { offset: 0, members: Vec::new() });
         self.room_indices.insert(name.into(), self.rooms.len() - 1);
         self.rooms.len() - 1
     }
@@ -273,12 +266,7 @@ impl Server {
                 connection.awaits_writable = flushed == Flushed::Part;
                 let mut interest = EventFlags::IN;
                 interest.set(EventFlags::OUT, connection.awaits_writable);
-                epoll::modify(
-                    &self.epoll,
-                    connection.socket(),
-                    EventData::new_u64(key as u64),
-                    interest,
-                )?;
+                epoll::modify(&self.epoll, connection.socket(), EventData::new_u64(key as u64), interest)?;
             }
         }
         self.dirty = dirty;

@@ -27,30 +27,16 @@ impl Floor {
             .expect("the floor starts");
         let mut line = String::new();
         let stdout = process.stdout.take().expect("piped");
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("the floor says where it listens");
-        let address = line
-            .trim()
-            .strip_prefix("listening ")
-            .expect(&line)
-            .parse()
-            .expect(&line);
+        BufReader::new(stdout).read_line(&mut line).expect("the floor says where it listens");
+        let address = line.trim().strip_prefix("listening ").expect(&line).parse().expect(&line);
         Self { process, address }
     }
 
     fn connect(&self) -> Client {
         let stream = TcpStream::connect(self.address).expect("the floor accepts");
-        stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .expect("a positive time-out");
-        let mut request = format!("ws://{}/ws", self.address)
-            .into_client_request()
-            .expect("a valid address");
-        request.headers_mut().insert(
-            "Sec-WebSocket-Protocol",
-            HeaderValue::from_static("roomcast.event.v1"),
-        );
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a positive time-out");
+        let mut request = format!("ws://{}/ws", self.address).into_client_request().expect("a valid address");
+        request.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("roomcast.event.v1"));
         let (socket, response) = tungstenite::client(request, stream).expect("the floor upgrades");
         assert_eq!(response.headers()["Sec-WebSocket-Protocol"], "roomcast.event.v1");
         Client(socket)
@@ -68,9 +54,7 @@ struct Client(WebSocket<TcpStream>);
 
 impl Client {
     fn send(&mut self, value: &Value) {
-        self.0
-            .send(Message::text(value.to_string()))
-            .expect("the floor reads");
+        self.0.send(Message::text(value.to_string())).expect("the floor reads");
     }
 
     fn join(&mut self, room: &str) -> Value {
@@ -88,9 +72,7 @@ impl Client {
     }
 
     fn close_code(&mut self) -> Option<CloseCode> {
-        let Message::Close(frame) = self.0.read().expect("a close in time") else {
-            panic!("no close")
-        };
+        let Message::Close(frame) = self.0.read().expect("a close in time") else { panic!("no close") };
         frame.map(|frame| frame.code)
     }
 }
@@ -117,11 +99,7 @@ fn members_hear_one_order_and_others_nothing() {
         assert_eq!(first["data"]["content"], format!("number \"{number}\" \u{1F600}"));
     }
     carol.say("b", "alone");
-    assert_eq!(
-        carol.receive()["data"]["content"],
-        "alone",
-        "and nothing before it"
-    );
+    assert_eq!(carol.receive()["data"]["content"], "alone", "and nothing before it");
     drop(bob);
     alice.say("a", "still here");
     assert_eq!(alice.receive()["data"]["offset"], 101);
@@ -141,10 +119,7 @@ fn a_reader_who_pauses_gets_everything_in_order() {
     for offset in 1..=60 {
         let message = client.receive();
         assert_eq!(message["data"]["offset"], offset);
-        assert_eq!(
-            message["data"]["content"].as_str().map(str::len),
-            Some(content.len())
-        );
+        assert_eq!(message["data"]["content"].as_str().map(str::len), Some(content.len()));
     }
 }
 
@@ -152,14 +127,8 @@ fn a_reader_who_pauses_gets_everything_in_order() {
 fn pings_closes_and_strangers_are_answered() {
     let floor = Floor::start();
     let mut client = floor.connect();
-    client
-        .0
-        .send(Message::Ping("beat".into()))
-        .expect("the floor reads");
-    assert_eq!(
-        client.0.read().expect("a pong in time"),
-        Message::Pong("beat".into())
-    );
+    client.0.send(Message::Ping("beat".into())).expect("the floor reads");
+    assert_eq!(client.0.read().expect("a pong in time"), Message::Pong("beat".into()));
     client.0.close(None).expect("the floor reads");
     assert_eq!(client.close_code(), None);
 
@@ -168,13 +137,9 @@ fn pings_closes_and_strangers_are_answered() {
     assert_eq!(client.close_code(), Some(CloseCode::Unsupported));
 
     let mut stranger = TcpStream::connect(floor.address).expect("the floor accepts");
-    stranger
-        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        .expect("the floor reads");
+    stranger.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("the floor reads");
     let mut status = String::new();
-    BufReader::new(stranger)
-        .read_line(&mut status)
-        .expect("an answer");
+    BufReader::new(stranger).read_line(&mut status).expect("an answer");
     assert_eq!(status.trim_end(), "HTTP/1.1 400 Bad Request");
 }
 

@@ -16,10 +16,7 @@ pub(crate) fn process_cpu_ns() -> u64 {
 
 /// The point `ns` of [`now_ns`] as the kernel writes it.
 pub(crate) fn to_timespec(ns: u64) -> Timespec {
-    Timespec {
-        tv_sec: (ns / NS_PER_S).cast_signed(),
-        tv_nsec: (ns % NS_PER_S).cast_signed(),
-    }
+    Timespec { tv_sec: (ns / NS_PER_S).cast_signed(), tv_nsec: (ns % NS_PER_S).cast_signed() }
 }
 
 fn to_ns(time: Timespec) -> u64 {

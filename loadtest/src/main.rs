@@ -36,11 +36,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nothing sensible is left to do when the terminal is gone.
             let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(EXIT_USAGE)
-            } else {
-                ExitCode::SUCCESS
-            };
+            return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
         }
     };
     let prepared = Settings::from_args(args).and_then(|settings| run::prepare(&settings).map(|()| settings));

@@ -46,11 +46,7 @@ impl Progress {
         } else {
             Output::Plain
         };
-        Self {
-            output,
-            due_ns: 0,
-            last: None,
-        }
+        Self { output, due_ns: 0, last: None }
     }
 
     /// Shows where the run stands, if it is time; only then is the snapshot taken.
@@ -89,10 +85,7 @@ impl Progress {
 
 fn line(last: &Snapshot, now: &Snapshot, seconds: f64) -> String {
     let rate = |from: u64, to: u64| to.saturating_sub(from) as f64 / seconds.max(1e-9);
-    let p99 = now
-        .p99_ms
-        .map(|ms| format!(", p99 {ms:.2} ms"))
-        .unwrap_or_default();
+    let p99 = now.p99_ms.map(|ms| format!(", p99 {ms:.2} ms")).unwrap_or_default();
     format!(
         "{} connected, {:.0} messages/s sent, {:.0} deliveries/s{p99}",
         now.connections,
@@ -107,16 +100,8 @@ mod tests {
 
     #[test]
     fn lines_show_rates_since_the_last_one() {
-        let snapshot = |sent, deliveries, p99_ms| Snapshot {
-            connections: 7,
-            sent,
-            deliveries,
-            p99_ms,
-        };
+        let snapshot = |sent, deliveries, p99_ms| Snapshot { connections: 7, sent, deliveries, p99_ms };
         let text = line(&snapshot(10, 100, None), &snapshot(30, 1100, Some(1.25)), 2.0);
-        assert_eq!(
-            text,
-            "7 connected, 10 messages/s sent, 500 deliveries/s, p99 1.25 ms"
-        );
+        assert_eq!(text, "7 connected, 10 messages/s sent, 500 deliveries/s, p99 1.25 ms");
     }
 }

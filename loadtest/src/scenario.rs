@@ -39,11 +39,7 @@ impl Layout {
     /// The member that follows `connection` in its room, wrapping around.
     pub(crate) fn next_member(self, connection: usize) -> usize {
         let next = connection + self.rooms;
-        if next < self.connections {
-            next
-        } else {
-            self.room_of(connection)
-        }
+        if next < self.connections { next } else { self.room_of(connection) }
     }
 
     /// For each connection whether it is among the `fraction` that stops reading. They are spread over the rooms by
@@ -77,12 +73,7 @@ pub(crate) struct Schedule {
 impl Schedule {
     /// Spaces `rate` messages a second evenly over `start_ns..end_ns`.
     pub(crate) fn new(start_ns: u64, end_ns: u64, rate: f64) -> Self {
-        Self {
-            start_ns,
-            end_ns,
-            interval_ns: 1e9 / rate,
-            next: 0,
-        }
+        Self { start_ns, end_ns, interval_ns: 1e9 / rate, next: 0 }
     }
 
     /// A schedule that never sends.
@@ -92,13 +83,8 @@ impl Schedule {
 
     /// When the next message is due; `u64::MAX` when none is left.
     pub(crate) fn due_ns(&self) -> u64 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a float that is too large saturates"
-        )]
-        let due = self
-            .start_ns
-            .saturating_add((self.next as f64 * self.interval_ns) as u64);
+        #[expect(clippy::cast_possible_truncation, reason = "a float that is too large saturates")]
+        let due = self.start_ns.saturating_add((self.next as f64 * self.interval_ns) as u64);
         if due < self.end_ns { due } else { u64::MAX }
     }
 
@@ -126,15 +112,7 @@ mod tests {
         let mut schedule = Schedule::new(1_000_000_000, 2_000_000_000, 4.0);
         assert_eq!(schedule.take(999_999_999), None);
         let taken: Vec<_> = std::iter::from_fn(|| schedule.take(5_000_000_000)).collect();
-        assert_eq!(
-            taken,
-            [
-                (0, 1_000_000_000),
-                (1, 1_250_000_000),
-                (2, 1_500_000_000),
-                (3, 1_750_000_000)
-            ]
-        );
+        assert_eq!(taken, [(0, 1_000_000_000), (1, 1_250_000_000), (2, 1_500_000_000), (3, 1_750_000_000)]);
         assert_eq!(schedule.due_ns(), u64::MAX);
         assert_eq!(Schedule::never().take(u64::MAX), None);
     }
@@ -151,18 +129,8 @@ mod tests {
         let layout = Layout::new(7, 3);
         let senders: Vec<_> = (0..9).map(|number| layout.sender_of(number)).collect();
         assert_eq!(senders, [0, 1, 2, 3, 4, 5, 6, 1, 2]);
-        assert_eq!(
-            [layout.members_of(0), layout.members_of(1), layout.members_of(2)],
-            [3, 2, 2]
-        );
-        assert_eq!(
-            [
-                layout.next_member(0),
-                layout.next_member(6),
-                layout.next_member(5)
-            ],
-            [3, 0, 2]
-        );
+        assert_eq!([layout.members_of(0), layout.members_of(1), layout.members_of(2)], [3, 2, 2]);
+        assert_eq!([layout.next_member(0), layout.next_member(6), layout.next_member(5)], [3, 0, 2]);
     }
 
     #[test]
@@ -170,11 +138,7 @@ mod tests {
         let stopped = Layout::new(100, 10).stopped(0.1);
         assert_eq!(stopped.iter().filter(|stopped| **stopped).count(), 10);
         for room in 0..10 {
-            assert_eq!(
-                (room..100).step_by(10).filter(|member| stopped[*member]).count(),
-                1,
-                "room {room}"
-            );
+            assert_eq!((room..100).step_by(10).filter(|member| stopped[*member]).count(), 1, "room {room}");
         }
         assert!(Layout::new(5, 1).stopped(1.0).iter().all(|stopped| *stopped));
         assert!(!Layout::new(5, 1).stopped(0.0).iter().any(|stopped| *stopped));

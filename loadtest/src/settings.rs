@@ -72,22 +72,13 @@ impl Settings {
         };
         let source_ips = source_ips(args.source_ips, wanted, target.address.ip(), local_ports())?;
         let secret = read_secret(&args)?;
-        Ok(Self {
-            mode,
-            target,
-            secret,
-            source_ips,
-            args,
-        })
+        Ok(Self { mode, target, secret, source_ips, args })
     }
 }
 
 fn check_numbers(args: &Args) -> Result<()> {
     ensure!(args.connections > 0, "--connections must be at least 1");
-    ensure!(
-        u32::try_from(args.connections).is_ok(),
-        "--connections is beyond any machine"
-    );
+    ensure!(u32::try_from(args.connections).is_ok(), "--connections is beyond any machine");
     ensure!(args.rooms > 0, "--rooms must be at least 1");
     ensure!(
         args.rooms <= args.connections || args.churn.is_some(),
@@ -96,22 +87,13 @@ fn check_numbers(args: &Args) -> Result<()> {
         args.connections
     );
     let plain = |c: u8| c.is_ascii_graphic() && !matches!(c, b'"' | b'\\' | b'*');
-    ensure!(
-        args.room_prefix.bytes().all(plain),
-        "--room-prefix must be printable ASCII without \" \\ *"
-    );
-    ensure!(
-        args.user_prefix.bytes().all(plain),
-        "--user-prefix must be printable ASCII without \" \\ *"
-    );
+    ensure!(args.room_prefix.bytes().all(plain), "--room-prefix must be printable ASCII without \" \\ *");
+    ensure!(args.user_prefix.bytes().all(plain), "--user-prefix must be printable ASCII without \" \\ *");
     ensure!(
         args.rate.is_finite() && args.rate > 0.0 && args.rate <= 1e7,
         "--rate must be above 0, at most 1e7"
     );
-    ensure!(
-        args.ramp.is_finite() && args.ramp >= 0.0,
-        "--ramp must be 0 or more"
-    );
+    ensure!(args.ramp.is_finite() && args.ramp >= 0.0, "--ramp must be 0 or more");
     let sizes = marker::LEN..=FRAME_BYTES_MAX - ENVELOPE_BYTES_MAX;
     ensure!(
         sizes.contains(&args.payload_size),
@@ -119,15 +101,9 @@ fn check_numbers(args: &Args) -> Result<()> {
         sizes.start(),
         sizes.end()
     );
-    ensure!(
-        (0.0..=1.0).contains(&args.stop_fraction),
-        "--stop-fraction must be from 0 to 1"
-    );
+    ensure!((0.0..=1.0).contains(&args.stop_fraction), "--stop-fraction must be from 0 to 1");
     ensure!(args.churn != Some(0), "--churn must be at least 1");
-    ensure!(
-        !args.duration.0.is_zero() || args.churn.is_some(),
-        "--duration must be above 0"
-    );
+    ensure!(!args.duration.0.is_zero() || args.churn.is_some(), "--duration must be above 0");
     if args.max_cpu_per_delivery.is_some() && args.server_pid.is_none() {
         bail!("--max-cpu-per-delivery needs --server-pid");
     }
@@ -141,45 +117,20 @@ fn check_numbers(args: &Args) -> Result<()> {
 }
 
 fn parse_url(url: &str) -> Result<Target> {
-    let rest = url
-        .strip_prefix("ws://")
-        .context("expected ws://HOST:PORT/PATH (TLS is not supported)")?;
+    let rest = url.strip_prefix("ws://").context("expected ws://HOST:PORT/PATH (TLS is not supported)")?;
     let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let path = if path.starts_with('/') {
-        path.to_owned()
-    } else {
-        format!("/{path}")
-    };
-    ensure!(
-        rest.bytes().all(|c| c.is_ascii_graphic()),
-        "only printable ASCII is allowed"
-    );
-    let has_port = host
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let authority = if has_port {
-        host.to_owned()
-    } else {
-        format!("{host}:80")
-    };
-    let address = authority
-        .to_socket_addrs()
-        .context("resolving the host")?
-        .next()
-        .context("no address")?;
-    Ok(Target {
-        address,
-        host: host.to_owned(),
-        path,
-    })
+    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    ensure!(rest.bytes().all(|c| c.is_ascii_graphic()), "only printable ASCII is allowed");
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let authority = if has_port { host.to_owned() } else { format!("{host}:80") };
+    let address = authority.to_socket_addrs().context("resolving the host")?.next().context("no address")?;
+    Ok(Target { address, host: host.to_owned(), path })
 }
 
 /// How many ports the kernel may give to connections of one source address.
 fn local_ports() -> usize {
     let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-    let mut ends = text
-        .split_whitespace()
-        .filter_map(|end| end.parse::<usize>().ok());
+    let mut ends = text.split_whitespace().filter_map(|end| end.parse::<usize>().ok());
     match (ends.next(), ends.next()) {
         (Some(low), Some(high)) if high > low => high - low + 1,
         _ => 28_232, // the kernel's default
@@ -248,10 +199,7 @@ mod tests {
             (&["--server-pid", "4294967295"], "--server-pid"),
             (&["--churn", "0"], "--churn"),
         ] {
-            let error = settings(flags)
-                .err()
-                .map(|error| format!("{error:#}"))
-                .unwrap_or_default();
+            let error = settings(flags).err().map(|error| format!("{error:#}")).unwrap_or_default();
             assert!(error.contains(named), "{flags:?}: {error:?}");
         }
     }
@@ -259,10 +207,7 @@ mod tests {
     #[test]
     fn urls_split_into_host_and_path() {
         let target = parse_url("ws://127.0.0.1:3000/ws?profile=native").expect("valid");
-        assert_eq!(
-            (target.host.as_str(), target.path.as_str()),
-            ("127.0.0.1:3000", "/ws?profile=native")
-        );
+        assert_eq!((target.host.as_str(), target.path.as_str()), ("127.0.0.1:3000", "/ws?profile=native"));
         let target = parse_url("ws://[::1]").expect("valid");
         assert_eq!((target.address.port(), target.path.as_str()), (80, "/"));
     }
@@ -271,10 +216,7 @@ mod tests {
     fn source_addresses_grow_with_connections() {
         let loopback = IpAddr::from([127, 0, 0, 1]);
         let count = |wanted| source_ips(SourceIps::Auto, wanted, loopback, 10_000).expect("loopback");
-        assert_eq!(
-            [count(1), count(9_000), count(9_001), count(27_001)],
-            [0, 0, 2, 4]
-        );
+        assert_eq!([count(1), count(9_000), count(9_001), count(27_001)], [0, 0, 2, 4]);
         let remote = IpAddr::from([192, 0, 2, 1]);
         assert!(source_ips(SourceIps::Auto, 9_001, remote, 10_000).is_err());
         assert!(source_ips(SourceIps::Count(2), 1, remote, 10_000).is_err());

@@ -40,11 +40,7 @@ impl Minter {
     /// # Errors
     /// When the cryptographic library refuses to sign.
     pub(crate) fn mint(&self, user: &str) -> Result<String> {
-        let claims = Claims {
-            sub: user,
-            exp: self.expires_at_s,
-            user_type: "employee",
-        };
+        let claims = Claims { sub: user, exp: self.expires_at_s, user_type: "employee" };
         encode(&self.header, &claims, &self.key).context("signing a token")
     }
 }
@@ -60,17 +56,10 @@ mod tests {
     fn tokens_verify_with_the_same_secret_only() {
         let token = Minter::new(b"secret").mint("bench-7").expect("HS256 signs");
         let check = |secret: &[u8]| {
-            decode::<Value>(
-                &token,
-                &DecodingKey::from_secret(secret),
-                &Validation::new(Algorithm::HS256),
-            )
+            decode::<Value>(&token, &DecodingKey::from_secret(secret), &Validation::new(Algorithm::HS256))
         };
         let claims = check(b"secret").expect("the right secret verifies").claims;
-        assert_eq!(
-            (&claims["sub"], &claims["userType"]),
-            (&"bench-7".into(), &"employee".into())
-        );
+        assert_eq!((&claims["sub"], &claims["userType"]), (&"bench-7".into(), &"employee".into()));
         assert!(check(b"other").is_err());
     }
 }

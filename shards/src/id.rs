@@ -109,7 +109,8 @@ mod tests {
     fn epochs_read_what_they_write() {
         let epoch = Epoch(0x00ab_cdef_0123_4567);
         assert_eq!(Epoch::parse(&epoch.to_string()), Some(epoch));
-        for text in ["", "0", "zzzzzzzzzzzzzzzz", "00abcdef012345678", "+0abcdef01234567", "00ABCDEF01234567"] {
+        for text in ["", "0", "zzzzzzzzzzzzzzzz", "00abcdef012345678", "+0abcdef01234567", "00ABCDEF01234567"]
+        {
             assert_eq!(Epoch::parse(text), None, "{text}");
         }
     }

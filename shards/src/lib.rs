@@ -31,6 +31,7 @@ pub mod id;
 pub mod mesh;
 pub mod metrics;
 pub mod protocol;
+pub mod rim;
 pub mod room;
 pub mod shard;
 #[cfg(feature = "testing")]

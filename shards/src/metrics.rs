@@ -15,7 +15,8 @@ pub struct Histogram {
 
 impl Histogram {
     /// Upper bounds of the buckets in microseconds.
-    pub const BOUNDS_US: [u64; 12] = [10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 250_000];
+    pub const BOUNDS_US: [u64; 12] =
+        [10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 250_000];
 
     /// Counts one duration.
     pub fn observe(&mut self, us: u64) {

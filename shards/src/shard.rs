@@ -169,8 +169,16 @@ impl Shard {
             connections: self.connections.len() as u64,
             rooms: self.owned.len() as u64,
             subscriptions: self.directory.subscriptions() as u64,
-            pattern_subscriptions: self.connections.iter().map(|(_, client)| client.patterns.len() as u64).sum(),
-            outbound_queue_bytes: self.connections.iter().map(|(_, client)| client.queue.bytes() as u64).sum(),
+            pattern_subscriptions: self
+                .connections
+                .iter()
+                .map(|(_, client)| client.patterns.len() as u64)
+                .sum(),
+            outbound_queue_bytes: self
+                .connections
+                .iter()
+                .map(|(_, client)| client.queue.bytes() as u64)
+                .sum(),
             history_bytes: self.owned.iter().map(|(_, room)| room.history_bytes() as u64).sum(),
             ring_overflow_items: self.overflow_items() as u64,
             ..self.metrics.clone()
@@ -214,7 +222,9 @@ impl Shard {
             Item::Answer(answer) => self.on_answer(*answer, now),
             Item::Publish(publication) => self.on_publication(&publication, now),
             Item::Notice(notice) => self.on_notice(notice, now),
-            Item::Interest { pattern, subscribed, caller } => self.on_interest(from, &pattern, subscribed, caller),
+            Item::Interest { pattern, subscribed, caller } => {
+                self.on_interest(from, &pattern, subscribed, caller)
+            }
         }
     }
 }

@@ -32,11 +32,7 @@ impl<K> TimerWheel<K> {
     /// An empty wheel that starts at `now_ms`.
     #[must_use]
     pub fn new(now_ms: u64) -> Self {
-        Self {
-            slots: (0..SLOTS).map(|_| Vec::new()).collect(),
-            tick: now_ms / TICK_MS,
-            len: 0,
-        }
+        Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), tick: now_ms / TICK_MS, len: 0 }
     }
 
     /// Entries that were not handed out yet.
@@ -71,15 +67,9 @@ impl<K> TimerWheel<K> {
         let target = now_ms / TICK_MS;
         let passed = target.saturating_sub(self.tick).min(SLOTS as u64);
         let before = due.len();
-        for tick in (self.tick..)
-            .skip(1)
-            .take(usize::try_from(passed).expect("at most SLOTS"))
-        {
+        for tick in (self.tick..).skip(1).take(usize::try_from(passed).expect("at most SLOTS")) {
             let slot = &mut self.slots[slot_of(tick)];
-            due.extend(
-                slot.extract_if(.., |entry| entry.due_tick <= target)
-                    .map(|entry| entry.key),
-            );
+            due.extend(slot.extract_if(.., |entry| entry.due_tick <= target).map(|entry| entry.key));
             if slot.is_empty() {
                 slot.shrink_to(SLOT_ENTRIES_KEPT);
             }
@@ -128,7 +118,7 @@ mod tests {
             wheel.schedule(500 + round * round_ms, round);
         }
         for round in 0..3 {
-            assert_eq!(due(&mut wheel, 499 + round * round_ms), []);
+            assert_eq!(due(&mut wheel, 499 + round * round_ms), Vec::<u64>::new());
             assert_eq!(due(&mut wheel, 500 + round * round_ms), [round]);
         }
     }
@@ -144,14 +134,10 @@ mod tests {
         keys.sort_unstable();
         assert_eq!(keys, (0..=120).collect::<Vec<_>>());
         assert_eq!(wheel.len(), 119);
-        assert_eq!(due(&mut wheel, hour_ms), [], "a clock that goes back");
-        assert_eq!(
-            due(&mut wheel, u64::MAX).len(),
-            119,
-            "no pass for each of 10^17 ticks"
-        );
+        assert_eq!(due(&mut wheel, hour_ms), Vec::<u64>::new(), "a clock that goes back");
+        assert_eq!(due(&mut wheel, u64::MAX).len(), 119, "no pass for each of 10^17 ticks");
         wheel.schedule(u64::MAX, 0);
-        assert_eq!(due(&mut wheel, u64::MAX), []);
+        assert_eq!(due(&mut wheel, u64::MAX), Vec::<u64>::new());
     }
 
     #[test]

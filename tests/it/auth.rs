@@ -35,16 +35,9 @@ fn of_several_tokens_header_precedes_subprotocol_precedes_query_precedes_message
     let server = Server::start();
     let token = |user: &str| Token::employee(user).mint();
     let subprotocol = format!("roomcast.bearer.{}", token("ben"));
-    let all = server
-        .connect()
-        .bearer(&token("ana"))
-        .subprotocols(&subprotocol)
-        .query("token", &token("cid"));
+    let all = server.connect().bearer(&token("ana")).subprotocols(&subprotocol).query("token", &token("cid"));
     assert_is(&mut all.open(), "ana");
-    let two = server
-        .connect()
-        .subprotocols(&subprotocol)
-        .query("token", &token("cid"));
+    let two = server.connect().subprotocols(&subprotocol).query("token", &token("cid"));
     assert_is(&mut two.open(), "ben");
     let mut query = server.connect().query("token", &token("cid")).open();
     query.fail("auth", json!({"token": token("dan")}), "CLIENT_ERROR");
@@ -53,20 +46,14 @@ fn of_several_tokens_header_precedes_subprotocol_precedes_query_precedes_message
 
 #[test]
 fn an_unusable_token_in_the_header_is_401() {
-    let server = Server::builder()
-        .with(&["--jwt-issuer", "https://id.example", "--jwt-audience", "rooms"])
-        .start();
-    let good = Token::employee("ana")
-        .claim("iss", json!("https://id.example"))
-        .claim("aud", json!("rooms"));
+    let server =
+        Server::builder().with(&["--jwt-issuer", "https://id.example", "--jwt-audience", "rooms"]).start();
+    let good = Token::employee("ana").claim("iss", json!("https://id.example")).claim("aud", json!("rooms"));
     assert_is(&mut server.connect().token(&good).open(), "ana");
     let with = |name: &str, value: Value| good.clone().claim(name, value).mint();
     let bad = [
         ("no JWT", "nonsense".to_owned()),
-        (
-            "another secret",
-            good.mint_with("another-secret-of-at-least-32-bytes-"),
-        ),
+        ("another secret", good.mint_with("another-secret-of-at-least-32-bytes-")),
         ("expired", good.clone().expires_in(-1).mint()),
         ("without exp", with("exp", Value::Null)),
         ("not yet valid", with("nbf", json!(4_000_000_000_u32))),
@@ -85,14 +72,7 @@ fn an_unusable_token_in_the_header_is_401() {
     let long = "a".repeat(120);
     let longest = good.claim("sub", json!(long));
     assert_is(&mut server.connect().token(&longest).open(), &long);
-    assert_eq!(
-        server
-            .connect()
-            .header("Authorization", "Basic YTpi")
-            .refused()
-            .status,
-        401
-    );
+    assert_eq!(server.connect().header("Authorization", "Basic YTpi").refused().status, 401);
 }
 
 #[test]
@@ -100,9 +80,7 @@ fn an_unusable_token_in_query_or_subprotocol_upgrades_then_errs_and_closes() {
     let server = Server::start();
     let bad = Token::employee("ana").mint_with("another-secret-of-at-least-32-bytes-");
     let query = server.connect().query("token", &bad);
-    let subprotocol = server
-        .connect()
-        .subprotocols(&format!("roomcast.event.v1, roomcast.bearer.{bad}"));
+    let subprotocol = server.connect().subprotocols(&format!("roomcast.event.v1, roomcast.bearer.{bad}"));
     for connect in [query, subprotocol] {
         let mut client = connect.open();
         client.expect_event("error").assert_error("AUTH_FAILED");
@@ -122,18 +100,10 @@ fn the_token_does_not_choose_its_algorithm() {
     let key = jsonwebtoken::EncodingKey::from_secret(crate::support::SECRET.as_bytes());
     let claims = json!({"sub": "ana", "exp": 4_000_000_000_u32});
     let hs512 = jsonwebtoken::encode(&header, &claims, &key).expect("HS512 signs");
-    assert_eq!(
-        server.connect().bearer(&hs512).refused().status,
-        401,
-        "HS256 is configured"
-    );
+    assert_eq!(server.connect().bearer(&hs512).refused().status, 401, "HS256 is configured");
     let server = Server::builder().with(&["--jwt-algorithm", "HS512"]).start();
     assert_is(&mut server.connect().bearer(&hs512).open(), "ana");
-    assert_eq!(
-        server.connect().bearer(&signed).refused().status,
-        401,
-        "HS512 is configured"
-    );
+    assert_eq!(server.connect().bearer(&signed).refused().status, 401, "HS512 is configured");
 }
 
 #[test]
@@ -152,11 +122,7 @@ fn a_pending_connection_may_only_authenticate_and_ping() {
     let mut client = server.connect().open();
     client.ping();
     client.fail("room:join", json!({"roomId": "lobby"}), "AUTH_FAILED");
-    client.fail(
-        "message:send",
-        json!({"roomId": "lobby", "content": 1}),
-        "AUTH_FAILED",
-    );
+    client.fail("message:send", json!({"roomId": "lobby", "content": 1}), "AUTH_FAILED");
     client.fail("room:list", json!({}), "AUTH_FAILED");
     client.ping();
     auth(&mut client, &Token::employee("ana").mint());
@@ -168,9 +134,7 @@ fn a_pending_connection_may_not_send_much() {
     let server = Server::start();
     let mut client = server.connect().open();
     let fill = "a".repeat(17 * 1024);
-    client.send_text(format!(
-        r#"{{"event":"ping","requestId":"big","data":{{"fill":"{fill}"}}}}"#
-    ));
+    client.send_text(format!(r#"{{"event":"ping","requestId":"big","data":{{"fill":"{fill}"}}}}"#));
     let code = client.expect_close_or_error("AUTH_FAILED");
     assert!(code.is_none_or(|code| code == 1009), "closed with {code:?}");
 }
@@ -209,11 +173,7 @@ fn a_topic_client_has_three_tries() {
         client.send(&json!({"type": "auth", "token": "nonsense"}));
         let error = client.expect_event("auth_error");
         assert_eq!(error.value["code"], 401);
-        assert!(
-            error.value["message"].is_string() && !error.value["timestamp"].is_null(),
-            "{}",
-            error.raw
-        );
+        assert!(error.value["message"].is_string() && !error.value["timestamp"].is_null(), "{}", error.raw);
     }
     assert_eq!(client.expect_close().0, 4401);
 }
@@ -228,13 +188,7 @@ fn without_authentication_everybody_is_an_employee_of_its_own_name() {
     let sent = one.say("lobby", "hello");
     let message = two.expect_message("lobby");
     assert_eq!(message.data()["id"], sent["id"]);
-    assert!(
-        message.data()["senderId"]
-            .as_str()
-            .is_some_and(|id| id.starts_with("anon-")),
-        "{}",
-        message.raw
-    );
+    assert!(message.data()["senderId"].as_str().is_some_and(|id| id.starts_with("anon-")), "{}", message.raw);
 }
 
 #[test]

@@ -56,10 +56,7 @@ fn help_tells_every_flag_with_its_default() {
         assert!(end.stdout.contains(flag), "{flag} is not in the help");
     }
     for default in ["0.0.0.0:3000", "100/1m", "50/1s", "10s", "30s", "5m"] {
-        assert!(
-            end.stdout.contains(default),
-            "the default {default} is not in the help"
-        );
+        assert!(end.stdout.contains(default), "the default {default} is not in the help");
     }
     let version = ProcessEnd::of(&["--version"]);
     assert_eq!(version.code, Some(0));
@@ -98,11 +95,7 @@ fn a_token_of_the_token_command_is_accepted() {
     }
     gil.say("news.eu", 1);
     gil.fail("room:join", json!({"roomId": "lobby"}), "ROOM_ACCESS_DENIED");
-    assert_eq!(
-        ProcessEnd::of(&["token", "--jwt-secret", SECRET]).code,
-        Some(64),
-        "--sub is needed"
-    );
+    assert_eq!(ProcessEnd::of(&["token", "--jwt-secret", SECRET]).code, Some(64), "--sub is needed");
 }
 
 #[test]
@@ -110,15 +103,7 @@ fn the_check_of_the_host_ends_with_0_and_speaks_of_each_subject() {
     let end = ProcessEnd::of(&["check"]);
     assert_eq!(end.code, Some(0), "{end:?}");
     let said = end.stdout.to_lowercase();
-    for subject in [
-        "kernel",
-        "io_uring",
-        "descriptors",
-        "memory",
-        "somaxconn",
-        "port",
-        "core",
-    ] {
+    for subject in ["kernel", "io_uring", "descriptors", "memory", "somaxconn", "port", "core"] {
         assert!(said.contains(subject), "nothing about {subject}: {said}");
     }
 }

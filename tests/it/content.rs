@@ -59,10 +59,8 @@ fn content_arrives_byte_for_byte_in_both_dialects_on_any_number_of_shards() {
         let server = Server::builder().shards(shards).start();
         let (mut ana, mut topic) = pair(&server);
         for value in ODD_VALUES {
-            let sent = ana.request_text(
-                "message:send",
-                &format!(r#"{{"roomId":"lobby","content":{value}}}"#),
-            );
+            let sent =
+                ana.request_text("message:send", &format!(r#"{{"roomId":"lobby","content":{value}}}"#));
             assert_eq!(sent.name, "message:sent", "{value}: {}", sent.raw);
             assert_eq!(ana.expect_message("lobby").payload(), value);
             assert_eq!(topic.expect_message("lobby").payload(), value);
@@ -78,10 +76,7 @@ fn history_returns_content_byte_for_byte() {
     let server = Server::start();
     let (mut ana, _) = pair(&server);
     for value in ODD_VALUES {
-        ana.request_text(
-            "message:send",
-            &format!(r#"{{"roomId":"lobby","content":{value}}}"#),
-        );
+        ana.request_text("message:send", &format!(r#"{{"roomId":"lobby","content":{value}}}"#));
     }
     let history = ana.request_text("room:history", r#"{"roomId":"lobby","limit":100}"#);
     for value in ODD_VALUES {
@@ -105,9 +100,7 @@ fn what_is_no_json_is_refused_and_reaches_nobody() {
     let server = Server::start();
     let (mut ana, mut topic) = pair(&server);
     for value in NO_VALUES {
-        ana.send_text(format!(
-            r#"{{"event":"message:send","data":{{"roomId":"lobby","content":{value}}}}}"#
-        ));
+        ana.send_text(format!(r#"{{"event":"message:send","data":{{"roomId":"lobby","content":{value}}}}}"#));
         ana.expect_event("error").assert_error("PROTOCOL_ERROR");
     }
     ana.say("lobby", "fence");
@@ -120,18 +113,9 @@ fn large_content_arrives_whole() {
     let (mut ana, mut topic) = pair(&server);
     for length in [4 * 1024, 100 * 1024, 1000 * 1024] {
         let value = format!("\"{}\"", "ä".repeat(length / 2));
-        let sent = ana.request_text(
-            "message:send",
-            &format!(r#"{{"roomId":"lobby","content":{value}}}"#),
-        );
+        let sent = ana.request_text("message:send", &format!(r#"{{"roomId":"lobby","content":{value}}}"#));
         assert_eq!(sent.name, "message:sent");
-        assert!(
-            ana.expect_message("lobby").payload() == value,
-            "{length} bytes to an event client"
-        );
-        assert!(
-            topic.expect_message("lobby").payload() == value,
-            "{length} bytes to a topic client"
-        );
+        assert!(ana.expect_message("lobby").payload() == value, "{length} bytes to an event client");
+        assert!(topic.expect_message("lobby").payload() == value, "{length} bytes to a topic client");
     }
 }

@@ -15,26 +15,16 @@ fn parse(text: &str) -> (HashMap<String, f64>, HashMap<String, String>) {
         if let Some(comment) = line.strip_prefix("# ") {
             if let Some(rest) = comment.strip_prefix("TYPE ") {
                 let (name, kind) = rest.split_once(' ').unwrap_or_else(|| panic!("line {line:?}"));
-                assert!(
-                    families.insert(name.to_owned(), kind.to_owned()).is_none(),
-                    "{name} has two types"
-                );
+                assert!(families.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} has two types");
             }
             continue;
         }
         let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("line {line:?}"));
         let name = series.split('{').next().expect("split gives at least one");
-        assert!(
-            name.chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':'),
-            "line {line:?}"
-        );
+        assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':'), "line {line:?}");
         assert_eq!(series.contains('{'), series.ends_with('}'), "line {line:?}");
         let value: f64 = value.parse().unwrap_or_else(|_| panic!("line {line:?}"));
-        assert!(
-            samples.insert(series.to_owned(), value).is_none(),
-            "{series} appears twice"
-        );
+        assert!(samples.insert(series.to_owned(), value).is_none(), "{series} appears twice");
     }
     (samples, families)
 }
@@ -51,17 +41,9 @@ fn metrics(server: &Server) -> (HashMap<String, f64>, HashMap<String, String>) {
 
 /// The sum of all series of one name.
 fn total(samples: &HashMap<String, f64>, name: &str) -> f64 {
-    let mine = |series: &str| {
-        series == name
-            || series
-                .strip_prefix(name)
-                .is_some_and(|rest| rest.starts_with('{'))
-    };
-    samples
-        .iter()
-        .filter(|(series, _)| mine(series))
-        .map(|(_, value)| value)
-        .sum()
+    let mine =
+        |series: &str| series == name || series.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'));
+    samples.iter().filter(|(series, _)| mine(series)).map(|(_, value)| value).sum()
 }
 
 #[test]
@@ -74,14 +56,7 @@ fn a_running_server_is_healthy_and_ready() {
 #[test]
 fn anything_else_is_404() {
     let server = Server::start();
-    for path in [
-        "/",
-        "/nothing",
-        "/healthz/x",
-        "/v2/rooms",
-        "/socket.io",
-        "/%2e%2e/etc/passwd",
-    ] {
+    for path in ["/", "/nothing", "/healthz/x", "/v2/rooms", "/socket.io", "/%2e%2e/etc/passwd"] {
         assert_eq!(http::get(server.address, path).status, 404, "{path}");
     }
 }
@@ -95,11 +70,8 @@ fn one_connection_carries_several_requests() {
         let expected = if path == "/nothing" { 404 } else { 200 };
         assert_eq!(http::read_response(&mut stream).status, expected, "{path}");
     }
-    write!(
-        stream,
-        "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /readyz HTTP/1.1\r\nHost: a\r\n\r\n"
-    )
-    .expect("open");
+    write!(stream, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /readyz HTTP/1.1\r\nHost: a\r\n\r\n")
+        .expect("open");
     let mut pipelined = http::read_response(&mut stream);
     if pipelined.tail.is_empty() {
         pipelined = http::read_response(&mut stream);
@@ -131,35 +103,21 @@ fn metrics_hold_every_family_that_an_operator_needs() {
     ];
     for words in wanted {
         assert!(
-            families
-                .keys()
-                .any(|name| words.iter().all(|word| name.contains(word))),
+            families.keys().any(|name| words.iter().all(|word| name.contains(word))),
             "no family about {words:?} in {families:#?}"
         );
     }
     let histograms = families.values().filter(|kind| *kind == "histogram").count();
-    assert!(
-        histograms >= 2,
-        "loop turn and fan-out latency are histograms: {families:#?}"
-    );
-    let prefixes: HashSet<&str> = families
-        .keys()
-        .filter_map(|name| name.split('_').next())
-        .collect();
-    assert!(
-        prefixes
-            .iter()
-            .all(|prefix| ["roomcast", "process"].contains(prefix)),
-        "{prefixes:?}"
-    );
+    assert!(histograms >= 2, "loop turn and fan-out latency are histograms: {families:#?}");
+    let prefixes: HashSet<&str> = families.keys().filter_map(|name| name.split('_').next()).collect();
+    assert!(prefixes.iter().all(|prefix| ["roomcast", "process"].contains(prefix)), "{prefixes:?}");
 }
 
 #[test]
 fn metrics_count_what_happens() {
     let server = Server::builder().shards(2).start();
-    let mut clients: Vec<_> = ["ana", "ben", "cid"]
-        .map(|name| server.connect().token(&Token::employee(name)).open())
-        .into();
+    let mut clients: Vec<_> =
+        ["ana", "ben", "cid"].map(|name| server.connect().token(&Token::employee(name)).open()).into();
     for client in &mut clients {
         client.join("lobby");
     }
@@ -191,16 +149,9 @@ fn metrics_count_what_happens() {
 #[test]
 fn another_address_takes_all_but_the_websocket() {
     // Free a moment ago; nothing else on this machine binds ports of its own choice in between.
-    let admin = TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a port");
-    let server = Server::builder()
-        .shards(1)
-        .with(&["--admin-listen", &admin.to_string()])
-        .start();
-    eventually("the other address answers", || {
-        std::net::TcpStream::connect(admin).is_ok().then_some(())
-    });
+    let admin = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    let server = Server::builder().shards(1).with(&["--admin-listen", &admin.to_string()]).start();
+    eventually("the other address answers", || std::net::TcpStream::connect(admin).is_ok().then_some(()));
     for path in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(http::get(admin, path).status, 200, "{path}");
         assert_eq!(http::get(server.address, path).status, 404, "{path}");
@@ -214,18 +165,11 @@ fn another_address_takes_all_but_the_websocket() {
 fn several_addresses_are_listened_on_ipv6_too() {
     let second = TcpListener::bind("[::1]:0").and_then(|listener| listener.local_addr());
     let Ok(second) = second else { return };
-    let server = Server::builder()
-        .shards(2)
-        .with(&["--listen", &second.to_string()])
-        .start();
-    eventually("the second address answers", || {
-        std::net::TcpStream::connect(second).is_ok().then_some(())
-    });
+    let server = Server::builder().shards(2).with(&["--listen", &second.to_string()]).start();
+    eventually("the second address answers", || std::net::TcpStream::connect(second).is_ok().then_some(()));
     assert_eq!(http::get(second, "/healthz").status, 200);
     let mut ana = server.connect().token(&Token::employee("ana")).open();
-    let mut ben = crate::support::Connect::to(second)
-        .token(&Token::employee("ben"))
-        .open();
+    let mut ben = crate::support::Connect::to(second).token(&Token::employee("ben")).open();
     ana.join("lobby");
     ben.join("lobby");
     ben.call("message:send", json!({"roomId": "lobby", "content": "over IPv6"}));

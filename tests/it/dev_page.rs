@@ -24,14 +24,10 @@ fn start() -> (Server, Vec<String>) {
     let mut pages: Vec<String> = Vec::new();
     let mut said = String::new();
     while pages.len() < 2 {
-        let line = receiver
-            .recv_timeout(DEADLINE)
-            .unwrap_or_else(|error| panic!("{error} after {said}"));
+        let line = receiver.recv_timeout(DEADLINE).unwrap_or_else(|error| panic!("{error} after {said}"));
         let words = line.split_whitespace();
         pages.extend(
-            words
-                .filter(|word| word.starts_with("http://") && word.contains("eyJ"))
-                .map(str::to_owned),
+            words.filter(|word| word.starts_with("http://") && word.contains("eyJ")).map(str::to_owned),
         );
         said.push_str(&line);
         said.push('\n');
@@ -49,21 +45,15 @@ fn token_of(page: &str) -> &str {
 #[test]
 fn a_development_server_tells_two_users_how_to_connect() {
     let (server, pages) = start();
-    let mut clients: Vec<_> = pages
-        .iter()
-        .map(|page| Connect::to(server.address).bearer(token_of(page)).open())
-        .collect();
+    let mut clients: Vec<_> =
+        pages.iter().map(|page| Connect::to(server.address).bearer(token_of(page)).open()).collect();
     clients[0].join("lobby");
     clients[1].join("lobby");
     clients[0].say("lobby", "hello");
     clients[1].expect_message("lobby");
     let page = http::get(server.address, "/");
     assert_eq!(page.status, 200);
-    assert!(
-        page.header("content-type")
-            .is_some_and(|value| value.starts_with("text/html")),
-        "{page:?}"
-    );
+    assert!(page.header("content-type").is_some_and(|value| value.starts_with("text/html")), "{page:?}");
 }
 
 #[test]
@@ -72,10 +62,7 @@ fn two_users_talk_on_the_chat_page_in_a_browser() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
     let mut command = Command::new("node");
     command.arg(folder.join("browser.mjs")).current_dir(folder);
-    command
-        .env("BROWSER", browser())
-        .env("PAGE_ANA", &pages[0])
-        .env("PAGE_BEN", &pages[1]);
+    command.env("BROWSER", browser()).env("PAGE_ANA", &pages[0]).env("PAGE_BEN", &pages[1]);
     let end = ProcessEnd::of_command(command);
     assert_eq!(end.stdout, "both pages show both messages\n", "{}", end.stderr);
 }

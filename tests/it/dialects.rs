@@ -7,13 +7,7 @@ use crate::support::{Server, Token};
 #[test]
 fn the_subprotocol_chooses_the_dialect_and_is_echoed() {
     let server = Server::start();
-    let with = |list: &str| {
-        server
-            .connect()
-            .token(&Token::employee("ana"))
-            .subprotocols(list)
-            .open()
-    };
+    let with = |list: &str| server.connect().token(&Token::employee("ana")).subprotocols(list).open();
     let mut topic = with("soap, roomcast.topic.v1");
     assert_eq!(topic.subprotocol.as_deref(), Some("roomcast.topic.v1"));
     topic.send(&json!({"type": "ping"}));
@@ -31,10 +25,7 @@ fn a_bearer_subprotocol_authenticates_and_is_never_echoed() {
     let mut alone = server.connect().subprotocols(&bearer).open();
     assert_eq!(alone.subprotocol, None);
     alone.join("lobby");
-    for list in [
-        format!("{bearer}, roomcast.event.v1"),
-        format!("roomcast.event.v1, {bearer}"),
-    ] {
+    for list in [format!("{bearer}, roomcast.event.v1"), format!("roomcast.event.v1, {bearer}")] {
         let mut beside = server.connect().subprotocols(&list).open();
         assert_eq!(beside.subprotocol.as_deref(), Some("roomcast.event.v1"));
         beside.join("lobby");
@@ -52,11 +43,7 @@ fn without_a_subprotocol_the_first_frame_may_switch_the_dialect_once() {
     assert_eq!(error.value["type"], "error");
     assert_eq!(error.value["code"], 400);
 
-    let mut back = server
-        .connect()
-        .token(&Token::employee("ana"))
-        .query("profile", "topic")
-        .open();
+    let mut back = server.connect().token(&Token::employee("ana")).query("profile", "topic").open();
     back.ping();
     back.send(&json!({"type": "ping"}));
     back.expect_event("error").assert_error("PROTOCOL_ERROR");
@@ -65,11 +52,7 @@ fn without_a_subprotocol_the_first_frame_may_switch_the_dialect_once() {
 #[test]
 fn a_subprotocol_fixes_the_dialect() {
     let server = Server::start();
-    let mut client = server
-        .connect()
-        .token(&Token::employee("ana"))
-        .subprotocols("roomcast.event.v1")
-        .open();
+    let mut client = server.connect().token(&Token::employee("ana")).subprotocols("roomcast.event.v1").open();
     client.send(&json!({"type": "ping"}));
     client.expect_event("error").assert_error("PROTOCOL_ERROR");
     client.send(&json!({"type": "ping", "event": "ping", "requestId": "both"}));
@@ -79,10 +62,7 @@ fn a_subprotocol_fixes_the_dialect() {
 #[test]
 fn pushes_reach_a_client_that_never_speaks() {
     let server = Server::start();
-    let mut silent = server
-        .connect()
-        .token(&Token::employee("ana").rooms(&["lobby"]))
-        .open();
+    let mut silent = server.connect().token(&Token::employee("ana").rooms(&["lobby"])).open();
     let mut ben = server.connect().token(&Token::employee("ben")).open();
     ben.join("lobby");
     ben.say("lobby", "hello");

@@ -7,10 +7,7 @@ use serde_json::json;
 use crate::support::{Client, Server, Token, eventually, http};
 
 fn server(shards: usize, drain_timeout: &str) -> Server {
-    Server::builder()
-        .shards(shards)
-        .with(&["--drain-timeout", drain_timeout])
-        .start()
+    Server::builder().shards(shards).with(&["--drain-timeout", drain_timeout]).start()
 }
 
 fn join(server: &Server, name: &str) -> Client {
@@ -21,12 +18,8 @@ fn join(server: &Server, name: &str) -> Client {
 
 /// The delay that a close reason names, in milliseconds.
 fn reconnect_ms(reason: &str) -> u64 {
-    let number = reason
-        .strip_prefix("reconnect=")
-        .unwrap_or_else(|| panic!("the reason is {reason:?}"));
-    number
-        .parse()
-        .unwrap_or_else(|_| panic!("the reason is {reason:?}"))
+    let number = reason.strip_prefix("reconnect=").unwrap_or_else(|| panic!("the reason is {reason:?}"));
+    number.parse().unwrap_or_else(|_| panic!("the reason is {reason:?}"))
 }
 
 #[test]
@@ -44,20 +37,13 @@ fn a_drain_announces_closes_with_1012_and_ends_with_0() {
                 assert_eq!(code, 1012);
                 let announced = client.arrived("server:draining");
                 assert_eq!(announced.len(), 1);
-                assert!(
-                    announced[0].data()["reconnectMs"].is_u64(),
-                    "{}",
-                    announced[0].raw
-                );
+                assert!(announced[0].data()["reconnectMs"].is_u64(), "{}", announced[0].raw);
                 reconnect_ms(&reason)
             })
             .collect();
         delays.sort_unstable();
         delays.dedup();
-        assert!(
-            delays.len() > 10,
-            "each client has a delay of its own: {delays:?}"
-        );
+        assert!(delays.len() > 10, "each client has a delay of its own: {delays:?}");
         assert_eq!(topic.expect_close().0, 1012);
         assert_eq!(pending.expect_close().0, 1012);
         assert_eq!(server.wait_for_exit().code(), Some(0));
@@ -71,9 +57,7 @@ fn while_draining_it_is_not_ready_and_upgrades_are_refused() {
     // Held open until the end of this test by not answering the close.
     let mut clients: Vec<Client> = (0..10).map(|n| join(&server, &format!("user{n}"))).collect();
     server.terminate();
-    eventually("/readyz says 503", || {
-        (http::get(server.address, "/readyz").status == 503).then_some(())
-    });
+    eventually("/readyz says 503", || (http::get(server.address, "/readyz").status == 503).then_some(()));
     assert_eq!(http::get(server.address, "/healthz").status, 200, "it is alive");
     let refused = server.connect().token(&Token::employee("late")).refused();
     assert_eq!(refused.status, 503);
@@ -90,23 +74,14 @@ fn nothing_acknowledged_before_the_drain_is_lost() {
         let mut server = server(shards, "3s");
         let mut members: Vec<Client> = (0..5).map(|n| join(&server, &format!("user{n}"))).collect();
         let mut ana = join(&server, "ana");
-        let ids: Vec<String> = (0..200)
-            .map(|n| ana.post("message:send", &json!({"roomId": "lobby", "content": n})))
-            .collect();
-        let last = ids
-            .iter()
-            .map(|id| ana.reply(id).data()["offset"].as_u64().expect("a number"))
-            .max();
+        let ids: Vec<String> =
+            (0..200).map(|n| ana.post("message:send", &json!({"roomId": "lobby", "content": n}))).collect();
+        let last = ids.iter().map(|id| ana.reply(id).data()["offset"].as_u64().expect("a number")).max();
         server.terminate();
         for member in &mut members {
             member.expect_close();
             let offsets = member.arrived("message:received");
-            assert!(
-                offsets
-                    .iter()
-                    .map(|message| message.offset())
-                    .eq(1..=last.expect("some were sent"))
-            );
+            assert!(offsets.iter().map(|message| message.offset()).eq(1..=last.expect("some were sent")));
         }
         ana.expect_close();
         assert_eq!(server.wait_for_exit().code(), Some(0));

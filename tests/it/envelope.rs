@@ -48,11 +48,7 @@ fn a_request_id_of_another_type_or_too_long_is_refused_without_echo() {
     let mut client = ana(&server);
     let long = format!("\"{}\"", "i".repeat(65));
     for id in ["{}", "{\"a\":1}", "[1]", "true", "false", &long] {
-        assert_refused(
-            &mut client,
-            &format!(r#"{{"event":"ping","requestId":{id}}}"#),
-            "PROTOCOL_ERROR",
-        );
+        assert_refused(&mut client, &format!(r#"{{"event":"ping","requestId":{id}}}"#), "PROTOCOL_ERROR");
     }
 }
 
@@ -81,10 +77,7 @@ fn queries_joins_and_leaves_are_answered_without_a_request_id_and_sends_are_sile
     client.send(&json!({"event": "room:leave", "data": {"roomId": "lobby"}}));
     client.expect_event("room:left");
     client.ping();
-    assert!(
-        client.arrived("message:sent").is_empty(),
-        "a send without requestId is silent"
-    );
+    assert!(client.arrived("message:sent").is_empty(), "a send without requestId is silent");
     client.send(&json!({"event": "message:send", "data": {"roomId": "lobby", "content": 1}}));
     client.expect_event("error").assert_error("ROOM_ACCESS_DENIED");
 }
@@ -116,10 +109,7 @@ fn each_request_gets_exactly_one_reply() {
 fn an_absent_or_null_data_is_empty_and_another_is_refused() {
     let server = Server::start();
     let mut client = ana(&server);
-    for text in [
-        r#"{"event":"ping","requestId":1}"#,
-        r#"{"event":"ping","data":null,"requestId":1}"#,
-    ] {
+    for text in [r#"{"event":"ping","requestId":1}"#, r#"{"event":"ping","data":null,"requestId":1}"#] {
         client.send_text(text);
         assert_eq!(client.reply("1").name, "pong");
     }
@@ -138,16 +128,10 @@ fn known_versions_are_accepted_and_another_names_those() {
         assert_eq!(client.reply("1").name, "pong", "{version}");
     }
     for version in ["\"2\"", "2", "\"\"", "\"1.1\"", "{}", "true"] {
-        client.send_text(format!(
-            r#"{{"event":"ping","requestId":"v","version":{version}}}"#
-        ));
+        client.send_text(format!(r#"{{"event":"ping","requestId":"v","version":{version}}}"#));
         let error = client.reply("\"v\"");
         error.assert_error("PROTOCOL_ERROR");
-        assert!(
-            error.data()["details"].to_string().contains("\"1\""),
-            "{}",
-            error.raw
-        );
+        assert!(error.data()["details"].to_string().contains("\"1\""), "{}", error.raw);
     }
 }
 
@@ -158,12 +142,7 @@ fn an_unknown_event_says_so() {
     for event in ["no:such", "", "message:received", "room:joined"] {
         let reply = client.request(event, &json!({}));
         reply.assert_error("PROTOCOL_ERROR");
-        assert_eq!(
-            reply.data()["details"]["reason"],
-            "unknown event",
-            "{}",
-            reply.raw
-        );
+        assert_eq!(reply.data()["details"]["reason"], "unknown event", "{}", reply.raw);
     }
 }
 
@@ -198,11 +177,7 @@ fn what_is_no_envelope_is_a_protocol_error_and_the_connection_goes_on() {
     for frame in frames {
         assert_refused(&mut client, frame, "PROTOCOL_ERROR");
     }
-    assert_refused(
-        &mut client,
-        &format!(r#"{{"event":"{}"}}"#, "e".repeat(65)),
-        "PROTOCOL_ERROR",
-    );
+    assert_refused(&mut client, &format!(r#"{{"event":"{}"}}"#, "e".repeat(65)), "PROTOCOL_ERROR");
 }
 
 #[test]
@@ -212,10 +187,7 @@ fn depth_is_counted_from_the_outer_object() {
     client.join("lobby");
     let send = |client: &mut Client, arrays: usize| {
         let content = format!("{}{}", "[".repeat(arrays), "]".repeat(arrays));
-        client.request_text(
-            "message:send",
-            &format!(r#"{{"roomId":"lobby","content":{content}}}"#),
-        )
+        client.request_text("message:send", &format!(r#"{{"roomId":"lobby","content":{content}}}"#))
     };
     // The envelope is 1 and data 2.
     assert_eq!(send(&mut client, 6).name, "message:sent");

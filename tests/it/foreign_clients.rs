@@ -46,21 +46,13 @@ fn assert_tells_the_story(program: &Path, script: &str) {
         command.env("TOKEN_BEN", Token::employee("ben").mint());
         let end = ProcessEnd::of_command(command);
         let told: Vec<&str> = end.stdout.lines().collect();
-        assert_eq!(
-            told, STEPS,
-            "{script} on {shards} shards; its errors:\n{}",
-            end.stderr
-        );
+        assert_eq!(told, STEPS, "{script} on {shards} shards; its errors:\n{}", end.stderr);
         assert_eq!(end.code, Some(0), "{end:?}");
     }
 }
 
 fn assert_installed(path: &Path) {
-    assert!(
-        path.exists(),
-        "{} is missing: run ./scripts/setup first",
-        path.display()
-    );
+    assert!(path.exists(), "{} is missing: run ./scripts/setup first", path.display());
 }
 
 #[test]

@@ -11,11 +11,7 @@ fn head_with(line: &str, replacement: &str) -> String {
     let head = upgrade_head("/ws", &[]);
     let line = format!("{line}\r\n");
     assert!(head.contains(&line), "{line:?} is not in {head}");
-    let replacement = if replacement.is_empty() {
-        String::new()
-    } else {
-        format!("{replacement}\r\n")
-    };
+    let replacement = if replacement.is_empty() { String::new() } else { format!("{replacement}\r\n") };
     head.replacen(&line, &replacement, 1)
 }
 
@@ -28,10 +24,7 @@ fn an_upgrade_without_key_or_version_is_refused() {
     let server = Server::start();
     let key = format!("Sec-WebSocket-Key: {KEY}");
     assert_eq!(refusal(&server, &head_with(&key, "")).status, 400);
-    assert_eq!(
-        refusal(&server, &head_with(&key, "Sec-WebSocket-Key: c2hvcnQ=")).status,
-        400
-    );
+    assert_eq!(refusal(&server, &head_with(&key, "Sec-WebSocket-Key: c2hvcnQ=")).status, 400);
     assert_eq!(refusal(&server, &head_with("Host: roomcast", "")).status, 400);
     for version in ["", "Sec-WebSocket-Version: 8"] {
         let response = refusal(&server, &head_with("Sec-WebSocket-Version: 13", version));
@@ -59,9 +52,7 @@ fn http_1_0_is_refused() {
 
 #[test]
 fn an_ambiguous_head_is_refused() {
-    let server = Server::builder()
-        .with(&["--allowed-origins", "https://a.example"])
-        .start();
+    let server = Server::builder().with(&["--allowed-origins", "https://a.example"]).start();
     for lines in [
         vec!["Content-Length: 5"],
         vec!["Transfer-Encoding: chunked"],
@@ -70,11 +61,7 @@ fn an_ambiguous_head_is_refused() {
         vec!["X-Folded: one", " two"],
         vec!["X-Folded: one", "\ttwo"],
     ] {
-        assert_eq!(
-            refusal(&server, &upgrade_head("/ws", &lines)).status,
-            400,
-            "{lines:?}"
-        );
+        assert_eq!(refusal(&server, &upgrade_head("/ws", &lines)).status, 400, "{lines:?}");
     }
 }
 
@@ -99,12 +86,7 @@ fn what_is_no_http_is_refused() {
 fn a_head_above_16_kib_is_refused_with_431() {
     let server = Server::start();
     let fits = format!("X-Fill: {}", "a".repeat(15 * 1024));
-    server
-        .connect()
-        .token(&Token::employee("ana"))
-        .header("X-Fill", &fits)
-        .open()
-        .ping();
+    server.connect().token(&Token::employee("ana")).header("X-Fill", &fits).open().ping();
     let above = format!("X-Fill: {}", "a".repeat(17 * 1024));
     assert_eq!(refusal(&server, &upgrade_head("/ws", &[&above])).status, 431);
 }
@@ -113,9 +95,7 @@ fn a_head_above_16_kib_is_refused_with_431() {
 fn a_head_that_does_not_end_is_refused_with_408() {
     let server = Server::start();
     let mut stream = http::connect(server.address);
-    stream
-        .write_all(b"GET /ws HTTP/1.1\r\nHost: roomcast\r\n")
-        .expect("it is short");
+    stream.write_all(b"GET /ws HTTP/1.1\r\nHost: roomcast\r\n").expect("it is short");
     assert_eq!(http::read_response(&mut stream).status, 408);
 }
 
@@ -123,22 +103,13 @@ fn a_head_that_does_not_end_is_refused_with_408() {
 fn only_listed_origins_may_connect() {
     let listed = "https://a.example,http://localhost:8080";
     let server = Server::builder().with(&["--allowed-origins", listed]).start();
-    let with = |origin: &str| {
-        server
-            .connect()
-            .token(&Token::employee("ana"))
-            .header("Origin", origin)
-    };
+    let with = |origin: &str| server.connect().token(&Token::employee("ana")).header("Origin", origin);
     with("https://a.example").open().ping();
     with("http://localhost:8080").open().ping();
     server.connect().token(&Token::employee("ana")).open().ping();
-    for origin in [
-        "https://b.example",
-        "http://a.example",
-        "https://a.example:444",
-        "https://a.example.evil",
-        "null",
-    ] {
+    for origin in
+        ["https://b.example", "http://a.example", "https://a.example:444", "https://a.example.evil", "null"]
+    {
         assert_eq!(with(origin).refused().status, 403, "{origin}");
     }
 }
@@ -146,12 +117,7 @@ fn only_listed_origins_may_connect() {
 #[test]
 fn the_null_origin_may_connect_when_it_is_listed() {
     let server = Server::builder().with(&["--allowed-origins", "null"]).start();
-    let with = |origin: &str| {
-        server
-            .connect()
-            .token(&Token::employee("ana"))
-            .header("Origin", origin)
-    };
+    let with = |origin: &str| server.connect().token(&Token::employee("ana")).header("Origin", origin);
     with("null").open().ping();
     assert_eq!(with("https://a.example").refused().status, 403);
 }
@@ -178,11 +144,7 @@ fn a_websocket_switched_off_is_404() {
 #[test]
 fn a_first_frame_pipelined_behind_the_head_is_answered() {
     let server = Server::start();
-    let mut request = server
-        .connect()
-        .token(&Token::employee("ana"))
-        .head()
-        .into_bytes();
+    let mut request = server.connect().token(&Token::employee("ana")).head().into_bytes();
     request.extend(raw::masked(FIN | TEXT, br#"{"event":"ping","requestId":1}"#));
     let mut socket = RawSocket::upgrade_with(http::connect(server.address), &request);
     let reply = String::from_utf8(socket.expect(TEXT)).expect("text");
@@ -199,15 +161,8 @@ fn a_handshake_byte_by_byte_is_accepted() {
     }
     let response = http::read_response(&mut stream);
     assert_eq!(response.status, 101);
-    assert_eq!(
-        response.header("sec-websocket-accept"),
-        Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
-    );
-    assert_eq!(
-        response.header("sec-websocket-extensions"),
-        None,
-        "no extension was agreed"
-    );
+    assert_eq!(response.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    assert_eq!(response.header("sec-websocket-extensions"), None, "no extension was agreed");
 }
 
 #[test]

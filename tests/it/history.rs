@@ -13,10 +13,7 @@ fn join(server: &Server, name: &str, room: &str) -> Client {
 /// Offsets of `messages` in a reply; an absent list is empty.
 fn offsets(reply: &Value) -> Vec<u64> {
     let messages = reply["messages"].as_array().map_or(&[][..], Vec::as_slice);
-    messages
-        .iter()
-        .map(|message| message["offset"].as_u64().expect("a number"))
-        .collect()
+    messages.iter().map(|message| message["offset"].as_u64().expect("a number")).collect()
 }
 
 fn fill(client: &mut Client, room: &str, count: u64) {
@@ -53,9 +50,7 @@ fn history_pages_in_both_directions() {
     fill(&mut ana, "lobby", 10);
     let mut page = |request: Value| {
         let mut data = json!({"roomId": "lobby"});
-        data.as_object_mut()
-            .expect("an object")
-            .extend(request.as_object().expect("an object").clone());
+        data.as_object_mut().expect("an object").extend(request.as_object().expect("an object").clone());
         let reply = ana.call("room:history", data);
         assert_eq!(reply["roomId"], "lobby");
         assert!(reply["epoch"].is_string(), "{reply}");
@@ -67,10 +62,7 @@ fn history_pages_in_both_directions() {
     assert_eq!(page(json!({"limit": 3, "after": 0})), (vec![1, 2, 3], true));
     assert_eq!(page(json!({"limit": 3, "after": 7})), (vec![8, 9, 10], false));
     assert_eq!(page(json!({"limit": 3, "after": 10})), (vec![], false));
-    assert_eq!(
-        page(json!({"limit": 10, "after": 2, "before": 6})),
-        (vec![3, 4, 5], false)
-    );
+    assert_eq!(page(json!({"limit": 10, "after": 2, "before": 6})), (vec![3, 4, 5], false));
     assert_eq!(page(json!({"limit": 100})), ((1..=10).collect(), false));
 }
 
@@ -93,11 +85,7 @@ fn a_client_recovers_exactly_what_it_missed() {
         let request = json!({"roomId": "lobby", "history": 2, "recover": {"epoch": epoch, "offset": 3}});
         let joined = ben.call("room:join", request);
         assert_eq!(joined["recovered"], true);
-        assert_eq!(
-            offsets(&joined),
-            [4, 5, 6, 7, 8],
-            "history is ignored when recovered"
-        );
+        assert_eq!(offsets(&joined), [4, 5, 6, 7, 8], "history is ignored when recovered");
         ana.say("lobby", 9);
         assert_eq!(ben.expect_message("lobby").offset(), 9);
         let nothing = json!({"roomId": "lobby", "recover": {"epoch": epoch, "offset": 9}});
@@ -121,33 +109,15 @@ fn a_recovery_that_would_have_a_gap_is_refused_whole() {
         (joined["recovered"].clone(), offsets(&joined))
     };
     let refused = (json!(false), vec![]);
-    assert_eq!(
-        recover(json!({"epoch": epoch, "offset": 5})),
-        (json!(true), vec![6, 7, 8, 9, 10])
-    );
-    assert_eq!(
-        recover(json!({"epoch": epoch, "offset": 4})),
-        refused,
-        "older than the history"
-    );
+    assert_eq!(recover(json!({"epoch": epoch, "offset": 5})), (json!(true), vec![6, 7, 8, 9, 10]));
+    assert_eq!(recover(json!({"epoch": epoch, "offset": 4})), refused, "older than the history");
     assert_eq!(recover(json!({"epoch": epoch, "offset": 11})), refused, "ahead");
-    assert_eq!(
-        recover(json!({"epoch": "another", "offset": 9})),
-        refused,
-        "another epoch"
-    );
+    assert_eq!(recover(json!({"epoch": "another", "offset": 9})), refused, "another epoch");
     for _ in 0..3 {
         ana.say("lobby", "x".repeat(4096));
     }
-    assert_eq!(
-        recover(json!({"epoch": epoch, "offset": 12})),
-        (json!(true), vec![13])
-    );
-    assert_eq!(
-        recover(json!({"epoch": epoch, "offset": 10})),
-        refused,
-        "above --replay-max-bytes"
-    );
+    assert_eq!(recover(json!({"epoch": epoch, "offset": 12})), (json!(true), vec![13]));
+    assert_eq!(recover(json!({"epoch": epoch, "offset": 10})), refused, "above --replay-max-bytes");
 }
 
 #[test]
@@ -170,10 +140,7 @@ fn history_is_bounded_by_count() {
 
 #[test]
 fn history_is_bounded_by_age() {
-    let server = Server::builder()
-        .shards(1)
-        .with(&["--history-ttl", "300ms"])
-        .start();
+    let server = Server::builder().shards(1).with(&["--history-ttl", "300ms"]).start();
     let mut ana = join(&server, "ana", "lobby");
     let epoch = ana.join("lobby")["epoch"].clone();
     ana.say("lobby", "old");
@@ -187,10 +154,7 @@ fn history_is_bounded_by_age() {
 
 #[test]
 fn an_empty_room_keeps_its_history() {
-    let server = Server::builder()
-        .shards(2)
-        .with(&["--presence-grace", "50ms"])
-        .start();
+    let server = Server::builder().shards(2).with(&["--presence-grace", "50ms"]).start();
     let mut ana = join(&server, "ana", "lobby");
     let epoch = ana.join("lobby")["epoch"].clone();
     fill(&mut ana, "lobby", 3);

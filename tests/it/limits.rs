@@ -24,18 +24,13 @@ fn say(client: &mut Client) -> Result<Value, Value> {
 }
 
 fn retry_after_ms(details: &Value) -> u64 {
-    details["retryAfterMs"]
-        .as_u64()
-        .unwrap_or_else(|| panic!("no retryAfterMs in {details}"))
+    details["retryAfterMs"].as_u64().unwrap_or_else(|| panic!("no retryAfterMs in {details}"))
 }
 
 #[test]
 fn messages_are_counted_for_the_user_over_all_its_connections() {
     for shards in [1, 2, 4] {
-        let server = Server::builder()
-            .shards(shards)
-            .with(&["--limit-messages", "4/1h"])
-            .start();
+        let server = Server::builder().shards(shards).with(&["--limit-messages", "4/1h"]).start();
         let ana = Token::employee("ana");
         let mut connections: Vec<Client> = (0..4).map(|_| join(&server, &ana, "lobby")).collect();
         for client in &mut connections {
@@ -44,10 +39,7 @@ fn messages_are_counted_for_the_user_over_all_its_connections() {
         for client in &mut connections {
             let details = say(client).expect_err("the bucket is empty");
             let wait = retry_after_ms(&details);
-            assert!(
-                (1..=900_000).contains(&wait),
-                "one token takes a quarter of an hour: {details}"
-            );
+            assert!((1..=900_000).contains(&wait), "one token takes a quarter of an hour: {details}");
         }
         say(&mut join(&server, &Token::employee("ben"), "lobby")).expect("another user has its own bucket");
     }
@@ -72,10 +64,7 @@ fn each_message_of_a_batch_to_a_user_or_to_a_topic_counts() {
     let server = server(&["--limit-messages", "3/1h"]);
     let mut ana = join(&server, &Token::employee("ana"), "lobby");
     let message = json!({"roomId": "lobby", "content": 1});
-    let reply = ana.request(
-        "message:send-batch",
-        &json!({"messages": [message, message, message, message]}),
-    );
+    let reply = ana.request("message:send-batch", &json!({"messages": [message, message, message, message]}));
     assert!(reply.raw.contains("RATE_LIMITED"), "{}", reply.raw);
 
     let mut ben = join(&server, &Token::employee("ben"), "lobby");
@@ -183,9 +172,7 @@ fn pending_connections_of_one_address_are_bounded() {
     assert!(refused.retry_after() >= 1);
     let token = Token::employee("ana").mint();
     pending[0].call("auth", json!({"token": token}));
-    eventually("the authenticated one is no longer pending", || {
-        server.connect().try_open().ok()
-    });
+    eventually("the authenticated one is no longer pending", || server.connect().try_open().ok());
 }
 
 #[test]

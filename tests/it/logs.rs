@@ -8,10 +8,7 @@ const KEYS: [&str; 6] = ["timestamp", "level", "event", "userId", "channelId", "
 
 #[test]
 fn every_line_is_json_of_the_known_keys() {
-    let server = Server::builder()
-        .shards(2)
-        .with(&["--log-level", "trace"])
-        .start();
+    let server = Server::builder().shards(2).with(&["--log-level", "trace"]).start();
     let mut ana = server.connect().token(&Token::employee("ana")).open();
     ana.join("lobby");
     ana.say("lobby", 1);
@@ -74,11 +71,8 @@ fn no_raw_control_character_reaches_the_log() {
     for format in ["json", "text"] {
         let settings = ["--log-level", "trace", "--log-format", format];
         let server = Server::builder().shards(1).with(&settings).start();
-        let mut ana = server
-            .connect()
-            .token(&Token::employee("ana"))
-            .header("User-Agent", "x\u{1b}[31mred")
-            .open();
+        let mut ana =
+            server.connect().token(&Token::employee("ana")).header("User-Agent", "x\u{1b}[31mred").open();
         ana.request("room:join", &json!({"roomId": "a\u{1b}]0;b\u{7}\r\n\u{0}c"}));
         ana.request_text("no\\u001b[2J:such", "{}");
         ana.ping();

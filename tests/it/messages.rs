@@ -50,36 +50,22 @@ fn a_messages_defaults_and_its_time_are_as_documented() {
     assert_eq!(message["type"], "chat");
     assert_eq!(message["deliveryStatus"], "streaming");
     let absent = |key: &str| message.get(key).is_none_or(Value::is_null);
-    assert!(
-        absent("metadata") && absent("clientId") && absent("editedAt"),
-        "{message}"
-    );
+    assert!(absent("metadata") && absent("clientId") && absent("editedAt"), "{message}");
     let time = message["timestamp"].as_str().expect("a string").as_bytes();
     let shape = b"0000-00-00T00:00:00.000Z";
     let same = |(byte, like): (&u8, &u8)| {
-        if *like == b'0' {
-            byte.is_ascii_digit()
-        } else {
-            byte == like
-        }
+        if *like == b'0' { byte.is_ascii_digit() } else { byte == like }
     };
-    assert!(
-        time.len() == shape.len() && time.iter().zip(shape).all(same),
-        "{message}"
-    );
+    assert!(time.len() == shape.len() && time.iter().zip(shape).all(same), "{message}");
 }
 
 #[test]
 fn ids_are_uuids_of_version_7_in_the_order_of_time() {
     let server = Server::builder().shards(2).start();
     let mut ana = join(&server, "ana", "lobby");
-    let ids: Vec<String> = (0..20)
-        .map(|n| ana.say("lobby", n)["id"].as_str().expect("a string").to_owned())
-        .collect();
-    assert!(
-        ids.iter().all(|id| id.len() == 36 && id.as_bytes()[14] == b'7'),
-        "{ids:?}"
-    );
+    let ids: Vec<String> =
+        (0..20).map(|n| ana.say("lobby", n)["id"].as_str().expect("a string").to_owned()).collect();
+    assert!(ids.iter().all(|id| id.len() == 36 && id.as_bytes()[14] == b'7'), "{ids:?}");
     assert!(ids.is_sorted(), "{ids:?}");
 }
 
@@ -108,17 +94,10 @@ fn a_repeated_client_id_is_answered_with_the_first_and_not_published_again() {
             assert_eq!((&again["id"], &again["offset"]), (&first["id"], &first["offset"]));
         }
         let other_sender = ben.call("message:send", data("lobby"));
-        assert_ne!(
-            other_sender["duplicate"], true,
-            "client ids are each sender's own"
-        );
+        assert_ne!(other_sender["duplicate"], true, "client ids are each sender's own");
         assert_eq!(other_sender["offset"], 2);
         ana.join("desk");
-        assert_ne!(
-            ana.call("message:send", data("desk"))["duplicate"],
-            true,
-            "and each room's"
-        );
+        assert_ne!(ana.call("message:send", data("desk"))["duplicate"], true, "and each room's");
         assert_eq!(ben.expect_message("lobby").data()["id"], first["id"]);
         assert_eq!(ben.expect_message("lobby").data()["id"], other_sender["id"]);
     }
@@ -126,10 +105,7 @@ fn a_repeated_client_id_is_answered_with_the_first_and_not_published_again() {
 
 #[test]
 fn the_dedupe_window_ends() {
-    let server = Server::builder()
-        .shards(1)
-        .with(&["--dedup-window", "200ms"])
-        .start();
+    let server = Server::builder().shards(1).with(&["--dedup-window", "200ms"]).start();
     let mut ana = join(&server, "ana", "lobby");
     let data = json!({"roomId": "lobby", "content": "x", "clientId": "c1"});
     let first = ana.call("message:send", data.clone());
@@ -146,10 +122,8 @@ fn an_excluded_sender_does_not_get_its_message_live_or_in_replays() {
     let (mut ana, mut ben) = (join(&server, "ana", "lobby"), join(&server, "ben", "lobby"));
     let mut ana_elsewhere = join(&server, "ana", "lobby");
     let epoch = ana.join("lobby")["epoch"].clone();
-    let hidden = ana.call(
-        "message:send",
-        json!({"roomId": "lobby", "content": "mine", "excludeSender": true}),
-    );
+    let hidden =
+        ana.call("message:send", json!({"roomId": "lobby", "content": "mine", "excludeSender": true}));
     let seen = ana.say("lobby", "all");
     assert_eq!(ana.expect_message("lobby").data()["id"], seen["id"]);
     for other in [&mut ben, &mut ana_elsewhere] {
@@ -157,16 +131,11 @@ fn an_excluded_sender_does_not_get_its_message_live_or_in_replays() {
         assert_eq!(other.expect_message("lobby").data()["id"], seen["id"]);
     }
     let ids = |data: &Value| -> Vec<Value> {
-        let messages = data["messages"]
-            .as_array()
-            .unwrap_or_else(|| panic!("no messages in {data}"));
+        let messages = data["messages"].as_array().unwrap_or_else(|| panic!("no messages in {data}"));
         messages.iter().map(|message| message["id"].clone()).collect()
     };
     let history = json!({"roomId": "lobby", "limit": 10});
-    assert_eq!(
-        ids(&ben.call("room:history", history.clone())),
-        [hidden["id"].clone(), seen["id"].clone()]
-    );
+    assert_eq!(ids(&ben.call("room:history", history.clone())), [hidden["id"].clone(), seen["id"].clone()]);
     assert_eq!(ids(&ana.call("room:history", history)), [seen["id"].clone()]);
     ana.call("room:leave", json!({"roomId": "lobby"}));
     let rejoin = json!({"roomId": "lobby", "recover": {"epoch": epoch, "offset": 0}});
@@ -192,26 +161,13 @@ fn a_batch_has_a_result_for_each_message_in_order() {
         let results = reply["results"].as_array().expect("results is an array");
         let ok: Vec<bool> = results.iter().map(|result| result["ok"] == true).collect();
         assert_eq!(ok, [true, false, true, true, false], "{reply}");
-        assert_eq!(
-            (&results[0]["offset"], &results[3]["offset"]),
-            (&json!(1), &json!(2))
-        );
+        assert_eq!((&results[0]["offset"], &results[3]["offset"]), (&json!(1), &json!(2)));
         for result in results {
-            let keys = if result["ok"] == true {
-                &["id", "offset", "timestamp"][..]
-            } else {
-                &["error"][..]
-            };
+            let keys = if result["ok"] == true { &["id", "offset", "timestamp"][..] } else { &["error"][..] };
             assert!(keys.iter().all(|key| !result[*key].is_null()), "{result}");
         }
-        assert!(
-            results[1]["error"].to_string().contains("ROOM_ACCESS_DENIED"),
-            "{reply}"
-        );
-        assert!(
-            results[4]["error"].to_string().contains("INVALID_PAYLOAD"),
-            "{reply}"
-        );
+        assert!(results[1]["error"].to_string().contains("ROOM_ACCESS_DENIED"), "{reply}");
+        assert!(results[4]["error"].to_string().contains("INVALID_PAYLOAD"), "{reply}");
         assert_eq!(ana.expect_message("room.a").data()["content"], 1);
         assert_eq!(ana.expect_message("room.a").data()["content"], 4);
         assert_eq!(ana.expect_message("room.b").data()["content"], 3);
@@ -224,10 +180,8 @@ fn a_message_to_a_user_reaches_each_of_its_sockets_and_nobody_else() {
         let server = Server::builder().shards(shards).start();
         let (mut ana, mut cid) = (join(&server, "ana", "lobby"), join(&server, "cid", "lobby"));
         let mut sockets = [join(&server, "ben", "lobby"), join(&server, "ben", "lobby")];
-        let sent = ana.request(
-            "user:send",
-            &json!({"userId": "ben", "content": "psst", "metadata": {"k": 1}}),
-        );
+        let sent =
+            ana.request("user:send", &json!({"userId": "ben", "content": "psst", "metadata": {"k": 1}}));
         assert_eq!(sent.name, "message:sent");
         assert_eq!(sent.data()["roomId"], "user:ben");
         for ben in &mut sockets {
@@ -251,48 +205,22 @@ fn what_is_missing_or_of_another_type_is_named() {
     let mut ana = join(&server, "ana", "lobby");
     let cases = [
         ("message:send", json!({"roomId": "lobby"}), "content"),
-        (
-            "message:send",
-            json!({"roomId": "lobby", "content": 1, "type": "poem"}),
-            "type",
-        ),
-        (
-            "message:send",
-            json!({"roomId": "lobby", "content": 1, "clientId": 7}),
-            "clientId",
-        ),
-        (
-            "message:send",
-            json!({"roomId": "lobby", "content": 1, "excludeSender": "yes"}),
-            "excludeSender",
-        ),
+        ("message:send", json!({"roomId": "lobby", "content": 1, "type": "poem"}), "type"),
+        ("message:send", json!({"roomId": "lobby", "content": 1, "clientId": 7}), "clientId"),
+        ("message:send", json!({"roomId": "lobby", "content": 1, "excludeSender": "yes"}), "excludeSender"),
         ("message:send-batch", json!({}), "messages"),
         ("message:send-batch", json!({"messages": {}}), "messages"),
         ("user:send", json!({"content": 1}), "userId"),
         ("user:send", json!({"userId": "ana"}), "content"),
-        (
-            "room:join",
-            json!({"roomId": "lobby", "recover": {"epoch": "x"}}),
-            "recover",
-        ),
+        ("room:join", json!({"roomId": "lobby", "recover": {"epoch": "x"}}), "recover"),
         ("room:join", json!({"roomId": "lobby", "history": -1}), "history"),
-        (
-            "room:history",
-            json!({"roomId": "lobby", "limit": "ten"}),
-            "limit",
-        ),
-        (
-            "room:history",
-            json!({"roomId": "lobby", "before": -1, "limit": 1}),
-            "before",
-        ),
+        ("room:history", json!({"roomId": "lobby", "limit": "ten"}), "limit"),
+        ("room:history", json!({"roomId": "lobby", "before": -1, "limit": 1}), "before"),
         ("auth:refresh", json!({}), "token"),
     ];
     for (event, data, field) in cases {
         let error = ana.fail(event, data.clone(), "INVALID_PAYLOAD");
-        let named = error["details"]["field"]
-            .as_str()
-            .unwrap_or_else(|| panic!("no field in {error}"));
+        let named = error["details"]["field"].as_str().unwrap_or_else(|| panic!("no field in {error}"));
         assert!(named.starts_with(field), "{event} {data}: {error}");
         assert!(error["details"]["reason"].is_string(), "{error}");
     }

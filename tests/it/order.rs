@@ -17,17 +17,11 @@ type Seen = (u64, u64, u64);
 fn seen(client: &mut Client, room: &str) -> Seen {
     let message = client.expect_message(room);
     let payload: Value = serde_json::from_str(message.payload()).expect("our own payload");
-    (
-        message.offset(),
-        payload[0].as_u64().expect("a number"),
-        payload[1].as_u64().expect("a number"),
-    )
+    (message.offset(), payload[0].as_u64().expect("a number"), payload[1].as_u64().expect("a number"))
 }
 
 fn publish(server: &Server, publisher: u64, room: &str) {
-    let connect = server
-        .connect()
-        .token(&Token::employee(&format!("publisher{publisher}")));
+    let connect = server.connect().token(&Token::employee(&format!("publisher{publisher}")));
     if publisher.is_multiple_of(2) {
         let mut client = connect.open();
         client.join(room);
@@ -66,10 +60,7 @@ fn members_of_both_dialects_see_racing_publishers_in_one_order() {
         let mut members: Vec<Client> = (0..4)
             .flat_map(|n| {
                 let (event, topic) = (format!("event{n}"), format!("topic{n}"));
-                [
-                    event_member(&server, &event, "race.eu"),
-                    topic_member(&server, &topic, "race.eu"),
-                ]
+                [event_member(&server, &event, "race.eu"), topic_member(&server, &topic, "race.eu")]
             })
             .collect();
         members.push(topic_member(&server, "pattern", "race.*"));
@@ -80,21 +71,13 @@ fn members_of_both_dialects_see_racing_publishers_in_one_order() {
             }
         });
         let total = PUBLISHERS * MESSAGES_EACH;
-        let sequences: Vec<Vec<Seen>> = members
-            .iter_mut()
-            .map(|member| (0..total).map(|_| seen(member, "race.eu")).collect())
-            .collect();
+        let sequences: Vec<Vec<Seen>> =
+            members.iter_mut().map(|member| (0..total).map(|_| seen(member, "race.eu")).collect()).collect();
         let first = &sequences[0];
-        assert!(
-            first.iter().map(|seen| seen.0).eq(1..=total),
-            "offsets on {shards} shards"
-        );
+        assert!(first.iter().map(|seen| seen.0).eq(1..=total), "offsets on {shards} shards");
         for publisher in 0..PUBLISHERS {
             let own = first.iter().filter(|seen| seen.1 == publisher).map(|seen| seen.2);
-            assert!(
-                own.eq(0..MESSAGES_EACH),
-                "a publisher's messages keep their order on {shards} shards"
-            );
+            assert!(own.eq(0..MESSAGES_EACH), "a publisher's messages keep their order on {shards} shards");
         }
         for sequence in &sequences {
             assert!(sequence == first, "one order for all on {shards} shards");
@@ -136,36 +119,23 @@ fn between_a_joins_answer_and_the_live_messages_nothing_is_missing_or_twice() {
 
 /// Joins from offset `known` on while messages fly, and returns the last offset that it saw.
 fn check_seam_of_event_client(server: &Server, epoch: &Value, known: u64, round: u64) -> u64 {
-    let mut client = server
-        .connect()
-        .token(&Token::employee(&format!("event{round}")))
-        .open();
+    let mut client = server.connect().token(&Token::employee(&format!("event{round}"))).open();
     let request = json!({"roomId": "seam", "recover": {"epoch": epoch, "offset": known}});
     let joined = client.call("room:join", request);
     assert_eq!(joined["recovered"], true, "{joined}");
     let last = joined["offset"].as_u64().expect("a number");
     let messages = joined["messages"].as_array().map_or(&[][..], Vec::as_slice);
-    let replayed = messages
-        .iter()
-        .map(|message| message["offset"].as_u64().expect("a number"));
+    let replayed = messages.iter().map(|message| message["offset"].as_u64().expect("a number"));
     assert!(replayed.eq(known + 1..=last), "from {known}: {joined}");
     for offset in last + 1..last + 6 {
-        assert_eq!(
-            client.expect_message("seam").offset(),
-            offset,
-            "live messages follow the answer"
-        );
+        assert_eq!(client.expect_message("seam").offset(), offset, "live messages follow the answer");
     }
     last + 5
 }
 
 /// As [`check_seam_of_event_client`], where the missed messages come as messages before the answer.
 fn check_seam_of_topic_client(server: &Server, epoch: &Value, known: u64, round: u64) -> u64 {
-    let mut client = server
-        .connect()
-        .token(&Token::employee(&format!("topic{round}")))
-        .topic()
-        .open();
+    let mut client = server.connect().token(&Token::employee(&format!("topic{round}"))).topic().open();
     let recover = json!({"epoch": epoch, "offset": known});
     client.send(&json!({"type": "subscribe", "topic": "seam", "recover": recover}));
     let mut next = known + 1;
@@ -180,11 +150,7 @@ fn check_seam_of_topic_client(server: &Server, epoch: &Value, known: u64, round:
     assert_eq!(subscribed.value["recovered"], true, "{}", subscribed.raw);
     assert_eq!(subscribed.value["offset"], next - 1, "{}", subscribed.raw);
     for offset in next..next + 5 {
-        assert_eq!(
-            client.expect_message("seam").offset(),
-            offset,
-            "live messages follow the answer"
-        );
+        assert_eq!(client.expect_message("seam").offset(), offset, "live messages follow the answer");
     }
     next + 4
 }

@@ -49,29 +49,15 @@ fn heard(shards: usize, pattern: &str, rooms: &[&str]) -> Vec<String> {
 
 #[test]
 fn a_star_is_one_segment_and_two_are_one_or_more() {
-    let rooms = [
-        "orders",
-        "orders.eu",
-        "orders.us",
-        "orders.eu.new",
-        "orders:eu",
-        "order.eu",
-        "x.orders.eu",
-    ];
+    let rooms = ["orders", "orders.eu", "orders.us", "orders.eu.new", "orders:eu", "order.eu", "x.orders.eu"];
     for shards in [1, 2, 4] {
         assert_eq!(heard(shards, "orders.*", &rooms), ["orders.eu", "orders.us"]);
-        assert_eq!(
-            heard(shards, "orders.**", &rooms),
-            ["orders.eu", "orders.eu.new", "orders.us"]
-        );
+        assert_eq!(heard(shards, "orders.**", &rooms), ["orders.eu", "orders.eu.new", "orders.us"]);
     }
     assert_eq!(heard(2, "orders:*", &rooms), ["orders:eu"]);
     assert_eq!(heard(2, "*.eu", &rooms), ["order.eu", "orders.eu"]);
     assert_eq!(heard(2, "*.*.eu", &rooms), ["x.orders.eu"]);
-    assert_eq!(
-        heard(2, "**.eu", &rooms),
-        ["order.eu", "orders.eu", "x.orders.eu"]
-    );
+    assert_eq!(heard(2, "**.eu", &rooms), ["order.eu", "orders.eu", "x.orders.eu"]);
     assert_eq!(heard(2, "orders.*.new", &rooms), ["orders.eu.new"]);
     assert_eq!(heard(2, "orders.**.new", &rooms), ["orders.eu.new"]);
 }
@@ -101,15 +87,8 @@ fn pattern_subscribers_are_not_members() {
     subscribe(&mut ana, "orders.*");
     let mut ben = employee(&server, "ben");
     assert_eq!(ben.join("orders.eu")["members"], 1);
-    assert_eq!(
-        ben.call("room:info", json!({"roomId": "orders.eu"}))["members"],
-        1
-    );
-    ana.fail(
-        "message:send",
-        json!({"roomId": "orders.eu", "content": 1}),
-        "ROOM_ACCESS_DENIED",
-    );
+    assert_eq!(ben.call("room:info", json!({"roomId": "orders.eu"}))["members"], 1);
+    ana.fail("message:send", json!({"roomId": "orders.eu", "content": 1}), "ROOM_ACCESS_DENIED");
     ana.fail("room:leave", json!({"roomId": "orders.eu"}), "ROOM_ACCESS_DENIED");
 }
 
@@ -134,21 +113,12 @@ fn an_ended_pattern_is_silent_and_a_membership_beside_it_stays() {
 #[test]
 fn matches_that_are_not_allowed_are_left_out() {
     let server = Server::builder().shards(1).start();
-    let mut ana = server
-        .connect()
-        .token(&Token::employee("ana").account("acme"))
-        .open();
+    let mut ana = server.connect().token(&Token::employee("ana").account("acme")).open();
     for pattern in ["**", "user:*", "account:*"] {
         subscribe(&mut ana, pattern);
     }
-    let mut eve = server
-        .connect()
-        .token(&Token::employee("eve").account("other"))
-        .open();
-    let mut ben = server
-        .connect()
-        .token(&Token::employee("ben").account("other"))
-        .open();
+    let mut eve = server.connect().token(&Token::employee("eve").account("other")).open();
+    let mut ben = server.connect().token(&Token::employee("ben").account("other")).open();
     eve.call("user:send", json!({"userId": "ben", "content": "secret"}));
     ben.expect_message("user:ben");
     eve.say("account:other", "secret");
@@ -162,15 +132,9 @@ fn matches_that_are_not_allowed_are_left_out() {
 #[test]
 fn a_guests_pattern_hears_only_rooms_that_it_may_enter() {
     let server = Server::builder().shards(1).start();
-    let mut gil = server
-        .connect()
-        .token(&Token::guest("gil").rooms(&["desk.1"]))
-        .topic()
-        .open();
+    let mut gil = server.connect().token(&Token::guest("gil").rooms(&["desk.1"])).topic().open();
     gil.send(&json!({"type": "subscribe", "topic": "desk.*"}));
-    let answer = gil.expect("an answer", |frame| {
-        ["subscribed", "error"].contains(&frame.name.as_str())
-    });
+    let answer = gil.expect("an answer", |frame| ["subscribed", "error"].contains(&frame.name.as_str()));
     assert_eq!(answer.name, "subscribed", "{}", answer.raw);
     let mut ana = employee(&server, "ana");
     for room in ["desk.2", "desk.1"] {
@@ -186,22 +150,10 @@ fn malformed_patterns_are_refused_in_both_dialects() {
     let server = Server::start();
     let mut ana = employee(&server, "ana");
     let mut topic = server.connect().token(&Token::employee("tom")).topic().open();
-    for pattern in [
-        "ord*",
-        "*ers",
-        "orders.***",
-        "orders.*x",
-        "a b.*",
-        "orders.e*.new",
-    ] {
+    for pattern in ["ord*", "*ers", "orders.***", "orders.*x", "a b.*", "orders.e*.new"] {
         let reply = ana.call("room:subscribe-multiple", json!({"patterns": [pattern]}));
         assert_eq!(reply["results"][0]["ok"], false, "{reply}");
-        assert!(
-            reply["results"][0]["error"]
-                .to_string()
-                .contains("INVALID_PAYLOAD"),
-            "{reply}"
-        );
+        assert!(reply["results"][0]["error"].to_string().contains("INVALID_PAYLOAD"), "{reply}");
         topic.send(&json!({"type": "subscribe", "topic": pattern}));
         assert_eq!(topic.expect_event("error").value["code"], 400, "{pattern}");
     }

@@ -24,16 +24,7 @@ fn assert_may_not_join(client: &mut Client, rooms: &[&str]) {
 fn an_employee_enters_public_rooms_its_own_and_its_accounts() {
     let server = Server::start();
     let mut ana = open(&server, &Token::employee("ana").account("acme"));
-    assert_may_join(
-        &mut ana,
-        &[
-            "lobby",
-            "channel:7",
-            "user:ana",
-            "account:acme",
-            "presence:global",
-        ],
-    );
+    assert_may_join(&mut ana, &["lobby", "channel:7", "user:ana", "account:acme", "presence:global"]);
     assert_may_not_join(&mut ana, &["user:ben", "account:other"]);
 }
 
@@ -48,22 +39,12 @@ fn a_supervisor_enters_any_account_but_no_other_users_room() {
 #[test]
 fn a_guest_enters_only_what_it_was_given() {
     let server = Server::start();
-    let token = Token::guest("gil")
-        .account("acme")
-        .rooms(&["desk"])
-        .permissions(&["room:join:support.*"]);
+    let token = Token::guest("gil").account("acme").rooms(&["desk"]).permissions(&["room:join:support.*"]);
     let mut gil = open(&server, &token);
     assert_may_join(&mut gil, &["desk", "support.7", "user:gil", "account:acme"]);
     assert_may_not_join(
         &mut gil,
-        &[
-            "lobby",
-            "support.7.x",
-            "support:7",
-            "presence:global",
-            "user:ana",
-            "account:x",
-        ],
+        &["lobby", "support.7.x", "support:7", "presence:global", "user:ana", "account:x"],
     );
 }
 
@@ -83,11 +64,7 @@ fn a_guest_may_send_where_it_is_but_not_to_users() {
     let mut gil = open(&server, &Token::guest("gil").rooms(&["desk"]));
     gil.say("desk", "hello");
     assert_eq!(ana.expect_message("desk").data()["senderId"], "gil");
-    gil.fail(
-        "user:send",
-        json!({"userId": "ana", "content": 1}),
-        "PERMISSION_DENIED",
-    );
+    gil.fail("user:send", json!({"userId": "ana", "content": 1}), "PERMISSION_DENIED");
 }
 
 #[test]
@@ -95,10 +72,7 @@ fn a_permission_adds_to_the_role() {
     let server = Server::start();
     let mut ana = open(&server, &Token::employee("ana"));
     ana.join("desk");
-    let mut gil = open(
-        &server,
-        &Token::guest("gil").rooms(&["desk"]).permissions(&["user:send"]),
-    );
+    let mut gil = open(&server, &Token::guest("gil").rooms(&["desk"]).permissions(&["user:send"]));
     gil.call("user:send", json!({"userId": "ana", "content": "hello"}));
     assert_eq!(ana.expect_message("user:ana").data()["senderId"], "gil");
 }
@@ -109,22 +83,11 @@ fn sending_needs_membership_or_an_explicit_permission_for_the_room() {
     let mut ana = open(&server, &Token::employee("ana"));
     ana.join("news.eu");
     let mut ben = open(&server, &Token::employee("ben"));
-    ben.fail(
-        "message:send",
-        json!({"roomId": "news.eu", "content": 1}),
-        "ROOM_ACCESS_DENIED",
-    );
-    let mut cid = open(
-        &server,
-        &Token::employee("cid").permissions(&["message:send:news.*"]),
-    );
+    ben.fail("message:send", json!({"roomId": "news.eu", "content": 1}), "ROOM_ACCESS_DENIED");
+    let mut cid = open(&server, &Token::employee("cid").permissions(&["message:send:news.*"]));
     cid.say("news.eu", "from outside");
     assert_eq!(ana.expect_message("news.eu").data()["senderId"], "cid");
-    cid.fail(
-        "message:send",
-        json!({"roomId": "lobby", "content": 1}),
-        "ROOM_ACCESS_DENIED",
-    );
+    cid.fail("message:send", json!({"roomId": "lobby", "content": 1}), "ROOM_ACCESS_DENIED");
 }
 
 #[test]
@@ -157,9 +120,7 @@ fn a_user_of_no_common_room_or_account_cannot_be_written_to() {
     assert_eq!(ben.expect_message("user:ben").data()["content"], "same account");
     let denied = eve.request("user:send", &json!({"userId": "ben", "content": "stranger"}));
     assert!(
-        ["PERMISSION_DENIED", "ROOM_ACCESS_DENIED"]
-            .iter()
-            .any(|code| denied.data()["code"] == *code),
+        ["PERMISSION_DENIED", "ROOM_ACCESS_DENIED"].iter().any(|code| denied.data()["code"] == *code),
         "{}",
         denied.raw
     );
@@ -172,14 +133,7 @@ fn a_user_of_no_common_room_or_account_cannot_be_written_to() {
 #[test]
 fn access_is_checked_before_existence() {
     let server = Server::start();
-    let mut gil = open(
-        &server,
-        &Token::guest("gil").permissions(&["room:info", "room:history"]),
-    );
+    let mut gil = open(&server, &Token::guest("gil").permissions(&["room:info", "room:history"]));
     gil.fail("room:info", json!({"roomId": "never.seen"}), "ROOM_ACCESS_DENIED");
-    gil.fail(
-        "room:history",
-        json!({"roomId": "never.seen", "limit": 1}),
-        "ROOM_ACCESS_DENIED",
-    );
+    gil.fail("room:history", json!({"roomId": "never.seen", "limit": 1}), "ROOM_ACCESS_DENIED");
 }

@@ -19,10 +19,7 @@ fn fence(from: &mut Client, to: &mut Client, room: &str) {
 #[test]
 fn a_users_first_and_last_socket_in_a_room_are_announced_to_the_others() {
     for shards in [1, 2, 4] {
-        let server = Server::builder()
-            .shards(shards)
-            .with(&["--presence-grace", "100ms"])
-            .start();
+        let server = Server::builder().shards(shards).with(&["--presence-grace", "100ms"]).start();
         let mut ana = join(&server, "ana", "lobby");
         let mut ben = join(&server, "ben", "lobby");
         let joined = ana.expect_event("room:member-joined");
@@ -35,10 +32,7 @@ fn a_users_first_and_last_socket_in_a_room_are_announced_to_the_others() {
         assert_eq!(left.data()["roomId"], "lobby");
         assert_eq!(left.data()["userId"], "ben");
         ana.ping();
-        assert!(
-            ana.arrived("room:member-joined").is_empty(),
-            "the second socket is no edge"
-        );
+        assert!(ana.arrived("room:member-joined").is_empty(), "the second socket is no edge");
         assert!(ana.arrived("room:member-left").is_empty(), "left once");
     }
 }
@@ -54,10 +48,7 @@ fn edges_are_not_told_to_the_one_who_comes() {
 
 #[test]
 fn an_explicit_leave_is_announced_at_once() {
-    let server = Server::builder()
-        .shards(1)
-        .with(&["--presence-grace", "1h"])
-        .start();
+    let server = Server::builder().shards(1).with(&["--presence-grace", "1h"]).start();
     let mut ana = join(&server, "ana", "lobby");
     let mut ben = join(&server, "ben", "lobby");
     ben.call("room:leave", json!({"roomId": "lobby"}));
@@ -66,19 +57,13 @@ fn an_explicit_leave_is_announced_at_once() {
 
 #[test]
 fn a_lost_connection_is_announced_after_the_grace() {
-    let server = Server::builder()
-        .shards(2)
-        .with(&["--presence-grace", "300ms"])
-        .start();
+    let server = Server::builder().shards(2).with(&["--presence-grace", "300ms"]).start();
     let mut ana = join(&server, "ana", "lobby");
     // Without a close frame, as when a network goes away.
     drop(join(&server, "ben", "lobby"));
     join(&server, "cid", "lobby").close();
     let mut gone = [(); 2].map(|()| {
-        ana.expect_event("room:member-left").data()["userId"]
-            .as_str()
-            .expect("a string")
-            .to_owned()
+        ana.expect_event("room:member-left").data()["userId"].as_str().expect("a string").to_owned()
     });
     gone.sort();
     assert_eq!(gone, ["ben", "cid"]);
@@ -87,10 +72,7 @@ fn a_lost_connection_is_announced_after_the_grace() {
 
 #[test]
 fn a_reconnect_within_the_grace_is_no_edge() {
-    let server = Server::builder()
-        .shards(2)
-        .with(&["--presence-grace", "1h"])
-        .start();
+    let server = Server::builder().shards(2).with(&["--presence-grace", "1h"]).start();
     let mut ana = join(&server, "ana", "lobby");
     let ben = join(&server, "ben", "lobby");
     ana.expect_event("room:member-joined");
@@ -103,16 +85,8 @@ fn a_reconnect_within_the_grace_is_no_edge() {
 
 #[test]
 fn forced_rooms_have_no_edges() {
-    let server = Server::builder()
-        .shards(2)
-        .with(&["--presence-grace", "50ms"])
-        .start();
-    let connect = |name: &str| {
-        server
-            .connect()
-            .token(&Token::employee(name).account("acme"))
-            .open()
-    };
+    let server = Server::builder().shards(2).with(&["--presence-grace", "50ms"]).start();
+    let connect = |name: &str| server.connect().token(&Token::employee(name).account("acme")).open();
     let mut ana = connect("ana");
     ana.join("lobby");
     let mut ben = connect("ben");
@@ -121,26 +95,15 @@ fn forced_rooms_have_no_edges() {
     ben.close();
     assert_eq!(ana.expect_event("room:member-left").data()["roomId"], "lobby");
     ana.ping();
-    assert!(
-        ana.arrived("room:member-joined").is_empty(),
-        "account:acme is forced"
-    );
-    assert!(
-        ana.arrived("room:member-left").is_empty(),
-        "account:acme is forced"
-    );
+    assert!(ana.arrived("room:member-joined").is_empty(), "account:acme is forced");
+    assert!(ana.arrived("room:member-left").is_empty(), "account:acme is forced");
 }
 
 #[test]
 fn large_rooms_are_told_a_count_instead_of_names() {
-    let server = Server::builder()
-        .shards(2)
-        .with(&["--presence-room-max", "3"])
-        .start();
+    let server = Server::builder().shards(2).with(&["--presence-room-max", "3"]).start();
     let mut ana = join(&server, "ana", "hall");
-    let _others: Vec<Client> = (0..6)
-        .map(|n| join(&server, &format!("user{n}"), "hall"))
-        .collect();
+    let _others: Vec<Client> = (0..6).map(|n| join(&server, &format!("user{n}"), "hall")).collect();
     loop {
         let count = ana.expect_event("room:count");
         assert_eq!(count.data()["roomId"], "hall");
@@ -151,8 +114,5 @@ fn large_rooms_are_told_a_count_instead_of_names() {
         }
     }
     ana.ping();
-    assert!(
-        ana.arrived("room:member-joined").len() <= 3,
-        "names only up to the bound"
-    );
+    assert!(ana.arrived("room:member-joined").len() <= 3, "names only up to the bound");
 }

@@ -22,10 +22,7 @@ fn a_join_tells_epoch_offset_and_the_number_of_users() {
         let mut ana = employee(&server, "ana");
         let joined = ana.join("lobby");
         assert_eq!(joined["roomId"], "lobby");
-        assert!(
-            joined["epoch"].as_str().is_some_and(|epoch| !epoch.is_empty()),
-            "{joined}"
-        );
+        assert!(joined["epoch"].as_str().is_some_and(|epoch| !epoch.is_empty()), "{joined}");
         assert_eq!(joined["offset"], 0);
         assert_eq!(joined["members"], 1);
         ana.say("lobby", 1);
@@ -51,10 +48,7 @@ fn a_second_join_gives_the_same_reply_and_no_push() {
     assert!(ana.arrived("room:member-joined").is_empty(), "a second edge");
     ben.expect_message("lobby");
     ben.ping();
-    assert!(
-        ben.arrived("message:received").is_empty(),
-        "joined twice, delivered once"
-    );
+    assert!(ben.arrived("message:received").is_empty(), "joined twice, delivered once");
 }
 
 #[test]
@@ -72,20 +66,14 @@ fn whoever_left_receives_nothing_more() {
     assert_eq!(ben.expect_message("lobby").data()["content"], "seen");
     ben.call("room:leave", json!({"roomId": "lobby"}));
     ben.fail("room:leave", json!({"roomId": "lobby"}), "ROOM_ACCESS_DENIED");
-    ben.fail(
-        "room:leave",
-        json!({"roomId": "never.joined"}),
-        "ROOM_ACCESS_DENIED",
-    );
+    ben.fail("room:leave", json!({"roomId": "never.joined"}), "ROOM_ACCESS_DENIED");
 }
 
 #[test]
 fn rooms_that_a_token_names_and_forced_rooms_are_joined_on_connect() {
     let server = Server::builder().shards(2).start();
-    let mut ana = server
-        .connect()
-        .token(&Token::employee("ana").account("acme").rooms(&["lobby", "desk"]))
-        .open();
+    let mut ana =
+        server.connect().token(&Token::employee("ana").account("acme").rooms(&["lobby", "desk"])).open();
     for room in ["lobby", "desk", "user:ana", "account:acme"] {
         assert!(listed(&mut ana, room).is_some(), "{room}");
     }
@@ -127,21 +115,14 @@ fn info_describes_a_room_and_an_unknown_one_is_a_channel_error() {
     assert_eq!(info["epoch"], joined["epoch"]);
     assert_eq!(info["offset"], 1);
     ana.fail("room:info", json!({"roomId": "never.seen"}), "CHANNEL_ERROR");
-    ana.fail(
-        "room:history",
-        json!({"roomId": "never.seen", "limit": 1}),
-        "CHANNEL_ERROR",
-    );
+    ana.fail("room:history", json!({"roomId": "never.seen", "limit": 1}), "CHANNEL_ERROR");
     ana.fail("room:info", json!({"roomId": "user:ben"}), "ROOM_ACCESS_DENIED");
 }
 
 #[test]
 fn online_lists_users_in_pages() {
     let server = Server::builder().shards(2).start();
-    let mut clients: Vec<Client> = ["ana", "ben", "cid"]
-        .iter()
-        .map(|name| employee(&server, name))
-        .collect();
+    let mut clients: Vec<Client> = ["ana", "ben", "cid"].iter().map(|name| employee(&server, name)).collect();
     for client in &mut clients {
         client.join("lobby");
     }
@@ -150,15 +131,10 @@ fn online_lists_users_in_pages() {
     assert_eq!(all["total"], 3);
     let names = |page: &Value| -> Vec<String> {
         let users = page["users"].as_array().expect("users is an array");
-        users
-            .iter()
-            .map(|user| user["userId"].as_str().expect("a string").to_owned())
-            .collect()
+        users.iter().map(|user| user["userId"].as_str().expect("a string").to_owned()).collect()
     };
     assert!(
-        all["users"]
-            .as_array()
-            .is_some_and(|users| users.iter().all(|user| user["status"] == "online")),
+        all["users"].as_array().is_some_and(|users| users.iter().all(|user| user["status"] == "online")),
         "{all}"
     );
     let mut paged = Vec::new();
@@ -201,10 +177,8 @@ fn several_rooms_are_joined_and_left_at_once_each_with_its_own_result() {
     assert_eq!(ok("pattern", "orders.*"), true);
     assert_eq!(ok("pattern", "no*pattern"), false);
     assert!(listed(&mut ana, "one").is_some() && listed(&mut ana, "two").is_some());
-    let reply = ana.call(
-        "room:unsubscribe-multiple",
-        json!({"rooms": ["one", "three"], "patterns": ["orders.*"]}),
-    );
+    let reply =
+        ana.call("room:unsubscribe-multiple", json!({"rooms": ["one", "three"], "patterns": ["orders.*"]}));
     let results = reply["results"].as_array().expect("results is an array");
     assert_eq!(results.len(), 3);
     assert_eq!(results[0]["ok"], true);
@@ -217,14 +191,7 @@ fn names_of_rooms_are_checked() {
     let server = Server::start();
     let mut ana = employee(&server, "ana");
     let longest = "r".repeat(128);
-    for name in [
-        "a",
-        "a:b",
-        "auth0|7",
-        "a@b.c",
-        "!#$%&'()+,-./:;<=>?[]^_`{|}~",
-        &longest,
-    ] {
+    for name in ["a", "a:b", "auth0|7", "a@b.c", "!#$%&'()+,-./:;<=>?[]^_`{|}~", &longest] {
         ana.join(name);
     }
     let long = "r".repeat(129);
@@ -233,20 +200,8 @@ fn names_of_rooms_are_checked() {
         assert_eq!(error["details"]["field"], "roomId", "{name:?}: {error}");
         assert!(error["details"]["reason"].is_string(), "{error}");
     }
-    for data in [
-        json!({}),
-        json!({"roomId": 7}),
-        json!({"roomId": null}),
-        json!({"roomId": ["a"]}),
-    ] {
-        for event in [
-            "room:join",
-            "room:leave",
-            "room:info",
-            "room:history",
-            "room:online",
-            "message:send",
-        ] {
+    for data in [json!({}), json!({"roomId": 7}), json!({"roomId": null}), json!({"roomId": ["a"]})] {
+        for event in ["room:join", "room:leave", "room:info", "room:history", "room:online", "message:send"] {
             let error = ana.fail(event, data.clone(), "INVALID_PAYLOAD");
             assert_eq!(error["details"]["field"], "roomId", "{event}: {error}");
         }
@@ -255,10 +210,7 @@ fn names_of_rooms_are_checked() {
 
 #[test]
 fn rooms_and_patterns_of_a_connection_are_bounded() {
-    let server = Server::builder()
-        .shards(1)
-        .with(&["--max-rooms", "3", "--max-patterns", "2"])
-        .start();
+    let server = Server::builder().shards(1).with(&["--max-rooms", "3", "--max-patterns", "2"]).start();
     let mut ana = employee(&server, "ana");
     for n in 0..3 {
         ana.join(&format!("room.{n}"));

@@ -44,27 +44,16 @@ fn a_slow_consumer_is_closed_with_4409_and_does_not_delay_others() {
         ana.arrived("room:member-joined");
         let mut delays = publish_until_closed(&mut publisher, &mut ana);
         delays.sort();
-        assert!(
-            delays[delays.len() / 2] < Duration::from_millis(250),
-            "{delays:?}"
-        );
+        assert!(delays[delays.len() / 2] < Duration::from_millis(250), "{delays:?}");
 
         let epoch = ana.call("room:info", json!({"roomId": "busy"}))["epoch"].clone();
         let (code, _) = slow.expect_close();
         assert_eq!(code, 4409);
-        let seen: Vec<u64> = slow
-            .arrived("message:received")
-            .iter()
-            .map(|message| message.offset())
-            .collect();
-        assert!(
-            seen.iter().copied().eq(1..=seen.len() as u64),
-            "what arrived before the close has no gap"
-        );
+        let seen: Vec<u64> =
+            slow.arrived("message:received").iter().map(|message| message.offset()).collect();
+        assert!(seen.iter().copied().eq(1..=seen.len() as u64), "what arrived before the close has no gap");
 
-        let last = publisher.say("busy", "small")["offset"]
-            .as_u64()
-            .expect("a number");
+        let last = publisher.say("busy", "small")["offset"].as_u64().expect("a number");
         let mut again = server.connect().token(&Token::employee("slow")).open();
         let recover = json!({"roomId": "busy", "recover": {"epoch": epoch, "offset": last - 1}});
         let joined = again.call("room:join", recover);
@@ -75,15 +64,9 @@ fn a_slow_consumer_is_closed_with_4409_and_does_not_delay_others() {
 
 #[test]
 fn a_client_that_asks_but_does_not_read_is_not_read_either() {
-    let server = Server::builder()
-        .shards(1)
-        .with(&["--max-outbound-queue", "65536"])
-        .start();
+    let server = Server::builder().shards(1).with(&["--max-outbound-queue", "65536"]).start();
     let mut ana = join(&server, "ana");
-    ana.call(
-        "message:send",
-        json!({"roomId": "busy", "content": "x".repeat(32 * 1024)}),
-    );
+    ana.call("message:send", json!({"roomId": "busy", "content": "x".repeat(32 * 1024)}));
     let mut greedy = server.connect().token(&Token::employee("greedy")).open();
     greedy.join("busy");
     greedy.give_up_writing_after(Duration::from_secs(1));
@@ -95,22 +78,12 @@ fn a_client_that_asks_but_does_not_read_is_not_read_either() {
     }
     ana.ping();
     let resident = resident_kib(&server);
-    assert!(
-        resident < 512 * 1024,
-        "{resident} KiB resident after {sent} unread requests"
-    );
+    assert!(resident < 512 * 1024, "{resident} KiB resident after {sent} unread requests");
 }
 
 /// Resident memory of the server in KiB.
 fn resident_kib(server: &Server) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("the server lives");
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .expect("Linux tells it");
-    line.split_whitespace()
-        .nth(1)
-        .expect("a number")
-        .parse()
-        .expect("a number")
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux tells it");
+    line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
 }

@@ -21,11 +21,7 @@ fn assert_refused(client: &mut Client, text: &str, code: u16) -> Frame {
     client.send_text(text);
     let error = client.expect_event("error");
     assert_eq!(error.value["code"], code, "{text}: {}", error.raw);
-    assert!(
-        error.value["message"].is_string() && !error.value["timestamp"].is_null(),
-        "{}",
-        error.raw
-    );
+    assert!(error.value["message"].is_string() && !error.value["timestamp"].is_null(), "{}", error.raw);
     error
 }
 
@@ -46,15 +42,9 @@ fn a_first_message_authenticates() {
 #[test]
 fn auth_when_authenticated_refreshes() {
     let server = Server::start();
-    let mut client = server
-        .connect()
-        .token(&Token::employee("tom").expires_in(2))
-        .topic()
-        .open();
+    let mut client = server.connect().token(&Token::employee("tom").expires_in(2)).topic().open();
     client.send(&json!({"type": "auth", "token": Token::employee("eve").mint()}));
-    client.expect("a refusal", |frame| {
-        frame.name == "auth_error" || frame.name == "error"
-    });
+    client.expect("a refusal", |frame| frame.name == "auth_error" || frame.name == "error");
     client.send(&json!({"type": "auth", "token": Token::employee("tom").mint()}));
     assert_eq!(client.expect_event("auth_success").value["userId"], "tom");
     subscribe(&mut client, "lobby");
@@ -99,9 +89,7 @@ fn the_clients_metadata_comes_first_and_verbatim() {
     subscribe(&mut tom, "lobby");
     tom.send_text(r#"{"type":"message","topic":"lobby","data":1,"metadata":{ "n" : 1e400, "s":"\ud800" }}"#);
     let raw = tom.expect_message("lobby").raw;
-    let own = raw
-        .find(r#""n" : 1e400, "s":"\ud800""#)
-        .unwrap_or_else(|| panic!("not verbatim: {raw}"));
+    let own = raw.find(r#""n" : 1e400, "s":"\ud800""#).unwrap_or_else(|| panic!("not verbatim: {raw}"));
     assert!(raw[own..].contains("\"senderId\""), "{raw}");
     tom.send(&json!({"type": "message", "topic": "lobby", "data": 1, "metadata": {}}));
     assert!(tom.expect_message("lobby").value["metadata"]["id"].is_string());
@@ -117,11 +105,7 @@ fn metadata_may_not_name_what_the_gateway_adds() {
             format!(r#"{{"type":"message","topic":"lobby","data":1,"metadata":{{"x":1,"{name}":1}}}}"#);
         assert_refused(&mut tom, &text, 400);
     }
-    assert_refused(
-        &mut tom,
-        r#"{"type":"message","topic":"lobby","data":1,"metadata":7}"#,
-        400,
-    );
+    assert_refused(&mut tom, r#"{"type":"message","topic":"lobby","data":1,"metadata":7}"#, 400);
 }
 
 #[test]
@@ -206,10 +190,7 @@ fn messages_cross_between_the_dialects() {
         assert_eq!(message.data()["content"], json!([1]));
         assert_eq!(message.data()["senderId"], "tom");
         assert_eq!(message.data()["metadata"], json!({"k": "v"}));
-        assert_eq!(
-            message.data()["id"],
-            tom.expect_message("lobby").value["metadata"]["id"]
-        );
+        assert_eq!(message.data()["id"], tom.expect_message("lobby").value["metadata"]["id"]);
     }
 }
 
@@ -221,11 +202,7 @@ fn pushes_of_the_event_dialect_are_not_sent() {
     let mut ana = server.connect().token(&Token::employee("ana")).open();
     ana.join("lobby");
     ana.say("lobby", 1);
-    assert_eq!(
-        tom.expect("anything", |_| true).name,
-        "message",
-        "no edge is told"
-    );
+    assert_eq!(tom.expect("anything", |_| true).name, "message", "no edge is told");
 }
 
 #[test]

@@ -24,12 +24,7 @@ fn assert_closes(server: &Server, code: u16, bytes: &[u8]) {
     for path in ["/echo", "/ws"] {
         let mut socket = RawSocket::upgrade(server.address, path);
         socket.send_bytes(bytes);
-        assert_eq!(
-            socket.expect_close(),
-            code,
-            "{path} after {:02x?}",
-            &bytes[..bytes.len().min(16)]
-        );
+        assert_eq!(socket.expect_close(), code, "{path} after {:02x?}", &bytes[..bytes.len().min(16)]);
     }
 }
 
@@ -82,20 +77,14 @@ fn frames_byte_by_byte_are_understood() {
     for byte in raw::masked(FIN | TEXT, EVENT_PING) {
         socket.send_bytes(&[byte]);
     }
-    assert!(
-        String::from_utf8(socket.expect(TEXT))
-            .expect("text")
-            .contains("pong")
-    );
+    assert!(String::from_utf8(socket.expect(TEXT)).expect("text").contains("pong"));
 }
 
 #[test]
 fn many_frames_in_one_segment_are_all_answered_in_order() {
     let server = server();
     let mut socket = echo(&server);
-    let frames: Vec<u8> = (0..100)
-        .flat_map(|n| raw::masked(FIN | TEXT, format!("{n}").as_bytes()))
-        .collect();
+    let frames: Vec<u8> = (0..100).flat_map(|n| raw::masked(FIN | TEXT, format!("{n}").as_bytes())).collect();
     socket.send_bytes(&frames);
     for n in 0..100 {
         assert_eq!(socket.expect(TEXT), format!("{n}").as_bytes());
@@ -127,10 +116,7 @@ fn a_close_is_echoed_and_ends_the_connection() {
         let mut socket = RawSocket::upgrade(server.address, path);
         socket.send(FIN | CLOSE, b"");
         let payload = socket.expect(CLOSE);
-        assert!(
-            payload.is_empty() || payload[..2] == 1000_u16.to_be_bytes(),
-            "{payload:?}"
-        );
+        assert!(payload.is_empty() || payload[..2] == 1000_u16.to_be_bytes(), "{payload:?}");
         assert!(socket.read().is_none(), "nothing follows a close frame");
     }
 }
@@ -180,22 +166,13 @@ fn malformed_close_frames_close_with_1002() {
     not_utf8.extend([0xff, 0xfe]);
     let mut socket = echo(&server);
     socket.send(FIN | CLOSE, &not_utf8);
-    assert!(
-        matches!(socket.expect_close(), 1002 | 1007),
-        "RFC 6455 §5.5.1 and §8.1 both apply"
-    );
+    assert!(matches!(socket.expect_close(), 1002 | 1007), "RFC 6455 §5.5.1 and §8.1 both apply");
 }
 
 #[test]
 fn text_that_is_not_utf8_closes_with_1007() {
     let server = server();
-    for text in [
-        &[0xff][..],
-        &[0xc3],
-        &[0xed, 0xa0, 0x80],
-        &[0xf4, 0x90, 0x80, 0x80],
-        &[0xc0, 0xaf],
-    ] {
+    for text in [&[0xff][..], &[0xc3], &[0xed, 0xa0, 0x80], &[0xf4, 0x90, 0x80, 0x80], &[0xc0, 0xaf]] {
         assert_closes(&server, 1007, &raw::masked(FIN | TEXT, text));
     }
     let fragments = [raw::masked(TEXT, &[0xc3]), raw::masked(FIN | CONTINUATION, b"(")].concat();
@@ -232,10 +209,7 @@ fn silent_connections_are_pinged_and_those_that_do_not_answer_are_closed() {
     let mut mute = RawSocket::upgrade(server.address, "/ws");
     mute.expect(PING);
     while let Some((first, _)) = mute.read() {
-        assert!(
-            first == FIN | PING || first == FIN | CLOSE,
-            "unexpected frame {first:02x}"
-        );
+        assert!(first == FIN | PING || first == FIN | CLOSE, "unexpected frame {first:02x}");
     }
     answering.stays_open_for(Duration::from_millis(1500));
 }

@@ -24,12 +24,7 @@ pub(crate) struct Args {
     pub(crate) url: String,
 
     /// Connections to hold open; with --churn at most so many at a time.
-    #[arg(
-        long,
-        env = "ROOMCAST_LOADTEST_CONNECTIONS",
-        default_value_t = 1000,
-        value_name = "N"
-    )]
+    #[arg(long, env = "ROOMCAST_LOADTEST_CONNECTIONS", default_value_t = 1000, value_name = "N")]
     pub(crate) connections: usize,
 
     /// Rooms that the connections are spread over.
@@ -37,66 +32,31 @@ pub(crate) struct Args {
     pub(crate) rooms: usize,
 
     /// What a room's name begins with; its number follows.
-    #[arg(
-        long,
-        env = "ROOMCAST_LOADTEST_ROOM_PREFIX",
-        default_value = "bench:",
-        value_name = "TEXT"
-    )]
+    #[arg(long, env = "ROOMCAST_LOADTEST_ROOM_PREFIX", default_value = "bench:", value_name = "TEXT")]
     pub(crate) room_prefix: String,
 
     /// Messages a second over all rooms, evenly spaced; each becomes one delivery a member of its room.
-    #[arg(
-        long,
-        env = "ROOMCAST_LOADTEST_RATE",
-        default_value_t = 100.0,
-        value_name = "PER_SECOND"
-    )]
+    #[arg(long, env = "ROOMCAST_LOADTEST_RATE", default_value_t = 100.0, value_name = "PER_SECOND")]
     pub(crate) rate: f64,
 
     /// Bytes of a message's content.
-    #[arg(
-        long,
-        env = "ROOMCAST_LOADTEST_PAYLOAD_SIZE",
-        default_value_t = 128,
-        value_name = "BYTES"
-    )]
+    #[arg(long, env = "ROOMCAST_LOADTEST_PAYLOAD_SIZE", default_value_t = 128, value_name = "BYTES")]
     pub(crate) payload_size: usize,
 
     /// Time of traffic before the measured window (such as 500ms, 10s, 5m); it counts for loss and order, not for latency.
-    #[arg(
-        long,
-        env = "ROOMCAST_LOADTEST_WARMUP",
-        default_value = "2s",
-        value_name = "TIME"
-    )]
+    #[arg(long, env = "ROOMCAST_LOADTEST_WARMUP", default_value = "2s", value_name = "TIME")]
     pub(crate) warmup: HumanDuration,
 
     /// Length of the measured window.
-    #[arg(
-        long,
-        env = "ROOMCAST_LOADTEST_DURATION",
-        default_value = "10s",
-        value_name = "TIME"
-    )]
+    #[arg(long, env = "ROOMCAST_LOADTEST_DURATION", default_value = "10s", value_name = "TIME")]
     pub(crate) duration: HumanDuration,
 
     /// How long to wait for outstanding deliveries, without any progress, once sending has ended.
-    #[arg(
-        long,
-        env = "ROOMCAST_LOADTEST_GRACE",
-        default_value = "5s",
-        value_name = "TIME"
-    )]
+    #[arg(long, env = "ROOMCAST_LOADTEST_GRACE", default_value = "5s", value_name = "TIME")]
     pub(crate) grace: HumanDuration,
 
     /// Connects a second; 0 is as fast as the server answers. Never more than 128 are in flight.
-    #[arg(
-        long,
-        env = "ROOMCAST_LOADTEST_RAMP",
-        default_value_t = 0.0,
-        value_name = "PER_SECOND"
-    )]
+    #[arg(long, env = "ROOMCAST_LOADTEST_RAMP", default_value_t = 0.0, value_name = "PER_SECOND")]
     pub(crate) ramp: f64,
 
     /// Protocol spoken: the native events, or pub/sub topics.
@@ -119,12 +79,7 @@ pub(crate) struct Args {
     pub(crate) secret_file: Option<PathBuf>,
 
     /// What a user's name (the token's `sub`) begins with; the connection's number follows.
-    #[arg(
-        long,
-        env = "ROOMCAST_LOADTEST_USER_PREFIX",
-        default_value = "bench-",
-        value_name = "TEXT"
-    )]
+    #[arg(long, env = "ROOMCAST_LOADTEST_USER_PREFIX", default_value = "bench-", value_name = "TEXT")]
     pub(crate) user_prefix: String,
 
     /// File to write the report to as JSON, beside the table on standard output.
@@ -140,12 +95,7 @@ pub(crate) struct Args {
     pub(crate) max_p99: Option<f64>,
 
     /// Fail when more deliveries than this are lost.
-    #[arg(
-        long,
-        env = "ROOMCAST_LOADTEST_MAX_LOSS",
-        default_value_t = 0,
-        value_name = "N"
-    )]
+    #[arg(long, env = "ROOMCAST_LOADTEST_MAX_LOSS", default_value_t = 0, value_name = "N")]
     pub(crate) max_loss: u64,
 
     /// Fail when a delivery costs the server more CPU microseconds than this; needs --server-pid.
@@ -154,12 +104,7 @@ pub(crate) struct Args {
 
     /// Source addresses to spread connections over, 127.0.0.1 to 127.0.0.N; auto takes more than one when the
     /// connections outnumber the ports of one. Loopback targets only.
-    #[arg(
-        long,
-        env = "ROOMCAST_LOADTEST_SOURCE_IPS",
-        default_value = "auto",
-        value_name = "auto|N"
-    )]
+    #[arg(long, env = "ROOMCAST_LOADTEST_SOURCE_IPS", default_value = "auto", value_name = "auto|N")]
     pub(crate) source_ips: SourceIps,
 
     /// No progress on standard error.
@@ -168,30 +113,15 @@ pub(crate) struct Args {
 
     /// Share of the clients, 0 to 1, that become slow consumers: they never send, have a small receive buffer,
     /// and stop reading after --stop-after. They do not count for loss; what the server closes them with is reported.
-    #[arg(
-        long,
-        env = "ROOMCAST_LOADTEST_STOP_FRACTION",
-        default_value_t = 0.0,
-        value_name = "SHARE"
-    )]
+    #[arg(long, env = "ROOMCAST_LOADTEST_STOP_FRACTION", default_value_t = 0.0, value_name = "SHARE")]
     pub(crate) stop_fraction: f64,
 
     /// Time of traffic (warmup included) after which the slow consumers stop reading.
-    #[arg(
-        long,
-        env = "ROOMCAST_LOADTEST_STOP_AFTER",
-        default_value = "0s",
-        value_name = "TIME"
-    )]
+    #[arg(long, env = "ROOMCAST_LOADTEST_STOP_AFTER", default_value = "0s", value_name = "TIME")]
     pub(crate) stop_after: HumanDuration,
 
     /// Instead of traffic: connect and close so many times in all, without joining a room.
-    #[arg(
-        long,
-        env = "ROOMCAST_LOADTEST_CHURN",
-        conflicts_with = "idle",
-        value_name = "N"
-    )]
+    #[arg(long, env = "ROOMCAST_LOADTEST_CHURN", conflicts_with = "idle", value_name = "N")]
     pub(crate) churn: Option<u64>,
 
     /// Instead of traffic: connect, join, and hold the connections for --duration.

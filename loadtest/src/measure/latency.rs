@@ -29,9 +29,7 @@ pub(crate) struct Percentiles {
 impl Latency {
     /// Nothing recorded.
     pub(crate) fn new() -> Self {
-        Self {
-            histogram: Histogram::new_with_bounds(1, MAX_US, 3).expect("the bounds and digits are valid"),
-        }
+        Self { histogram: Histogram::new_with_bounds(1, MAX_US, 3).expect("the bounds and digits are valid") }
     }
 
     /// Records one time in microseconds.

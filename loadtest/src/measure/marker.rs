@@ -105,11 +105,7 @@ fn parse_mark(digits: &[u8]) -> Option<Mark> {
         return None;
     };
     let intended_us = u64::from(from_hex(*high)?) << 32 | u64::from(from_hex(*low)?);
-    Some(Mark {
-        sender: from_hex(*sender)?,
-        sequence: from_hex(*sequence)?,
-        intended_us,
-    })
+    Some(Mark { sender: from_hex(*sender)?, sequence: from_hex(*sequence)?, intended_us })
 }
 
 /// A decimal number, after optional spaces; `None` without digits, or when it exceeds 18 of them.
@@ -161,11 +157,7 @@ fn from_hex(digits: [u8; 8]) -> Option<u32> {
 mod tests {
     use super::*;
 
-    const MARK: Mark = Mark {
-        sender: 0xDEAD_BEEF,
-        sequence: 7,
-        intended_us: 0x0123_4567_89AB_CDEF,
-    };
+    const MARK: Mark = Mark { sender: 0xDEAD_BEEF, sequence: 7, intended_us: 0x0123_4567_89AB_CDEF };
 
     fn content(run: u32, bytes: usize) -> String {
         let mut out = Vec::new();
@@ -198,16 +190,8 @@ mod tests {
             format!(r#"{{"data":{{"content":"{content}","offset": 12}},"event":"message:received"}}"#),
             format!(r#"{{"type":"message","data":{{"content":"{content}"}},"metadata":{{"offset":12}}}}"#),
         ] {
-            assert_eq!(
-                marker.read(text.as_bytes()),
-                Reading::Delivery(MARK, 12),
-                "{text}"
-            );
-            assert_eq!(
-                marker.read(text.as_bytes()),
-                Reading::Delivery(MARK, 12),
-                "again: {text}"
-            );
+            assert_eq!(marker.read(text.as_bytes()), Reading::Delivery(MARK, 12), "{text}");
+            assert_eq!(marker.read(text.as_bytes()), Reading::Delivery(MARK, 12), "again: {text}");
         }
     }
 

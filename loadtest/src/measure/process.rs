@@ -32,10 +32,7 @@ impl ServerProcess {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
         let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
-        Some(ServerUsage {
-            cpu_ns: cpu_ticks(&stat)? * tick_ns,
-            resident_bytes: resident_bytes(&status)?,
-        })
+        Some(ServerUsage { cpu_ns: cpu_ticks(&stat)? * tick_ns, resident_bytes: resident_bytes(&status)? })
     }
 }
 
@@ -48,12 +45,7 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
 
 fn resident_bytes(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim()
-        .strip_suffix("kB")?
-        .trim()
-        .parse::<u64>()
-        .ok()
-        .map(|kib| kib * 1024)
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// CPU time of this process from a moment on.
@@ -66,10 +58,7 @@ pub(crate) struct GeneratorCpu {
 impl GeneratorCpu {
     /// Begins to count.
     pub(crate) fn start() -> Self {
-        Self {
-            cpu_ns: clock::process_cpu_ns(),
-            wall_ns: clock::now_ns(),
-        }
+        Self { cpu_ns: clock::process_cpu_ns(), wall_ns: clock::now_ns() }
     }
 
     /// Share of one core used since the start, 0 to 1.
@@ -96,9 +85,6 @@ mod tests {
         let usage = ServerProcess::new(std::process::id()).usage().expect("we run");
         assert!(usage.resident_bytes > 100_000);
         assert_eq!(ServerProcess::new(u32::MAX).usage(), None);
-        assert_eq!(
-            resident_bytes("VmPeak:\t1 kB\nVmRSS:\t    2048 kB\n"),
-            Some(2048 * 1024)
-        );
+        assert_eq!(resident_bytes("VmPeak:\t1 kB\nVmRSS:\t    2048 kB\n"), Some(2048 * 1024));
     }
 }

@@ -48,9 +48,7 @@ impl RoomLog {
     pub(super) fn new(rooms: usize, senders: usize, rate: f64) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "clamped to the range of entries")]
         let wanted = (rate / rooms as f64 * RING_SECONDS) as usize;
-        let ring_entries = wanted
-            .clamp(*RING_ENTRIES.start(), *RING_ENTRIES.end())
-            .next_power_of_two();
+        let ring_entries = wanted.clamp(*RING_ENTRIES.start(), *RING_ENTRIES.end()).next_power_of_two();
         Self {
             rings: vec![Entry::default(); ring_entries * rooms],
             ring_entries,
@@ -84,12 +82,7 @@ impl RoomLog {
         }
         let sight = self.senders[mark.sender as usize].observe(u64::from(mark.sequence));
         let repeated = sight == Sight::Duplicate;
-        self.rings[place] = Entry {
-            offset,
-            sender: mark.sender,
-            sequence: mark.sequence,
-            repeated,
-        };
+        self.rings[place] = Entry { offset, sender: mark.sender, sequence: mark.sequence, repeated };
         self.messages += u64::from(!repeated);
         match sight {
             Sight::Next | Sight::Ahead => Compared::Same,
@@ -104,11 +97,7 @@ mod tests {
     use super::*;
 
     fn mark(sequence: u32) -> Mark {
-        Mark {
-            sender: 0,
-            sequence,
-            intended_us: 0,
-        }
+        Mark { sender: 0, sequence, intended_us: 0 }
     }
 
     #[test]

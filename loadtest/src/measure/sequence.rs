@@ -212,11 +212,7 @@ mod tests {
     }
 
     fn mark(sequence: u32) -> Mark {
-        Mark {
-            sender: 0,
-            sequence,
-            intended_us: 0,
-        }
+        Mark { sender: 0, sequence, intended_us: 0 }
     }
 
     /// Member 0 sees messages 1 to `sent` at offsets 41 on; member 1 sees `seen`, as (message, offset).
@@ -238,10 +234,7 @@ mod tests {
 
     #[test]
     fn a_planted_loss_is_one_loss_wherever_it_is() {
-        let lost = Faults {
-            lost: 1,
-            ..Faults::default()
-        };
+        let lost = Faults { lost: 1, ..Faults::default() };
         assert_eq!(faults_when(3, &[(2, 42), (3, 43)]), lost);
         assert_eq!(faults_when(3, &[(1, 41), (3, 43)]), lost);
         assert_eq!(faults_when(3, &[(1, 41), (2, 42)]), lost);
@@ -251,51 +244,26 @@ mod tests {
     fn a_planted_duplicate_is_one_duplicate_and_hides_no_loss() {
         assert_eq!(
             faults_when(3, &[(1, 41), (1, 41), (2, 42), (3, 43)]),
-            Faults {
-                duplicates: 1,
-                ..Faults::default()
-            }
+            Faults { duplicates: 1, ..Faults::default() }
         );
         assert_eq!(
             faults_when(3, &[(1, 41), (2, 42), (2, 42)]),
-            Faults {
-                duplicates: 1,
-                lost: 1,
-                ..Faults::default()
-            }
+            Faults { duplicates: 1, lost: 1, ..Faults::default() }
         );
     }
 
     #[test]
     fn a_planted_swap_is_one_order_fault() {
         let swapped = faults_when(4, &[(1, 41), (3, 43), (2, 42), (4, 44)]);
-        assert_eq!(
-            swapped,
-            Faults {
-                order: 1,
-                ..Faults::default()
-            }
-        );
+        assert_eq!(swapped, Faults { order: 1, ..Faults::default() });
     }
 
     #[test]
     fn members_that_disagree_about_an_offset_are_found() {
         let disagreeing = faults_when(3, &[(1, 41), (3, 42), (2, 43)]);
-        assert_eq!(
-            disagreeing,
-            Faults {
-                order: 2,
-                ..Faults::default()
-            }
-        );
+        assert_eq!(disagreeing, Faults { order: 2, ..Faults::default() });
         // Two messages at one offset: the second is no duplicate.
-        assert_eq!(
-            faults_when(2, &[(1, 41), (2, 41)]),
-            Faults {
-                order: 1,
-                ..Faults::default()
-            }
-        );
+        assert_eq!(faults_when(2, &[(1, 41), (2, 41)]), Faults { order: 1, ..Faults::default() });
     }
 
     #[test]
@@ -306,13 +274,7 @@ mod tests {
                 checker.on_delivery(member, mark(sequence), offset);
             }
         }
-        assert_eq!(
-            checker.faults(),
-            Faults {
-                duplicates: 2,
-                ..Faults::default()
-            }
-        );
+        assert_eq!(checker.faults(), Faults { duplicates: 2, ..Faults::default() });
     }
 
     #[test]
@@ -323,13 +285,7 @@ mod tests {
                 checker.on_delivery(member, mark(sequence), offset);
             }
         }
-        assert_eq!(
-            checker.faults(),
-            Faults {
-                order: 1,
-                ..Faults::default()
-            }
-        );
+        assert_eq!(checker.faults(), Faults { order: 1, ..Faults::default() });
     }
 
     #[test]
@@ -340,13 +296,7 @@ mod tests {
         checker.on_delivery(0, mark(2), 43);
         checker.on_delivery(1, mark(1), 41);
         checker.on_delivery(1, mark(2), 43);
-        assert_eq!(
-            checker.faults(),
-            Faults {
-                order: 1,
-                ..Faults::default()
-            }
-        );
+        assert_eq!(checker.faults(), Faults { order: 1, ..Faults::default() });
     }
 
     #[test]
@@ -358,10 +308,7 @@ mod tests {
         assert_eq!(checker.unseen(), 2);
         checker.on_delivery(0, mark(1), 41);
         checker.on_delivery(0, mark(2), 42);
-        assert_eq!(
-            (checker.faults().lost, checker.unseen(), checker.is_complete()),
-            (1, 0, false)
-        );
+        assert_eq!((checker.faults().lost, checker.unseen(), checker.is_complete()), (1, 0, false));
         let mut forgiving = self::checker(1);
         forgiving.on_left(1, true);
         forgiving.on_delivery(0, mark(1), 41);
@@ -372,14 +319,7 @@ mod tests {
     fn strangers_are_misrouted_and_never_panic() {
         let mut checker = Checker::new(Layout::new(2, 2), 2, 1.0);
         checker.on_delivery(0, Mark { sender: 1, ..mark(1) }, 1);
-        checker.on_delivery(
-            0,
-            Mark {
-                sender: u32::MAX,
-                ..mark(1)
-            },
-            u64::MAX,
-        );
+        checker.on_delivery(0, Mark { sender: u32::MAX, ..mark(1) }, u64::MAX);
         assert_eq!(checker.faults().misrouted, 2);
     }
 }

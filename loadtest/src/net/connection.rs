@@ -75,12 +75,7 @@ impl Connection {
 
     /// On its way over this socket since `now_ns`.
     pub(super) fn connecting(socket: OwnedFd, now_ns: u64) -> Self {
-        Self {
-            socket: Some(socket),
-            stage: Stage::Connecting,
-            since_ns: now_ns,
-            ..Self::absent()
-        }
+        Self { socket: Some(socket), stage: Stage::Connecting, since_ns: now_ns, ..Self::absent() }
     }
 
     /// The socket, while there is one.

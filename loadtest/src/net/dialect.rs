@@ -56,16 +56,10 @@ impl Wire {
         let prefix = &self.room_prefix;
         let written = match self.dialect {
             Dialect::Event => {
-                write!(
-                    out,
-                    r#"{{"event":"message:send","data":{{"roomId":"{prefix}{room}","content":""#
-                )
+                write!(out, r#"{{"event":"message:send","data":{{"roomId":"{prefix}{room}","content":""#)
             }
             Dialect::Topic => {
-                write!(
-                    out,
-                    r#"{{"type":"message","topic":"{prefix}{room}","data":{{"content":""#
-                )
+                write!(out, r#"{{"type":"message","topic":"{prefix}{room}","data":{{"content":""#)
             }
         };
         written.expect("a Vec takes every write");
@@ -84,15 +78,10 @@ impl Wire {
         };
         let ours = self.dialect == Dialect::Topic || frame["requestId"] == JOIN_REQUEST_ID;
         if name == joined && ours {
-            let offset = [&frame["data"]["offset"], &frame["offset"]]
-                .into_iter()
-                .find_map(Value::as_u64);
+            let offset = [&frame["data"]["offset"], &frame["offset"]].into_iter().find_map(Value::as_u64);
             return match offset {
                 Some(offset) => (Answer::Accepted, offset),
-                None => (
-                    Answer::Refused("the answer to the join has no offset".to_owned()),
-                    0,
-                ),
+                None => (Answer::Refused("the answer to the join has no offset".to_owned()), 0),
             };
         }
         match read_error(text) {
@@ -105,16 +94,12 @@ impl Wire {
 /// The code of an error message; `None` for any other message.
 pub(crate) fn read_error(text: &[u8]) -> Option<String> {
     let frame = serde_json::from_slice::<Value>(text).ok()?;
-    let is_error = |name: &Value| {
-        name.as_str()
-            .is_some_and(|name| name == "error" || name.ends_with("_error"))
-    };
+    let is_error =
+        |name: &Value| name.as_str().is_some_and(|name| name == "error" || name.ends_with("_error"));
     if !is_error(&frame["event"]) && !is_error(&frame["type"]) {
         return None;
     }
-    let code = [&frame["data"]["code"], &frame["code"]]
-        .into_iter()
-        .find(|code| !code.is_null());
+    let code = [&frame["data"]["code"], &frame["code"]].into_iter().find(|code| !code.is_null());
     Some(code.map_or_else(
         || "error".to_owned(),
         |code| code.as_str().map_or_else(|| code.to_string(), str::to_owned),
@@ -131,10 +116,8 @@ mod tests {
 
     #[test]
     fn requests_are_json_of_their_dialect() {
-        for (dialect, name, room) in [
-            (Dialect::Event, "event", "roomId"),
-            (Dialect::Topic, "type", "topic"),
-        ] {
+        for (dialect, name, room) in [(Dialect::Event, "event", "roomId"), (Dialect::Topic, "type", "topic")]
+        {
             let mut out = Vec::new();
             wire(dialect).write_message(&mut out, 17, |out| out.extend_from_slice(b"hello"));
             let frame: Value = serde_json::from_slice(&out).expect("valid JSON");
@@ -156,23 +139,14 @@ mod tests {
             br#"{"event":"room:member-joined","data":{"roomId":"bench:1","userId":"u"},"version":"1"}"#;
         assert_eq!(event.read_answer(push), (Answer::Unrelated, 0));
         let error = br#"{"event":"error","data":{"code":"RATE_LIMITED"},"requestId":"j"}"#;
-        assert_eq!(
-            event.read_answer(error).0,
-            Answer::Refused("RATE_LIMITED".to_owned())
-        );
+        assert_eq!(event.read_answer(error).0, Answer::Refused("RATE_LIMITED".to_owned()));
         assert_eq!(event.read_answer(b"not json").0, Answer::Unrelated);
         let topic = wire(Dialect::Topic);
         assert_eq!(
             topic.read_answer(br#"{"type":"subscribed","topic":"t","offset":3}"#),
             (Answer::Accepted, 3)
         );
-        assert_eq!(
-            topic.read_answer(br#"{"type":"error","code":403}"#).0,
-            Answer::Refused("403".to_owned())
-        );
-        assert!(matches!(
-            topic.read_answer(br#"{"type":"subscribed"}"#).0,
-            Answer::Refused(_)
-        ));
+        assert_eq!(topic.read_answer(br#"{"type":"error","code":403}"#).0, Answer::Refused("403".to_owned()));
+        assert!(matches!(topic.read_answer(br#"{"type":"subscribed"}"#).0, Answer::Refused(_)));
     }
 }

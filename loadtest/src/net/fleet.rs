@@ -125,10 +125,8 @@ impl<'a> Fleet<'a> {
     /// Only when the epoll set itself is broken.
     pub(crate) fn turn(&mut self, handler: &mut impl Handler, until_ns: u64) -> Result<()> {
         let now_ns = self.send_due(handler, clock::now_ns());
-        let count = self
-            .poller
-            .wait(until_ns.min(handler.next_due_ns()), now_ns)
-            .context("waiting for events")?;
+        let count =
+            self.poller.wait(until_ns.min(handler.next_due_ns()), now_ns).context("waiting for events")?;
         for number in 0..count {
             let Some((index, flags)) = self.poller.event(number) else {
                 continue;

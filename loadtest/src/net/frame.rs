@@ -81,14 +81,8 @@ pub(crate) fn read(bytes: &[u8], bytes_max: usize) -> Result<Option<Frame<'_>>, 
             Some(length) => (4, usize::from(u16::from_be_bytes([length[0], length[1]]))),
             None => return Ok(None),
         },
-        127 => match bytes
-            .get(2..10)
-            .and_then(|length| <[u8; 8]>::try_from(length).ok())
-        {
-            Some(length) => (
-                10,
-                usize::try_from(u64::from_be_bytes(length)).unwrap_or(usize::MAX),
-            ),
+        127 => match bytes.get(2..10).and_then(|length| <[u8; 8]>::try_from(length).ok()) {
+            Some(length) => (10, usize::try_from(u64::from_be_bytes(length)).unwrap_or(usize::MAX)),
             None => return Ok(None),
         },
         length => (2, usize::from(length)),
@@ -97,9 +91,7 @@ pub(crate) fn read(bytes: &[u8], bytes_max: usize) -> Result<Option<Frame<'_>>, 
         return Err(FrameError::TooLarge);
     }
     let len = header + payload;
-    Ok(bytes
-        .get(header..len)
-        .map(|payload| Frame { opcode, payload, len }))
+    Ok(bytes.get(header..len).map(|payload| Frame { opcode, payload, len }))
 }
 
 /// Appends one whole masked frame.
@@ -151,20 +143,9 @@ mod tests {
             let len = bytes.len();
             bytes.extend_from_slice(b"next");
             for split in (0..len).filter(|split| *split < 400 || len - split < 20) {
-                assert_eq!(
-                    read(&bytes[..split], 1 << 20),
-                    Ok(None),
-                    "{length} split at {split}"
-                );
+                assert_eq!(read(&bytes[..split], 1 << 20), Ok(None), "{length} split at {split}");
             }
-            assert_eq!(
-                read(&bytes, 1 << 20),
-                Ok(Some(Frame {
-                    opcode: TEXT,
-                    payload: &payload,
-                    len
-                }))
-            );
+            assert_eq!(read(&bytes, 1 << 20), Ok(Some(Frame { opcode: TEXT, payload: &payload, len })));
         }
     }
 

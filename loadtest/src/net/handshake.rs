@@ -33,12 +33,7 @@ impl Upgrade {
     /// # Errors
     /// When its token cannot be signed.
     pub(super) fn request(&self, index: usize) -> Result<Vec<u8>> {
-        let Self {
-            host,
-            path,
-            subprotocol,
-            ..
-        } = self;
+        let Self { host, path, subprotocol, .. } = self;
         let mut request = Vec::with_capacity(512);
         write!(
             request,
@@ -70,10 +65,8 @@ pub(super) fn read_response(bytes: &[u8]) -> std::result::Result<Option<usize>, 
         Some(101) => {}
         status => return Err(End::Status(status.unwrap_or(0))),
     }
-    let accept = response
-        .headers
-        .iter()
-        .find(|header| header.name.eq_ignore_ascii_case("sec-websocket-accept"));
+    let accept =
+        response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("sec-websocket-accept"));
     match accept {
         Some(header) if header.value == ACCEPT => Ok(Some(length)),
         _ => Err(End::Upgrade("wrong Sec-WebSocket-Accept")),
@@ -89,19 +82,12 @@ mod tests {
         let response =
             "HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
         for split in 0..response.len() {
-            assert_eq!(
-                read_response(&response.as_bytes()[..split]),
-                Ok(None),
-                "split at {split}"
-            );
+            assert_eq!(read_response(&response.as_bytes()[..split]), Ok(None), "split at {split}");
         }
         let with_frame = [response.as_bytes(), &[0x81, 0]].concat();
         assert_eq!(read_response(&with_frame), Ok(Some(response.len())));
         assert_eq!(read_response(b"HTTP/1.1 503 No\r\n\r\n"), Err(End::Status(503)));
-        assert!(matches!(
-            read_response(b"HTTP/1.1 101 Yes\r\n\r\n"),
-            Err(End::Upgrade(_))
-        ));
+        assert!(matches!(read_response(b"HTTP/1.1 101 Yes\r\n\r\n"), Err(End::Upgrade(_))));
         assert!(matches!(read_response(b"\x00\x01"), Err(End::Upgrade(_))));
     }
 

@@ -35,22 +35,10 @@ impl Poller {
     /// When the kernel has no descriptors left.
     pub(super) fn new() -> Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let timer = timerfd_create(
-            TimerfdClockId::Monotonic,
-            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
-        )?;
-        epoll::add(
-            &epoll,
-            &timer,
-            EventData::new_u64(TIMER),
-            EventFlags::IN | EventFlags::ET,
-        )?;
-        Ok(Self {
-            epoll,
-            timer,
-            armed_ns: 0,
-            events: Vec::with_capacity(EVENTS_MAX),
-        })
+        let timer =
+            timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        epoll::add(&epoll, &timer, EventData::new_u64(TIMER), EventFlags::IN | EventFlags::ET)?;
+        Ok(Self { epoll, timer, armed_ns: 0, events: Vec::with_capacity(EVENTS_MAX) })
     }
 
     /// Watches a socket for everything; closing it ends that.
@@ -69,23 +57,14 @@ impl Poller {
     pub(super) fn wait(&mut self, until_ns: u64, now_ns: u64) -> Result<usize> {
         let past = until_ns <= now_ns;
         if !past && self.armed_ns != until_ns {
-            let expiry = Itimerspec {
-                it_interval: clock::to_timespec(0),
-                it_value: clock::to_timespec(until_ns),
-            };
+            let expiry =
+                Itimerspec { it_interval: clock::to_timespec(0), it_value: clock::to_timespec(until_ns) };
             timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &expiry)?;
             self.armed_ns = until_ns;
         }
-        let timeout = past.then_some(Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        });
+        let timeout = past.then_some(Timespec { tv_sec: 0, tv_nsec: 0 });
         self.events.clear();
-        match epoll::wait(
-            &self.epoll,
-            rustix::buffer::spare_capacity(&mut self.events),
-            timeout.as_ref(),
-        ) {
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(self.events.len()),
             Err(error) => Err(error),
         }
@@ -95,9 +74,6 @@ impl Poller {
     #[inline]
     pub(super) fn event(&self, number: usize) -> Option<(usize, EventFlags)> {
         let Event { flags, data } = self.events[number];
-        usize::try_from(data.u64())
-            .ok()
-            .filter(|_| data.u64() != TIMER)
-            .map(|index| (index, flags))
+        usize::try_from(data.u64()).ok().filter(|_| data.u64() != TIMER).map(|index| (index, flags))
     }
 }

@@ -19,11 +19,7 @@ const DESCRIPTORS_SPARE: u64 = 64;
 /// # Errors
 /// The failed call's. A connection that is merely on its way is no error.
 pub(super) fn open(target: SocketAddr, source: u8, slow: bool) -> Result<OwnedFd> {
-    let family = if target.is_ipv4() {
-        AddressFamily::INET
-    } else {
-        AddressFamily::INET6
-    };
+    let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(family, SocketType::STREAM, flags, None)?;
     // Messages are small and must leave at their time.
@@ -54,22 +50,9 @@ pub(crate) fn raise_descriptor_limit(connections: usize) -> std::result::Result<
     if enough(limit.current) {
         return Ok(());
     }
-    let hard = if enough(limit.maximum) {
-        limit.maximum
-    } else {
-        Some(wanted)
-    };
-    match setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: Some(wanted),
-            maximum: hard,
-        },
-    ) {
+    let hard = if enough(limit.maximum) { limit.maximum } else { Some(wanted) };
+    match setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: hard }) {
         Ok(()) => Ok(()),
-        Err(_) => Err(limit
-            .maximum
-            .unwrap_or(u64::MAX)
-            .saturating_sub(DESCRIPTORS_SPARE)),
+        Err(_) => Err(limit.maximum.unwrap_or(u64::MAX).saturating_sub(DESCRIPTORS_SPARE)),
     }
 }

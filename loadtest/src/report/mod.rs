@@ -187,52 +187,30 @@ impl Report {
                 failures.push(text);
             }
         };
-        fail_if(
-            self.connects.failed > 0,
-            format!("{} connects failed", self.connects.failed),
-        );
+        fail_if(self.connects.failed > 0, format!("{} connects failed", self.connects.failed));
         fail_if(self.connects.ready == 0, "nobody connected".to_owned());
         let closed: u64 = self.closes.values().sum();
         fail_if(closed > 0, format!("{closed} connections were closed"));
         if let Some(traffic) = &self.traffic {
-            let Faults {
-                lost,
-                duplicates,
-                order,
-                misrouted,
-                malformed,
-            } = traffic.faults;
-            fail_if(
-                lost > args.max_loss,
-                format!("{lost} deliveries lost, --max-loss {}", args.max_loss),
-            );
+            let Faults { lost, duplicates, order, misrouted, malformed } = traffic.faults;
+            fail_if(lost > args.max_loss, format!("{lost} deliveries lost, --max-loss {}", args.max_loss));
             fail_if(duplicates > 0, format!("{duplicates} duplicates"));
             fail_if(order > 0, format!("{order} order faults"));
             fail_if(misrouted > 0, format!("{misrouted} misrouted deliveries"));
             fail_if(malformed > 0, format!("{malformed} malformed deliveries"));
             let p99 = traffic.latency_ms.p99;
             if let Some(max) = args.max_p99 {
-                fail_if(
-                    traffic.latencies == 0,
-                    "--max-p99: no latency was measured".to_owned(),
-                );
+                fail_if(traffic.latencies == 0, "--max-p99: no latency was measured".to_owned());
                 fail_if(p99 > max, format!("p99 {p99:.2} ms, --max-p99 {max}"));
             }
             if let Some(max) = args.max_cpu_per_delivery {
                 let cost = self.server.as_ref().and_then(|server| server.cpu_us_per_delivery);
-                fail_if(
-                    cost.is_none(),
-                    "--max-cpu-per-delivery: the cost is unknown".to_owned(),
-                );
+                fail_if(cost.is_none(), "--max-cpu-per-delivery: the cost is unknown".to_owned());
                 let cost = cost.unwrap_or(0.0);
-                fail_if(
-                    cost > max,
-                    format!("{cost:.2} µs of CPU a delivery, --max-cpu-per-delivery {max}"),
-                );
+                fail_if(cost > max, format!("{cost:.2} µs of CPU a delivery, --max-cpu-per-delivery {max}"));
             }
             if traffic.messages_unsent > 0 {
-                self.warnings
-                    .push(format!("{} messages could not be sent", traffic.messages_unsent));
+                self.warnings.push(format!("{} messages could not be sent", traffic.messages_unsent));
             }
         }
         self.failures = failures;
@@ -250,9 +228,7 @@ impl Report {
     /// # Errors
     /// When either cannot be written.
     pub(crate) fn publish(&self, settings: &Settings) -> Result<()> {
-        std::io::stdout()
-            .write_all(table::render(self).as_bytes())
-            .context("writing the report")?;
+        std::io::stdout().write_all(table::render(self).as_bytes()).context("writing the report")?;
         if let Some(file) = &settings.args.json {
             let mut json = serde_json::to_vec_pretty(self).context("encoding the report")?;
             json.push(b'\n');

@@ -20,40 +20,21 @@ impl Report {
             traffic.rows(&mut rows);
         }
         self.peer_rows(&mut rows);
-        rows.add(
-            "generator CPU share",
-            format!("{:.1} %", self.generator.cpu_share * 100.0),
-        );
+        rows.add("generator CPU share", format!("{:.1} %", self.generator.cpu_share * 100.0));
         if self.traffic.is_some() {
-            rows.add(
-                "send lag p99",
-                format!("{:.3} ms", self.generator.send_lag_p99_ms),
-            );
-            rows.add(
-                "send lag max",
-                format!("{:.3} ms", self.generator.send_lag_max_ms),
-            );
+            rows.add("send lag p99", format!("{:.3} ms", self.generator.send_lag_p99_ms));
+            rows.add("send lag max", format!("{:.3} ms", self.generator.send_lag_max_ms));
         }
         if let Some(server) = &self.server {
             server.rows(&mut rows);
         }
-        self.warnings
-            .iter()
-            .for_each(|warning| rows.add("WARNING", warning.clone()));
-        self.failures
-            .iter()
-            .for_each(|failure| rows.add("FAILED", failure.clone()));
+        self.warnings.iter().for_each(|warning| rows.add("WARNING", warning.clone()));
+        self.failures.iter().for_each(|failure| rows.add("FAILED", failure.clone()));
         rows.aligned()
     }
 
     fn connect_rows(&self, rows: &mut Rows) {
-        let Connects {
-            ready,
-            failed,
-            per_second,
-            failures,
-            ..
-        } = &self.connects;
+        let Connects { ready, failed, per_second, failures, .. } = &self.connects;
         rows.add("connected", format!("{ready}"));
         rows.add("connects/s", format!("{per_second:.0}"));
         rows.add("connect failures", format!("{failed}{}", details(failures)));
@@ -67,15 +48,9 @@ impl Report {
         if let Some(slow) = &self.slow_consumers {
             let closed: u64 = slow.closes.values().sum();
             rows.add("slow consumers", format!("{}", slow.count));
-            rows.add(
-                "slow consumers closed",
-                format!("{closed}{}", details(&slow.closes)),
-            );
+            rows.add("slow consumers closed", format!("{closed}{}", details(&slow.closes)));
         }
-        rows.add(
-            "server errors",
-            format!("{}{}", self.errors.values().sum::<u64>(), details(&self.errors)),
-        );
+        rows.add("server errors", format!("{}{}", self.errors.values().sum::<u64>(), details(&self.errors)));
         rows.add("other messages", format!("{}", self.other_messages));
     }
 }
@@ -86,29 +61,11 @@ impl TrafficReport {
         rows.add("messages seen by nobody", format!("{}", self.messages_unseen));
         rows.add("deliveries", format!("{}", self.deliveries));
         rows.add("deliveries/s", format!("{:.0}", self.deliveries_per_second));
-        let Percentiles {
-            p50,
-            p90,
-            p99,
-            p999,
-            max,
-        } = self.latency_ms;
-        for (name, ms) in [
-            ("p50", p50),
-            ("p90", p90),
-            ("p99", p99),
-            ("p99.9", p999),
-            ("max", max),
-        ] {
+        let Percentiles { p50, p90, p99, p999, max } = self.latency_ms;
+        for (name, ms) in [("p50", p50), ("p90", p90), ("p99", p99), ("p99.9", p999), ("max", max)] {
             rows.add(&format!("latency {name}"), format!("{ms:.3} ms"));
         }
-        let Faults {
-            lost,
-            duplicates,
-            order,
-            misrouted,
-            malformed,
-        } = self.faults;
+        let Faults { lost, duplicates, order, misrouted, malformed } = self.faults;
         rows.add("lost", format!("{lost}"));
         rows.add("duplicates", format!("{duplicates}"));
         rows.add("order faults", format!("{order}"));
@@ -126,14 +83,8 @@ impl Server {
         if let Some(cost) = self.cpu_us_per_delivery {
             rows.add("server CPU a delivery", format!("{cost:.3} µs"));
         }
-        rows.add(
-            "server RSS before",
-            format!("{:.1} MiB", self.resident_bytes_before as f64 / MIB),
-        );
-        rows.add(
-            "server RSS after",
-            format!("{:.1} MiB", self.resident_bytes_after as f64 / MIB),
-        );
+        rows.add("server RSS before", format!("{:.1} MiB", self.resident_bytes_before as f64 / MIB));
+        rows.add("server RSS after", format!("{:.1} MiB", self.resident_bytes_after as f64 / MIB));
         if let Some(bytes) = self.bytes_per_connection {
             rows.add("server RSS a connection", format!("{:.2} KiB", bytes / 1024.0));
         }
@@ -144,10 +95,7 @@ fn details(counts: &BTreeMap<String, u64>) -> String {
     if counts.is_empty() {
         return String::new();
     }
-    let parts: Vec<_> = counts
-        .iter()
-        .map(|(name, count)| format!("{name} × {count}"))
-        .collect();
+    let parts: Vec<_> = counts.iter().map(|(name, count)| format!("{name} × {count}")).collect();
     format!(" ({})", parts.join(", "))
 }
 
@@ -162,9 +110,6 @@ impl Rows {
 
     fn aligned(&self) -> String {
         let width = self.0.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        self.0
-            .iter()
-            .map(|(name, value)| format!("{name:width$}  {value}\n"))
-            .collect()
+        self.0.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
     }
 }

@@ -33,14 +33,8 @@ pub(super) fn run(settings: &Settings, connects: u64, interruption: &Interruptio
 fn perform(settings: &Settings, connects: u64, interruption: &Interruption) -> Result<Churn> {
     let mut fleet = Fleet::new(settings, upgrade(settings))?;
     let mut progress = Progress::new(settings.args.quiet);
-    let mut churn = Churn {
-        idle: (0..settings.args.connections).rev().collect(),
-        ..Churn::default()
-    };
-    let ramp = Ramp {
-        start_ns: clock::now_ns(),
-        per_second: settings.args.ramp,
-    };
+    let mut churn = Churn { idle: (0..settings.args.connections).rev().collect(), ..Churn::default() };
+    let ramp = Ramp { start_ns: clock::now_ns(), per_second: settings.args.ramp };
     let (mut begun, mut housekeeping_ns) = (0, 0);
     while (begun < connects || churn.idle.len() < settings.args.connections) && !interruption.is_wanted() {
         let now_ns = clock::now_ns();
@@ -50,10 +44,7 @@ fn perform(settings: &Settings, connects: u64, interruption: &Interruption) -> R
             fleet.open(index, false, &mut churn);
         }
         let may_open = begun < connects && fleet.may_open() && !churn.idle.is_empty();
-        fleet.turn(
-            &mut churn,
-            housekeeping_ns.min(if may_open { ramp.due_ns(begun) } else { u64::MAX }),
-        )?;
+        fleet.turn(&mut churn, housekeeping_ns.min(if may_open { ramp.due_ns(begun) } else { u64::MAX }))?;
         for index in churn.open.drain(..) {
             fleet.close(index);
         }
@@ -62,12 +53,7 @@ fn perform(settings: &Settings, connects: u64, interruption: &Interruption) -> R
             housekeeping_ns = now_ns + HOUSEKEEPING_NS;
             fleet.expire(&mut churn);
             let connections = churn.opened;
-            progress.show(now_ns, || Snapshot {
-                connections,
-                sent: 0,
-                deliveries: 0,
-                p99_ms: None,
-            });
+            progress.show(now_ns, || Snapshot { connections, sent: 0, deliveries: 0, p99_ms: None });
         }
     }
     progress.finish();

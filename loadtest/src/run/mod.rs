@@ -103,10 +103,7 @@ impl Ramp {
         if self.per_second == 0.0 {
             return self.start_ns;
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a float that is too large saturates"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "a float that is too large saturates")]
         let after = (number as f64 * 1e9 / self.per_second) as u64;
         self.start_ns.saturating_add(after)
     }

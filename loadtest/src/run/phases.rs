@@ -29,12 +29,7 @@ pub(super) fn run(settings: &Settings, interruption: &Interruption) -> Result<Re
 
     let start_ns = clock::now_ns();
     let is_traffic = settings.mode == Mode::Traffic;
-    let measured_from_ns = start_ns
-        + if is_traffic {
-            settings.args.warmup.as_ns()
-        } else {
-            0
-        };
+    let measured_from_ns = start_ns + if is_traffic { settings.args.warmup.as_ns() } else { 0 };
     let end_ns = measured_from_ns + settings.args.duration.as_ns();
     phases.stop_slow_ns = start_ns + settings.args.stop_after.as_ns();
     if is_traffic {
@@ -81,25 +76,17 @@ impl<'a> Phases<'a> {
     /// Connects and joins everybody; returns the seconds that it took.
     fn connect(&mut self) -> Result<f64> {
         let start_ns = clock::now_ns();
-        let ramp = Ramp {
-            start_ns,
-            per_second: self.settings.args.ramp,
-        };
+        let ramp = Ramp { start_ns, per_second: self.settings.args.ramp };
         let count = self.settings.args.connections;
         let mut next = 0;
         while (next < count || self.fleet.in_flight() > 0) && !self.interruption.is_wanted() {
             let now_ns = clock::now_ns();
             while next < count && self.fleet.may_open() && ramp.due_ns(next as u64) <= now_ns {
-                self.fleet
-                    .open(next, self.traffic.is_slow(next), &mut self.traffic);
+                self.fleet.open(next, self.traffic.is_slow(next), &mut self.traffic);
                 next += 1;
             }
             let may_open = next < count && self.fleet.may_open();
-            self.turn(if may_open {
-                ramp.due_ns(next as u64)
-            } else {
-                u64::MAX
-            })?;
+            self.turn(if may_open { ramp.due_ns(next as u64) } else { u64::MAX })?;
         }
         Ok(seconds(start_ns, clock::now_ns()))
     }
@@ -141,9 +128,7 @@ impl<'a> Phases<'a> {
     fn look_after_slow(&mut self) -> Result<()> {
         let paused =
             |phases: &Self, index| phases.traffic.is_slow(index) && phases.fleet.stage(index) == Stage::Ready;
-        let left: Vec<_> = (0..self.settings.args.connections)
-            .filter(|index| paused(self, *index))
-            .collect();
+        let left: Vec<_> = (0..self.settings.args.connections).filter(|index| paused(self, *index)).collect();
         if left.is_empty() {
             return Ok(());
         }
@@ -211,20 +196,11 @@ impl<'a> Phases<'a> {
         report.connects = Connects::new(counted.ready, counted.failures.clone(), connect_seconds);
         report.closes = counted.closes.clone();
         let slow = self.traffic.slow_count();
-        report.slow_consumers = (slow > 0).then(|| SlowConsumers {
-            count: slow,
-            closes: counted.slow_closes.clone(),
-        });
+        report.slow_consumers =
+            (slow > 0).then(|| SlowConsumers { count: slow, closes: counted.slow_closes.clone() });
         report.generator = Generator::new(measured.cpu_share, lag);
         report.server = before.zip(measured.server).map(|(before, (from, to))| {
-            Server::new(
-                before,
-                from,
-                to,
-                measured.seconds,
-                measured.deliveries,
-                counted.ready,
-            )
+            Server::new(before, from, to, measured.seconds, measured.deliveries, counted.ready)
         });
         report.other_messages = counted.other_messages;
         report.errors = counted.errors.clone();

@@ -156,8 +156,7 @@ impl Handler for Traffic {
             Reading::Delivery(mark, offset) => {
                 self.checker.on_delivery(index, mark, offset);
                 if mark.intended_us >= self.measured_from_us {
-                    self.latency
-                        .record(self.to_us(now_ns).saturating_sub(mark.intended_us));
+                    self.latency.record(self.to_us(now_ns).saturating_sub(mark.intended_us));
                 }
             }
             Reading::Other(offset) => self.on_other(index, text, offset),
@@ -198,12 +197,7 @@ impl Handler for Traffic {
             intended_us,
         };
         let room = self.layout.room_of(sender);
-        let Self {
-            wire,
-            marker,
-            payload_bytes,
-            ..
-        } = self;
+        let Self { wire, marker, payload_bytes, .. } = self;
         wire.write_message(out, room, |out| marker.write(out, mark, *payload_bytes));
         self.checker.on_sent(room);
         self.counted.sent += 1;

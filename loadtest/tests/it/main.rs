@@ -41,36 +41,17 @@ fn command(server: &StandIn) -> Command {
 /// Runs the generator with these flags in addition; its exit code, report and what it printed.
 fn run(server: &StandIn, flags: &[&str]) -> (Option<i32>, Value, String) {
     let file = report_file();
-    let output = command(server)
-        .args(flags)
-        .arg("--json")
-        .arg(&file)
-        .output()
-        .expect("the binary starts");
-    let json = std::fs::read(&file)
-        .ok()
-        .and_then(|json| serde_json::from_slice(&json).ok())
-        .unwrap_or(Value::Null);
+    let output = command(server).args(flags).arg("--json").arg(&file).output().expect("the binary starts");
+    let json =
+        std::fs::read(&file).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or(Value::Null);
     let _ = std::fs::remove_file(&file);
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = output;
-    (
-        status.code(),
-        json,
-        [String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)].concat(),
-    )
+    let Output { status, stdout, stderr } = output;
+    (status.code(), json, [String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)].concat())
 }
 
 fn report_file() -> PathBuf {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let name = format!(
-        "report-{}-{}.json",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    );
+    let name = format!("report-{}-{}.json", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
@@ -91,11 +72,7 @@ fn a_faultless_server_passes_in_both_dialects_and_in_pieces() {
                 (&traffic["messages_sent"], &traffic["deliveries"]),
                 (&json!(MESSAGES), &json!(DELIVERIES))
             );
-            assert_eq!(
-                traffic["latencies"],
-                json!(DELIVERIES * 5 / 7),
-                "only the measured window counts"
-            );
+            assert_eq!(traffic["latencies"], json!(DELIVERIES * 5 / 7), "only the measured window counts");
             assert!(traffic["latency_ms"]["p50"].as_f64().expect("a number") > 0.0);
             assert_eq!(report["connects"]["ready"], json!(CONNECTIONS));
             assert_eq!(server.pongs(), usize::try_from(CONNECTIONS).expect("small"));
@@ -123,10 +100,7 @@ fn members_that_disagree_about_an_offset_fail_the_run() {
     let (code, report, text) = run(&StandIn::start(Fault::Renumber), &[]);
     assert_eq!(code, Some(1), "{text}");
     // Who is right depends on who is read first, so their number is not exact.
-    assert!(
-        report["traffic"]["faults"]["order"].as_u64() >= Some(ROOMS),
-        "{text}"
-    );
+    assert!(report["traffic"]["faults"]["order"].as_u64() >= Some(ROOMS), "{text}");
 }
 
 #[test]
@@ -138,27 +112,16 @@ fn losses_may_be_allowed() {
 #[test]
 fn closes_are_reported_by_code() {
     let (code, report, text) = run(&StandIn::start(Fault::Close(4409)), &[]);
-    assert_eq!(
-        (code, &report["closes"]),
-        (Some(1), &json!({ "4409": ROOMS })),
-        "{text}"
-    );
+    assert_eq!((code, &report["closes"]), (Some(1), &json!({ "4409": ROOMS })), "{text}");
 }
 
 #[test]
 fn slow_consumers_are_no_loss_and_their_closes_are_reported() {
     let flags = ["--stop-fraction", "0.34", "--stop-after", "0s"];
-    for (fault, closes) in [
-        (Fault::None, json!({})),
-        (Fault::CloseSilent(4409), json!({ "4409": 2 })),
-    ] {
+    for (fault, closes) in [(Fault::None, json!({})), (Fault::CloseSilent(4409), json!({ "4409": 2 }))] {
         let (code, report, text) = run(&StandIn::start(fault), &flags);
         assert_eq!(code, Some(0), "{fault:?}: {text}");
-        assert_eq!(
-            report["slow_consumers"],
-            json!({ "count": 2, "closes": closes }),
-            "{text}"
-        );
+        assert_eq!(report["slow_consumers"], json!({ "count": 2, "closes": closes }), "{text}");
         assert_eq!(report["traffic"]["faults"], faults(0, 0, 0), "{text}");
     }
 }
@@ -182,18 +145,12 @@ fn thresholds_decide_the_exit_code() {
 fn refusals_are_named_and_fail() {
     let (code, report, text) = run(&StandIn::start(Fault::RefuseJoin), &[]);
     assert_eq!(code, Some(1), "{text}");
-    assert_eq!(
-        report["connects"]["failures"],
-        json!({ "refused: RATE_LIMITED": CONNECTIONS })
-    );
+    assert_eq!(report["connects"]["failures"], json!({ "refused: RATE_LIMITED": CONNECTIONS }));
     let mut nobody = StandIn::start(Fault::None);
     nobody.address = ([127, 0, 0, 1], 1).into();
     let (code, report, text) = run(&nobody, &[]);
     assert_eq!(code, Some(1), "{text}");
-    assert_eq!(
-        report["connects"]["failures"],
-        json!({ "connection refused": CONNECTIONS })
-    );
+    assert_eq!(report["connects"]["failures"], json!({ "connection refused": CONNECTIONS }));
 }
 
 #[test]
@@ -211,31 +168,21 @@ fn wrong_settings_exit_64_and_name_the_flag() {
         assert_eq!(code, Some(64), "{text}");
         assert!(text.contains(flags[0]), "{text}");
     }
-    assert!(
-        server.requests().is_empty(),
-        "nothing is opened before the settings are judged"
-    );
+    assert!(server.requests().is_empty(), "nothing is opened before the settings are judged");
 }
 
 #[test]
 fn churn_connects_so_often_and_no_more() {
     let server = StandIn::start(Fault::None);
     let (code, report, text) = run(&server, &["--churn", "50"]);
-    assert_eq!(
-        (code, &report["connects"]["ready"]),
-        (Some(0), &json!(50)),
-        "{text}"
-    );
+    assert_eq!((code, &report["connects"]["ready"]), (Some(0), &json!(50)), "{text}");
     assert_eq!(server.requests().len(), 50);
 }
 
 #[test]
 fn idle_holds_and_tells_memory() {
     let server = StandIn::start(Fault::None);
-    let (code, report, text) = run(
-        &server,
-        &["--idle", "--server-pid", &std::process::id().to_string()],
-    );
+    let (code, report, text) = run(&server, &["--idle", "--server-pid", &std::process::id().to_string()]);
     assert_eq!((code, &report["traffic"]), (Some(0), &Value::Null), "{text}");
     assert!(report["server"]["bytes_per_connection"].is_number(), "{text}");
 }
@@ -246,20 +193,9 @@ fn tokens_and_source_addresses_are_used() {
     let (code, report, text) = run(&server, &["--secret", "s3cret", "--source-ips", "3"]);
     assert_eq!(code, Some(0), "{text}");
     let requests = server.requests();
-    assert!(
-        requests
-            .iter()
-            .all(|head| head.contains("\r\nAuthorization: Bearer ey")),
-        "{requests:?}"
-    );
-    assert!(
-        requests[0].starts_with("GET /ws?profile=native HTTP/1.1\r\n"),
-        "{requests:?}"
-    );
-    assert!(
-        !report.to_string().contains("s3cret"),
-        "a report must not leak the secret"
-    );
+    assert!(requests.iter().all(|head| head.contains("\r\nAuthorization: Bearer ey")), "{requests:?}");
+    assert!(requests[0].starts_with("GET /ws?profile=native HTTP/1.1\r\n"), "{requests:?}");
+    assert!(!report.to_string().contains("s3cret"), "a report must not leak the secret");
 }
 
 #[test]
@@ -267,11 +203,7 @@ fn an_interrupted_run_still_reports() {
     let server = StandIn::start(Fault::None);
     let file = report_file();
     let mut command = command(&server);
-    command
-        .args(["--duration", "60s"])
-        .arg("--json")
-        .arg(&file)
-        .stdout(Stdio::null());
+    command.args(["--duration", "60s"]).arg("--json").arg(&file).stdout(Stdio::null());
     let mut child = command.spawn().expect("the binary starts");
     let begun = Instant::now();
     while server.requests().len() < 6 {

@@ -78,10 +78,7 @@ impl StandIn {
     pub(crate) fn start(fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let shared = Arc::new(Shared {
-            fault,
-            state: Mutex::default(),
-        });
+        let shared = Arc::new(Shared { fault, state: Mutex::default() });
         let sharing = Arc::clone(&shared);
         thread::spawn(move || {
             for (id, socket) in (0..).zip(listener.incoming()) {
@@ -134,30 +131,21 @@ impl Shared {
 
     fn join(&self, id: u64, socket: &TcpStream, room: &Value, answer: impl Fn(&Value, u64) -> String) {
         let mut state = self.lock();
-        let Room {
-            members, messages, ..
-        } = state.rooms.entry(room.to_string()).or_default();
+        let Room { members, messages, .. } = state.rooms.entry(room.to_string()).or_default();
         for member in &*members {
             self.write(
                 &member.socket,
                 r#"{"event":"room:member-joined","data":{"userId":"u"},"version":"1"}"#,
             );
         }
-        members.push(Member {
-            id,
-            socket: socket.try_clone().expect("clones"),
-            has_sent: false,
-        });
+        members.push(Member { id, socket: socket.try_clone().expect("clones"), has_sent: false });
         write_frame(socket, PING, b"are you there?");
         self.write(socket, &answer(room, PAST + *messages));
     }
 
     fn publish(&self, sender: u64, room_name: &Value, frame: impl Fn(&Value, u64) -> String) {
         let mut state = self.lock();
-        let room = state
-            .rooms
-            .get_mut(&room_name.to_string())
-            .expect("senders are members");
+        let room = state.rooms.get_mut(&room_name.to_string()).expect("senders are members");
         room.messages += 1;
         let faulty = room.messages == FAULTY;
         let text = frame(room_name, PAST + room.messages);
@@ -195,11 +183,7 @@ impl Shared {
     fn write(&self, socket: &TcpStream, text: &str) {
         let mut bytes = Vec::new();
         encode(&mut bytes, TEXT, text.as_bytes());
-        let piece = if self.fault == Fault::Trickle {
-            7
-        } else {
-            bytes.len()
-        };
+        let piece = if self.fault == Fault::Trickle { 7 } else { bytes.len() };
         for piece in bytes.chunks(piece) {
             // A client may be gone at the end of a run.
             let _ = { socket }.write_all(piece);
@@ -209,9 +193,7 @@ impl Shared {
 
 fn serve(shared: &Shared, id: u64, mut socket: TcpStream) {
     socket.set_nodelay(true).expect("a socket takes the option");
-    socket
-        .set_read_timeout(Some(Duration::from_secs(60)))
-        .expect("a socket takes the option");
+    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket takes the option");
     let mut received = Vec::new();
     let head_len = loop {
         if let Some(at) = received.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -223,16 +205,11 @@ fn serve(shared: &Shared, id: u64, mut socket: TcpStream) {
     };
     let head = String::from_utf8(received.drain(..head_len).collect()).expect("the request is ASCII");
     // The accept value belongs to the one key that the generator sends: RFC 6455's example.
-    assert!(
-        head.contains("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
-        "{head}"
-    );
+    assert!(head.contains("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), "{head}");
     shared.lock().requests.push(head);
     let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                   Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-    socket
-        .write_all(answer.as_bytes())
-        .expect("a new socket takes the answer");
+    socket.write_all(answer.as_bytes()).expect("a new socket takes the answer");
     loop {
         while let Some((opcode, payload)) = decode(&mut received) {
             match opcode {
@@ -281,11 +258,7 @@ fn encode(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
         Ok(short) if short < 126 => out.push(short),
         _ => {
             out.push(126);
-            out.extend_from_slice(
-                &u16::try_from(payload.len())
-                    .expect("short messages")
-                    .to_be_bytes(),
-            );
+            out.extend_from_slice(&u16::try_from(payload.len()).expect("short messages").to_be_bytes());
         }
     }
     out.extend_from_slice(payload);
@@ -296,15 +269,9 @@ fn decode(received: &mut Vec<u8>) -> Option<(u8, Vec<u8>)> {
     let [first, second, ..] = *received.as_slice() else {
         return None;
     };
-    assert!(
-        first & 0x80 != 0 && second & 0x80 != 0,
-        "client frames are whole and masked"
-    );
+    assert!(first & 0x80 != 0 && second & 0x80 != 0, "client frames are whole and masked");
     let (mask_at, length) = match second & 0x7F {
-        126 => (
-            4,
-            usize::from(u16::from_be_bytes([*received.get(2)?, *received.get(3)?])),
-        ),
+        126 => (4, usize::from(u16::from_be_bytes([*received.get(2)?, *received.get(3)?]))),
         127 => panic!("no test sends as much"),
         length => (2, usize::from(length)),
     };
@@ -313,11 +280,8 @@ fn decode(received: &mut Vec<u8>) -> Option<(u8, Vec<u8>)> {
         return None;
     }
     let mask: Vec<u8> = received[mask_at..mask_at + 4].to_vec();
-    let payload = received[mask_at + 4..end]
-        .iter()
-        .zip(mask.iter().cycle())
-        .map(|(byte, mask)| byte ^ mask)
-        .collect();
+    let payload =
+        received[mask_at + 4..end].iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
     received.drain(..end);
     Some((first & 0x0F, payload))
 }

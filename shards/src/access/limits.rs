@@ -69,10 +69,7 @@ impl SharedBucket {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
             let next = after_take(seen, rate, now_ms, cost)?;
-            match self
-                .0
-                .compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed)
-            {
+            match self.0.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(current) => seen = current,
             }
@@ -84,10 +81,7 @@ impl SharedBucket {
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
             let next = after_give_back(seen, rate, cost);
-            match self
-                .0
-                .compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed)
-            {
+            match self.0.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(current) => seen = current,
             }
@@ -101,11 +95,7 @@ pub fn scaled(rate: Rate, quarter: bool) -> Rate {
     if !quarter {
         return rate;
     }
-    Rate {
-        count: (rate.count / 4).max(1),
-        interval_ms: rate.interval_ms,
-        burst: (rate.burst / 4).max(1),
-    }
+    Rate { count: (rate.count / 4).max(1), interval_ms: rate.interval_ms, burst: (rate.burst / 4).max(1) }
 }
 
 /// Microseconds by which one event moves the time at which the bucket is full.
@@ -161,10 +151,7 @@ mod tests {
         let mut bucket = Bucket::default();
         assert_eq!(bucket.take(rate("2/1s,3"), 0, 4), Err(RetryAfter::Never));
         assert_eq!(bucket, Bucket::default());
-        assert_eq!(
-            SharedBucket::default().take(rate("2/1s,3"), 0, 4),
-            Err(RetryAfter::Never)
-        );
+        assert_eq!(SharedBucket::default().take(rate("2/1s,3"), 0, 4), Err(RetryAfter::Never));
     }
 
     #[test]
@@ -177,11 +164,7 @@ mod tests {
         assert_eq!(bucket.take(rate, 1_000, 1), Err(RetryAfter::Ms(15_000)));
         bucket.give_back(rate, u32::MAX);
         assert_eq!(bucket.take(rate, 1_000, 4), Ok(()), "full");
-        assert_eq!(
-            bucket.take(rate, 1_000, 1),
-            Err(RetryAfter::Ms(15_000)),
-            "and not more"
-        );
+        assert_eq!(bucket.take(rate, 1_000, 1), Err(RetryAfter::Ms(15_000)), "and not more");
     }
 
     #[test]
@@ -198,10 +181,7 @@ mod tests {
         let takes = || (0..500).filter(|_| bucket.take(rate, 5, 1).is_ok()).count();
         let taken: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(takes)).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().expect("takes do not panic"))
-                .sum()
+            threads.into_iter().map(|thread| thread.join().expect("takes do not panic")).sum()
         });
         assert_eq!(taken, 1000);
         bucket.give_back(rate, 2);

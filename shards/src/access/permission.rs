@@ -132,7 +132,9 @@ impl Identity {
         let guest = self.user_type == UserType::Guest;
         if let Some(account) = room.strip_prefix("account:") {
             let own = self.account.as_deref() == Some(account);
-            return own || self.user_type == UserType::Supervisor || self.granted(Event::RoomJoin, room, guest);
+            return own
+                || self.user_type == UserType::Supervisor
+                || self.granted(Event::RoomJoin, room, guest);
         }
         !guest || self.granted(Event::RoomJoin, room, false)
     }

@@ -134,12 +134,8 @@ impl Verifier {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::Malformed("too long"));
         }
-        let (message, signature) = token
-            .rsplit_once('.')
-            .ok_or(TokenError::Malformed("not three parts"))?;
-        let (header, payload) = message
-            .split_once('.')
-            .ok_or(TokenError::Malformed("not three parts"))?;
+        let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed("not three parts"))?;
+        let (header, payload) = message.split_once('.').ok_or(TokenError::Malformed("not three parts"))?;
         if payload.contains('.') {
             return Err(TokenError::Malformed("not three parts"));
         }
@@ -166,9 +162,7 @@ impl Verifier {
             .text("alg")
             .map_err(|_| TokenError::Malformed("alg is no string"))?
             .ok_or(TokenError::Malformed("alg is missing"))?;
-        let kid = header
-            .text("kid")
-            .map_err(|_| TokenError::Malformed("kid is no string"))?;
+        let kid = header.text("kid").map_err(|_| TokenError::Malformed("kid is no string"))?;
         // A key without an id (a secret, a PEM file) was configured alone or as a fallback: it also serves the
         // tokens of an issuer that always writes a `kid`.
         let known = kid.is_some_and(|kid| self.keys.iter().any(|key| key.kid.as_deref() == Some(kid)));
@@ -180,11 +174,7 @@ impl Verifier {
         if !self.keys.iter().any(|key| candidate(&key)) {
             return Err(TokenError::UnknownKey);
         }
-        let mut fitting = self
-            .keys
-            .iter()
-            .filter(candidate)
-            .filter(|key| key.algorithm_name() == algorithm);
+        let mut fitting = self.keys.iter().filter(candidate).filter(|key| key.algorithm_name() == algorithm);
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Ok(key),
             (Some(_), Some(_)) => Err(TokenError::UnknownKey),

@@ -65,7 +65,8 @@ impl Upgrade {
     /// The 101 response.
     #[must_use]
     pub fn response(&self) -> Vec<u8> {
-        let protocol = self.protocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n")).unwrap_or_default();
+        let protocol =
+            self.protocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n")).unwrap_or_default();
         format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Accept: {}\r\n{protocol}\r\n",
@@ -119,7 +120,11 @@ struct Head<'a> {
 impl<'a> Head<'a> {
     fn values(&self, name: &str) -> impl Iterator<Item = &'a str> {
         let named = move |header: &&Header<'a>| header.name.eq_ignore_ascii_case(name);
-        self.request.headers.iter().filter(named).map(|header| std::str::from_utf8(header.value).unwrap_or(""))
+        self.request
+            .headers
+            .iter()
+            .filter(named)
+            .map(|header| std::str::from_utf8(header.value).unwrap_or(""))
     }
 
     /// The only value of a header, or `None`; several are refused.
@@ -130,7 +135,9 @@ impl<'a> Head<'a> {
     }
 
     fn has_token(&self, name: &str, token: &str) -> bool {
-        self.values(name).flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
+        self.values(name)
+            .flat_map(|value| value.split(','))
+            .any(|item| item.trim().eq_ignore_ascii_case(token))
     }
 
     fn check_upgrade(&self) -> Result<(), Refusal> {
@@ -144,7 +151,9 @@ impl<'a> Head<'a> {
             return Err(Refusal::new(405, "a WebSocket begins with GET").header("Allow: GET"));
         }
         let length = self.single("Content-Length", "several Content-Length headers")?;
-        if self.values("Transfer-Encoding").next().is_some() || length.is_some_and(|value| value.trim() != "0") {
+        if self.values("Transfer-Encoding").next().is_some()
+            || length.is_some_and(|value| value.trim() != "0")
+        {
             return Err(Refusal::new(400, "a WebSocket request has no body"));
         }
         if !self.has_token("Upgrade", "websocket") {
@@ -182,7 +191,8 @@ impl<'a> Head<'a> {
         let profile = profile::find(&name).ok_or_else(|| Refusal::new(400, "unknown profile"))?;
         Ok(Upgrade {
             endpoint,
-            dialect: protocol.map(|name| if name == EVENT_PROTOCOL { Dialect::Event } else { Dialect::Topic }),
+            dialect: protocol
+                .map(|name| if name == EVENT_PROTOCOL { Dialect::Event } else { Dialect::Topic }),
             profile,
             token: self.token()?,
             head_len,
@@ -203,11 +213,13 @@ impl<'a> Head<'a> {
     /// The token in order of precedence: header, subprotocol, query.
     fn token(&self) -> Result<Option<(TokenOrigin, String)>, Refusal> {
         if let Some(value) = self.single("Authorization", "several Authorization headers")? {
-            let bearer = value.trim().split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+            let bearer =
+                value.trim().split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
             let (_, token) = bearer.ok_or_else(unauthorized)?;
             return Ok(Some((TokenOrigin::Header, token.trim().to_owned())));
         }
-        let from_protocol = self.protocols().find_map(|name| name.strip_prefix(BEARER_PREFIX)).map(str::to_owned);
+        let from_protocol =
+            self.protocols().find_map(|name| name.strip_prefix(BEARER_PREFIX)).map(str::to_owned);
         let token = from_protocol.or_else(|| self.parameter("token"));
         Ok(token.map(|token| (TokenOrigin::Url, token)))
     }
@@ -216,7 +228,8 @@ impl<'a> Head<'a> {
 /// The answer to a bad `Authorization` header.
 #[must_use]
 pub fn unauthorized() -> Refusal {
-    Refusal::new(401, "the Authorization header holds no valid bearer token").header("WWW-Authenticate: Bearer")
+    Refusal::new(401, "the Authorization header holds no valid bearer token")
+        .header("WWW-Authenticate: Bearer")
 }
 
 /// Whether a key is 16 bytes in base64: 22 characters and two of padding.

@@ -36,7 +36,8 @@ impl Refusal {
     /// The response as it goes out.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let body = format!("{{\"status\":\"error\",\"code\":{},\"message\":\"{}\"}}", self.status, self.message);
+        let body =
+            format!("{{\"status\":\"error\",\"code\":{},\"message\":\"{}\"}}", self.status, self.message);
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         for line in &self.headers {
             head.push_str(line);

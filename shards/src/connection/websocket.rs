@@ -89,7 +89,12 @@ impl WebSocket {
     }
 
     /// Begins to read `input`, received before and not read yet.
-    pub fn read<'a>(&'a mut self, pool: &'a mut Pool, input: &'a [u8], message_bytes_max: usize) -> Reading<'a> {
+    pub fn read<'a>(
+        &'a mut self,
+        pool: &'a mut Pool,
+        input: &'a [u8],
+        message_bytes_max: usize,
+    ) -> Reading<'a> {
         Reading { socket: self, pool, input, replies: Vec::new(), message_bytes_max }
     }
 }

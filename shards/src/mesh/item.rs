@@ -48,7 +48,9 @@ impl Item {
             },
             Self::Publish(publication) => publication.content.len(),
             Self::Answer(answer) => match &answer.outcome {
-                Ok(Outcome::Joined { joined, .. }) => joined.messages.as_ref().map_or(0, |list| list.len() * 8),
+                Ok(Outcome::Joined { joined, .. }) => {
+                    joined.messages.as_ref().map_or(0, |list| list.len() * 8)
+                }
                 _ => 0,
             },
             Self::Notice(_) | Self::Interest { .. } => 0,

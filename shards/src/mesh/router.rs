@@ -16,7 +16,10 @@ impl Router {
     /// clients from choosing names that meet on one shard.
     #[must_use]
     pub fn new(shards: usize, seed: u64) -> Self {
-        Self { shards: shards.max(1) as u64, hasher: RandomState::with_seeds(seed, !seed, seed.rotate_left(17), 1) }
+        Self {
+            shards: shards.max(1) as u64,
+            hasher: RandomState::with_seeds(seed, !seed, seed.rotate_left(17), 1),
+        }
     }
 
     /// The shard that sequences the room.

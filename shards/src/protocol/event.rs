@@ -128,7 +128,9 @@ impl<'a> Data<'a> {
 
     fn number(self, field: &'static str) -> Result<Option<u64>, CommandError> {
         self.get(field)
-            .map(|value| value.as_u64().ok_or_else(|| CommandError::invalid(field, "must be a whole number from 0")))
+            .map(|value| {
+                value.as_u64().ok_or_else(|| CommandError::invalid(field, "must be a whole number from 0"))
+            })
             .transpose()
     }
 
@@ -147,9 +149,13 @@ impl<'a> Data<'a> {
 
     /// The room, under its own name or one of the seeds' (protocol §5).
     fn room(self) -> Result<String, CommandError> {
-        for (field, prefix) in
-            [("roomId", ""), ("chatId", ""), ("conversationId", "conversation:"), ("channelId", "channel:"), ("threadId", "thread:")]
-        {
+        for (field, prefix) in [
+            ("roomId", ""),
+            ("chatId", ""),
+            ("conversationId", "conversation:"),
+            ("channelId", "channel:"),
+            ("threadId", "thread:"),
+        ] {
             if let Some(name) = self.optional_text(field)? {
                 let room = format!("{prefix}{name}");
                 validate_name(&room).map_err(|_| invalid_room(field))?;
@@ -176,7 +182,8 @@ impl<'a> Data<'a> {
         let content = self.0.and_then(|data| data.get("content"));
         let content = content.ok_or_else(|| CommandError::invalid("content", "is required"))?;
         let kind = self.optional_text("type")?.unwrap_or("chat");
-        let kind = MessageType::find(kind).ok_or_else(|| CommandError::invalid("type", "is no message type"))?;
+        let kind =
+            MessageType::find(kind).ok_or_else(|| CommandError::invalid("type", "is no message type"))?;
         let metadata = self.get("metadata");
         if metadata.is_some_and(|value| !value.is_object()) {
             return Err(CommandError::invalid("metadata", "must be an object"));
@@ -241,7 +248,10 @@ impl<'a> Data<'a> {
 }
 
 fn invalid_room(field: &'static str) -> CommandError {
-    CommandError::invalid(field, "is no room name: 1 to 128 bytes of printable ASCII without space, *, \" and \\")
+    CommandError::invalid(
+        field,
+        "is no room name: 1 to 128 bytes of printable ASCII without space, *, \" and \\",
+    )
 }
 
 fn shorten(text: Option<&str>) -> String {

@@ -133,7 +133,14 @@ impl Reply {
     /// Writes the frame's text; nothing when the dialect has no such reply.
     ///
     /// `event` is the reply's name in the event dialect.
-    pub fn write(&self, out: &mut Vec<u8>, variant: Variant, event: &'static str, id: Option<&str>, unix_ms: u64) {
+    pub fn write(
+        &self,
+        out: &mut Vec<u8>,
+        variant: Variant,
+        event: &'static str,
+        id: Option<&str>,
+        unix_ms: u64,
+    ) {
         match variant.dialect {
             Dialect::Event => {
                 let event = variant.profile.outbound(event);
@@ -365,7 +372,12 @@ impl Sent {
 }
 
 /// Writes a failed part of a command; `subject` is what it was about.
-pub fn write_failure(out: &mut Vec<u8>, variant: Variant, subject: Option<(&str, &str)>, error: &CommandError) {
+pub fn write_failure(
+    out: &mut Vec<u8>,
+    variant: Variant,
+    subject: Option<(&str, &str)>,
+    error: &CommandError,
+) {
     out.push(b'{');
     if let Some((field, text)) = subject {
         key(out, field);

@@ -64,7 +64,8 @@ enum Topic {
 fn topic(frame: Value<'_>) -> Result<Topic, CommandError> {
     let topic = text(frame, "topic")?;
     if topic.contains('*') {
-        let pattern = Pattern::parse(topic).map_err(|_| CommandError::invalid("topic", "is no topic pattern"))?;
+        let pattern =
+            Pattern::parse(topic).map_err(|_| CommandError::invalid("topic", "is no topic pattern"))?;
         return Ok(Topic::Pattern(pattern));
     }
     validate_name(topic).map_err(|_| CommandError::invalid("topic", "is no topic name"))?;

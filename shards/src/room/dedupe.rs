@@ -41,7 +41,13 @@ impl Dedupe {
     }
 
     /// Remembers a send until `expires_ms`; whether an older one had to go before its time.
-    pub fn remember(&mut self, sender: &Arc<str>, client_id: &str, accepted: Accepted, expires_ms: u64) -> bool {
+    pub fn remember(
+        &mut self,
+        sender: &Arc<str>,
+        client_id: &str,
+        accepted: Accepted,
+        expires_ms: u64,
+    ) -> bool {
         let key: Key = (Arc::clone(sender), client_id.into());
         if let Entry::Vacant(entry) = self.accepted.entry(key.clone()) {
             entry.insert(accepted);
@@ -99,7 +105,10 @@ mod tests {
         let mut dedupe = Dedupe::default();
         let alice: Arc<str> = "alice".into();
         for number in 0..ENTRIES_MAX as u64 + 10 {
-            assert_eq!(dedupe.remember(&alice, &number.to_string(), accepted(number), 100), number >= ENTRIES_MAX as u64);
+            assert_eq!(
+                dedupe.remember(&alice, &number.to_string(), accepted(number), 100),
+                number >= ENTRIES_MAX as u64
+            );
         }
         assert_eq!(dedupe.accepted.len(), ENTRIES_MAX);
         assert_eq!(dedupe.find(&alice, "9", 0), None);

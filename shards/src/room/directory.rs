@@ -113,7 +113,9 @@ impl Classes {
     /// Reads the table; rules whose pattern is none were refused with the settings and are skipped.
     #[must_use]
     pub fn new(rules: &[RoomClassRule]) -> Self {
-        Self(rules.iter().filter_map(|rule| Some((Pattern::parse(&rule.pattern).ok()?, rule.class))).collect())
+        Self(
+            rules.iter().filter_map(|rule| Some((Pattern::parse(&rule.pattern).ok()?, rule.class))).collect(),
+        )
     }
 
     /// The class of a room: the first rule that matches, else queued for `user:` and reliable for all others.

@@ -119,18 +119,14 @@ impl History {
         bytes_max: usize,
     ) -> Page {
         let Some(bound) = after else { return self.page_back(before, limit, session, bytes_max) };
-        let inside = |message: &&Arc<Publication>| message.offset > bound && before.is_none_or(|end| message.offset < end);
+        let inside = |message: &&Arc<Publication>| {
+            message.offset > bound && before.is_none_or(|end| message.offset < end)
+        };
         let candidates = self.messages.iter().filter(inside).filter(visible(session));
         take(candidates, limit, bytes_max)
     }
 
-    fn page_back(
-        &self,
-        before: Option<Offset>,
-        limit: usize,
-        session: SessionId,
-        bytes_max: usize,
-    ) -> Page {
+    fn page_back(&self, before: Option<Offset>, limit: usize, session: SessionId, bytes_max: usize) -> Page {
         let inside = |message: &&Arc<Publication>| before.is_none_or(|end| message.offset < end);
         let candidates = self.messages.iter().rev().filter(inside).filter(visible(session));
         let mut page = take(candidates, limit, bytes_max);

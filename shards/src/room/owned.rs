@@ -105,14 +105,28 @@ impl OwnedRoom {
     }
 
     /// Lets a connection of `shard` in.
-    pub fn join(&mut self, shard: ShardId, user: &Arc<str>, forced: bool, now: Now, config: &Config) -> Change {
+    pub fn join(
+        &mut self,
+        shard: ShardId,
+        user: &Arc<str>,
+        forced: bool,
+        now: Now,
+        config: &Config,
+    ) -> Change {
         self.interest[shard.index()] += 1;
         let edge = self.roster.join(user, forced);
         self.change(edge, user, true, now, config)
     }
 
     /// Lets a connection of `shard` out.
-    pub fn leave(&mut self, shard: ShardId, user: &Arc<str>, lost: bool, now: Now, config: &Config) -> Change {
+    pub fn leave(
+        &mut self,
+        shard: ShardId,
+        user: &Arc<str>,
+        lost: bool,
+        now: Now,
+        config: &Config,
+    ) -> Change {
         self.interest[shard.index()] = self.interest[shard.index()].saturating_sub(1);
         self.active_ms = now.ms;
         let grace = (lost && config.presence_grace_ms > 0).then_some(now.ms + config.presence_grace_ms);
@@ -153,7 +167,12 @@ impl OwnedRoom {
         Joined { recovered: recovered.map(|missed| missed.is_some()), messages, ..self.position() }
     }
 
-    fn recover(&self, position: Position, session: SessionId, bytes_max: usize) -> Option<Vec<Arc<Publication>>> {
+    fn recover(
+        &self,
+        position: Position,
+        session: SessionId,
+        bytes_max: usize,
+    ) -> Option<Vec<Arc<Publication>>> {
         if self.class == RoomClass::Ephemeral || position.epoch != Some(self.epoch) {
             return None;
         }
@@ -206,7 +225,8 @@ impl OwnedRoom {
         let mut forgotten = 0;
         if let Some(client_id) = &client_id {
             let dedupe = self.dedupe.get_or_insert_default();
-            forgotten += usize::from(dedupe.remember(sender, client_id, accepted, now.ms + config.dedup_window_ms));
+            forgotten +=
+                usize::from(dedupe.remember(sender, client_id, accepted, now.ms + config.dedup_window_ms));
         }
         if self.class != RoomClass::Ephemeral {
             self.history.expire(now.unix_ms, &config.history);

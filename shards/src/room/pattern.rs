@@ -55,10 +55,7 @@ fn validate_bytes(text: &str, also_allowed: impl Fn(u8) -> bool) -> Result<(), N
         return Err(NameError::TooLong(text.len()));
     }
     let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'*' | b'"' | b'\\');
-    match text
-        .bytes()
-        .position(|byte| !allowed(byte) && !also_allowed(byte))
-    {
+    match text.bytes().position(|byte| !allowed(byte) && !also_allowed(byte)) {
         Some(index) => Err(NameError::Byte(index)),
         None => Ok(()),
     }
@@ -74,10 +71,7 @@ struct Steps<'a> {
 
 impl<'a> Steps<'a> {
     fn new(text: &'a str) -> Self {
-        Self {
-            rest: text,
-            first: true,
-        }
+        Self { rest: text, first: true }
     }
 }
 
@@ -193,15 +187,7 @@ mod tests {
 
     #[test]
     fn names_are_printable_ascii_of_bounded_length() {
-        for name in [
-            "a",
-            "user:auth0|7",
-            "user:a@b.c",
-            "::",
-            ".",
-            "{}~!#",
-            &"x".repeat(128),
-        ] {
+        for name in ["a", "user:auth0|7", "user:a@b.c", "::", ".", "{}~!#", &"x".repeat(128)] {
             assert_eq!(validate_name(name), Ok(()), "{name}");
         }
         assert_eq!(validate_name(""), Err(NameError::Empty));

@@ -51,7 +51,9 @@ impl Shard {
     /// The owner let the connection in: from here on it receives the room's messages.
     fn complete_join(&mut self, id: ConnectionId, room: &str, sequence: u32) {
         let Some(key) = self.directory.find(room) else { return };
-        let Some(client) = self.connections.get_mut(id.slot as usize).filter(|client| client.id == id) else { return };
+        let Some(client) = self.connections.get_mut(id.slot as usize).filter(|client| client.id == id) else {
+            return;
+        };
         let Some(subscription) = client.subscription_mut(key) else { return };
         if subscription.sequence == sequence && !subscription.joined {
             subscription.joined = true;

@@ -76,7 +76,13 @@ impl Shard {
     }
 
     /// The connection is that user's: it enters its forced rooms before its next frame is read.
-    pub(super) fn attach(&mut self, slot: usize, identity: Identity, reply: Option<(Event, RequestId)>, now: Now) {
+    pub(super) fn attach(
+        &mut self,
+        slot: usize,
+        identity: Identity,
+        reply: Option<(Event, RequestId)>,
+        now: Now,
+    ) {
         let rooms = forced_rooms(&identity);
         let identity = Arc::new(identity);
         tracing::info!(event = "authenticated", user_id = &*identity.user);
@@ -119,7 +125,13 @@ impl Shard {
     }
 
     /// A later token of the same user: rooms are checked again, and the old token counts no more.
-    pub(super) fn refresh(&mut self, slot: usize, caller: &Caller, token: &str, now: Now) -> Result<(), CommandError> {
+    pub(super) fn refresh(
+        &mut self,
+        slot: usize,
+        caller: &Caller,
+        token: &str,
+        now: Now,
+    ) -> Result<(), CommandError> {
         let ReplyTo::Client { event, id } = caller.reply.clone() else { return Ok(()) };
         let Some(verifier) = &self.config.verifier else {
             self.answer_auth(slot, event, id, now);
@@ -162,7 +174,14 @@ impl Shard {
         }
         for room in forced {
             if self.subscribed(slot, &room).is_none() {
-                self.subscribe(slot, Caller { connection, reply: ReplyTo::Nobody }, &room, true, (0, None), now);
+                self.subscribe(
+                    slot,
+                    Caller { connection, reply: ReplyTo::Nobody },
+                    &room,
+                    true,
+                    (0, None),
+                    now,
+                );
             }
         }
     }
@@ -179,7 +198,9 @@ impl Shard {
         let client = &mut self.connections[slot];
         if client.counted_pending {
             client.counted_pending = false;
-            self.effects.admissions.push(Admission { peer: client.peer, event: AdmissionEvent::Authenticated });
+            self.effects
+                .admissions
+                .push(Admission { peer: client.peer, event: AdmissionEvent::Authenticated });
         }
     }
 

@@ -29,7 +29,9 @@ impl Shard {
                 self.answer_client(&caller, &Reply::Pong, now);
                 Ok(())
             }
-            Command::Join { room, history, recover } => self.join(slot, caller.clone(), &room, history, recover, now),
+            Command::Join { room, history, recover } => {
+                self.join(slot, caller.clone(), &room, history, recover, now)
+            }
             Command::Leave { room } => self.leave(slot, caller.clone(), &room, now),
             Command::SubscribePattern(pattern) => self.subscribe_pattern(slot, caller.clone(), pattern),
             Command::UnsubscribePattern(pattern) => {
@@ -47,7 +49,12 @@ impl Shard {
             }
             Command::History { room, before, after, limit } => {
                 let session = self.connections[slot].session;
-                self.ask_about(slot, caller.clone(), &room, Operation::History { session, before, after, limit })
+                self.ask_about(
+                    slot,
+                    caller.clone(),
+                    &room,
+                    Operation::History { session, before, after, limit },
+                )
             }
             Command::Multiple { subscribe, rooms, patterns } => {
                 self.multiple(slot, caller.clone(), subscribe, rooms, patterns, now);
@@ -119,8 +126,13 @@ impl Shard {
             }
             None => {
                 self.sequence = self.sequence.wrapping_add(1);
-                let subscription =
-                    Subscription { room: key, sequence: self.sequence, joined: false, forced, since_ms: now.ms };
+                let subscription = Subscription {
+                    room: key,
+                    sequence: self.sequence,
+                    joined: false,
+                    forced,
+                    since_ms: now.ms,
+                };
                 client.subscriptions.push(subscription);
                 self.sequence
             }
@@ -158,7 +170,9 @@ impl Shard {
     /// Takes a connection out of a room at once, and tells the owner.
     pub(super) fn unsubscribe(&mut self, slot: usize, caller: Caller, key: RoomKey, lost: bool) {
         let client = &mut self.connections[slot];
-        let Some(at) = client.subscriptions.iter().position(|subscription| subscription.room == key) else { return };
+        let Some(at) = client.subscriptions.iter().position(|subscription| subscription.room == key) else {
+            return;
+        };
         let subscription = client.subscriptions.swap_remove(at);
         let name = Arc::clone(&self.directory.get(key).name);
         if subscription.joined {
@@ -169,7 +183,12 @@ impl Shard {
         self.ask(caller, name, Operation::Leave { user, lost });
     }
 
-    fn subscribe_pattern(&mut self, slot: usize, caller: Caller, pattern: Pattern) -> Result<(), CommandError> {
+    fn subscribe_pattern(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        pattern: Pattern,
+    ) -> Result<(), CommandError> {
         let client = &mut self.connections[slot];
         if !client.patterns.contains(&pattern) {
             if client.patterns.len() >= self.config.limits.patterns_max {
@@ -197,7 +216,10 @@ impl Shard {
         entry.subscribers.retain(|subscriber| *subscriber != own);
         if entry.subscribers.is_empty() {
             for shard in self.router.all() {
-                self.dispatch(shard, Item::Interest { pattern: pattern.clone(), subscribed: false, caller: None });
+                self.dispatch(
+                    shard,
+                    Item::Interest { pattern: pattern.clone(), subscribed: false, caller: None },
+                );
             }
         }
     }
@@ -205,7 +227,10 @@ impl Shard {
     fn list(&mut self, slot: usize, caller: Caller, now: Now) {
         let client = &self.connections[slot];
         let connection = client.id;
-        let names = client.subscriptions.iter().map(|subscription| Arc::clone(&self.directory.get(subscription.room).name));
+        let names = client
+            .subscriptions
+            .iter()
+            .map(|subscription| Arc::clone(&self.directory.get(subscription.room).name));
         let names: Vec<_> = names.collect();
         let gather = self.gather(caller, names.len(), Kind::List(vec![Vec::new(); names.len()]));
         if names.is_empty() {
@@ -218,7 +243,13 @@ impl Shard {
     }
 
     /// Asks about a room that the client is in or may enter.
-    fn ask_about(&mut self, slot: usize, caller: Caller, room: &str, operation: Operation) -> Result<(), CommandError> {
+    fn ask_about(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        room: &str,
+        operation: Operation,
+    ) -> Result<(), CommandError> {
         if self.subscribed(slot, room).is_none() && !self.identity(slot).may_enter(room) {
             return Err(CommandError::room_denied());
         }

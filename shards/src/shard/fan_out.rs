@@ -87,7 +87,9 @@ impl Shard {
         match notice {
             Notice::Edge { room, user, joined } => {
                 let push = Push::Edge { room: Arc::clone(&room), user: Arc::clone(&user), joined };
-                let other = |client: &Connection| client.identity.as_ref().is_some_and(|identity| identity.user != user);
+                let other = |client: &Connection| {
+                    client.identity.as_ref().is_some_and(|identity| identity.user != user)
+                };
                 self.push_to_room(&room, &push, FrameClass::Ephemeral, now, other);
             }
             Notice::Count { room, members } => {
@@ -158,7 +160,8 @@ impl Shard {
         let key = self.directory.find(room);
         for slot in slots {
             let client = &self.connections[slot as usize];
-            let member = key.and_then(|key| client.subscription(key)).is_some_and(|subscription| subscription.joined);
+            let member =
+                key.and_then(|key| client.subscription(key)).is_some_and(|subscription| subscription.joined);
             let allowed = client.identity.as_ref().is_some_and(|identity| identity.may_enter(room));
             if !member && allowed && Some(client.session) != exclude {
                 self.metrics.deliveries += 1;
@@ -191,7 +194,8 @@ impl Shard {
     pub(super) fn settle_dialect(&mut self, slot: usize, now: Now) {
         let Some(held) = self.connections[slot].held.take() else { return };
         for push in held.pushes {
-            let class = if matches!(push, Push::Message(_)) { FrameClass::Reliable } else { FrameClass::Ephemeral };
+            let class =
+                if matches!(push, Push::Message(_)) { FrameClass::Reliable } else { FrameClass::Ephemeral };
             self.push(slot, &push, class, now);
         }
     }

@@ -116,7 +116,11 @@ impl Shard {
         }
         for (index, room) in (0u32..).zip(rooms) {
             let caller = Caller { connection, reply: ReplyTo::Part { gather: key, index } };
-            let ask = Ask { caller, room: Arc::clone(&room), operation: Operation::Contains { user: Arc::clone(&user) } };
+            let ask = Ask {
+                caller,
+                room: Arc::clone(&room),
+                operation: Operation::Contains { user: Arc::clone(&user) },
+            };
             let owner = self.router.owner(&room);
             self.dispatch(owner, Item::Ask(Box::new(ask)));
         }
@@ -124,7 +128,8 @@ impl Shard {
 
     fn shared_room_candidates(&self, id: ConnectionId) -> Vec<Arc<str>> {
         let Some(client) = self.client(id) else { return Vec::new() };
-        let names = client.subscriptions.iter().map(|subscription| &self.directory.get(subscription.room).name);
+        let names =
+            client.subscriptions.iter().map(|subscription| &self.directory.get(subscription.room).name);
         names.filter(|name| !name.starts_with("user:")).cloned().collect()
     }
 }

@@ -67,9 +67,13 @@ impl Shard {
     /// Why a proper upgrade cannot be had now, if so.
     fn unavailable(&self, slot: usize) -> Option<Refusal> {
         match self.connections[slot].refuse {
-            Some(429) => Some(Refusal::new(429, "too many connections from this address").retry_after(RETRY_AFTER_S)),
+            Some(429) => {
+                Some(Refusal::new(429, "too many connections from this address").retry_after(RETRY_AFTER_S))
+            }
             Some(_) => Some(Refusal::new(503, "the gateway is full").retry_after(RETRY_AFTER_S)),
-            None if self.draining => Some(Refusal::new(503, "the gateway is draining").retry_after(RETRY_AFTER_S)),
+            None if self.draining => {
+                Some(Refusal::new(503, "the gateway is draining").retry_after(RETRY_AFTER_S))
+            }
             None if self.overload >= Overload::RefuseNew => {
                 Some(Refusal::new(503, "the gateway is overloaded").retry_after(RETRY_AFTER_S))
             }
@@ -169,7 +173,9 @@ impl Shard {
             Incoming::Text(text) if echo => self.send(slot, frame::text(text.as_bytes()), FrameClass::Reply),
             Incoming::Binary(data) if echo => self.send(slot, frame::binary(&data), FrameClass::Reply),
             Incoming::Text(text) => self.on_text(slot, text.as_bytes(), now),
-            Incoming::Binary(_) => self.close(slot, CloseCode::Unsupported, "binary messages are not spoken here", now),
+            Incoming::Binary(_) => {
+                self.close(slot, CloseCode::Unsupported, "binary messages are not spoken here", now)
+            }
             Incoming::Close => self.closed_by_client(slot, now),
         }
     }
@@ -205,10 +211,14 @@ impl Shard {
             (Ok(Request { event, id, .. }), Some(error)) => {
                 self.send_error(slot, Some(event), id.as_deref(), &error, now);
             }
-            (Err(Rejection { id, .. }), Some(error)) => self.send_error(slot, None, id.as_deref(), &error, now),
+            (Err(Rejection { id, .. }), Some(error)) => {
+                self.send_error(slot, None, id.as_deref(), &error, now)
+            }
             (Ok(request), None) if pending => self.execute_pending(slot, request, now),
             (Ok(request), None) => self.execute(slot, request, now),
-            (Err(rejection), None) if pending && rejection.legible => self.reject_pending(slot, rejection, now),
+            (Err(rejection), None) if pending && rejection.legible => {
+                self.reject_pending(slot, rejection, now)
+            }
             (Err(Rejection { event, id, error, .. }), None) => {
                 self.send_error(slot, event, id.as_deref(), &error, now);
             }

@@ -75,7 +75,9 @@ impl Shard {
 
     /// The socket can be written again.
     pub fn on_writable(&mut self, id: ConnectionId) {
-        let Some(client) = self.connections.get_mut(id.slot as usize).filter(|client| client.id == id) else { return };
+        let Some(client) = self.connections.get_mut(id.slot as usize).filter(|client| client.id == id) else {
+            return;
+        };
         client.blocked = false;
         if !client.queue.is_empty() {
             mark_dirty(client, &mut self.effects, false);
@@ -85,9 +87,8 @@ impl Shard {
     /// Whether bytes of this connection may be read now; if not, [`SocketEffect::Resume`] follows.
     #[must_use]
     pub fn wants_bytes(&self, id: ConnectionId) -> bool {
-        self.client(id).is_some_and(|client| {
-            !client.paused && client.awaiting == 0 && client.phase != Phase::Attaching
-        })
+        self.client(id)
+            .is_some_and(|client| !client.paused && client.awaiting == 0 && client.phase != Phase::Attaching)
     }
 
     /// The client closed its side, or the socket failed.

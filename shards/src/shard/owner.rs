@@ -30,7 +30,10 @@ impl Shard {
             }
             Operation::UserSend { sender, session, account, allowed, draft, confirm } => {
                 let key = self.own(&room, now);
-                if allowed || *room == *format!("user:{sender}") || self.owned[key].owner_has_account(account.as_deref()) {
+                if allowed
+                    || *room == *format!("user:{sender}")
+                    || self.owned[key].owner_has_account(account.as_deref())
+                {
                     return self.own_publish(from, caller, key, (sender, session), draft, confirm, now);
                 }
                 Some(Ok(Outcome::Unacquainted { draft: Box::new(draft), confirm }))
@@ -73,7 +76,8 @@ impl Shard {
         let class = self.classes.of(name);
         let room = OwnedRoom::new(Arc::clone(name), class, self.config.shards, now, &mut self.random);
         let key = self.owned.insert(room);
-        self.owned_by_name.insert(Arc::clone(name), u32::try_from(key).expect("a shard owns fewer than 2^32 rooms"));
+        self.owned_by_name
+            .insert(Arc::clone(name), u32::try_from(key).expect("a shard owns fewer than 2^32 rooms"));
         self.schedule_room(key, now);
         key
     }
@@ -89,7 +93,8 @@ impl Shard {
     }
 
     fn own_join(&mut self, from: ShardId, name: &Arc<str>, operation: Operation, now: Now) -> Outcome {
-        let Operation::Join { user, session, sequence, again, forced, history, recover, account } = operation else {
+        let Operation::Join { user, session, sequence, again, forced, history, recover, account } = operation
+        else {
             unreachable!("only joins come here");
         };
         let key = self.own(name, now);
@@ -128,7 +133,10 @@ impl Shard {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "each is a part of one message, and this is its only way in")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of one message, and this is its only way in"
+    )]
     fn own_publish(
         &mut self,
         from: ShardId,
@@ -208,7 +216,13 @@ impl Shard {
     }
 
     /// A shard has, or has no more, subscribers of a pattern.
-    pub(super) fn on_interest(&mut self, from: ShardId, pattern: &Pattern, subscribed: bool, caller: Option<Caller>) {
+    pub(super) fn on_interest(
+        &mut self,
+        from: ShardId,
+        pattern: &Pattern,
+        subscribed: bool,
+        caller: Option<Caller>,
+    ) {
         let bit = 1 << from.index();
         if subscribed {
             self.patterns.entry(pattern).shards |= bit;

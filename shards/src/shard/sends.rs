@@ -89,7 +89,10 @@ impl Shard {
 
     fn check_draft(&self, slot: usize, draft: &Draft) -> Result<(), CommandError> {
         if draft.kind.is_reserved() && !self.identity(slot).has_right("message:send-as") {
-            return Err(CommandError::new(ErrorCode::PermissionDenied, "not allowed to send messages of this type"));
+            return Err(CommandError::new(
+                ErrorCode::PermissionDenied,
+                "not allowed to send messages of this type",
+            ));
         }
         Ok(())
     }

@@ -160,6 +160,7 @@ fn token_due_ms(client: &Connection, config: &Config, now: Now) -> u64 {
     let Some(expires) = client.identity.as_ref().and_then(|identity| identity.expires_unix_ms) else {
         return u64::MAX;
     };
-    let due_unix_ms = if client.warned { expires } else { expires.saturating_sub(config.auth_expiring_lead_ms) };
+    let due_unix_ms =
+        if client.warned { expires } else { expires.saturating_sub(config.auth_expiring_lead_ms) };
     now.ms + due_unix_ms.saturating_sub(now.unix_ms)
 }

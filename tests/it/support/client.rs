@@ -23,12 +23,7 @@ pub(crate) struct Client {
 impl Client {
     /// A client on an upgraded socket.
     pub(crate) fn new(socket: WebSocket<TcpStream>, subprotocol: Option<String>) -> Self {
-        Self {
-            socket,
-            backlog: VecDeque::new(),
-            requests: 0,
-            subprotocol,
-        }
+        Self { socket, backlog: VecDeque::new(), requests: 0, subprotocol }
     }
 
     /// Sends a JSON value.
@@ -38,9 +33,7 @@ impl Client {
 
     /// Sends text as it is.
     pub(crate) fn send_text(&mut self, text: impl Into<String>) {
-        self.socket
-            .send(Message::text(text.into()))
-            .expect("the server reads");
+        self.socket.send(Message::text(text.into())).expect("the server reads");
     }
 
     /// Sends any message; says whether that was still possible.
@@ -50,10 +43,7 @@ impl Client {
 
     /// Lets a send fail when the server has not taken it for that long.
     pub(crate) fn give_up_writing_after(&mut self, time: Duration) {
-        self.socket
-            .get_ref()
-            .set_write_timeout(Some(time))
-            .expect("settable");
+        self.socket.get_ref().set_write_timeout(Some(time)).expect("settable");
     }
 
     /// Sends an event with a fresh `requestId` and returns the reply, whether success or error.
@@ -75,9 +65,7 @@ impl Client {
     fn post_text(&mut self, event: &str, data: &str) -> String {
         self.requests += 1;
         let id = format!("\"r{}\"", self.requests);
-        self.send_text(format!(
-            r#"{{"event":"{event}","data":{data},"requestId":{id},"version":"1"}}"#
-        ));
+        self.send_text(format!(r#"{{"event":"{event}","data":{data},"requestId":{id},"version":"1"}}"#));
         id
     }
 
@@ -137,11 +125,7 @@ impl Client {
                 return frame;
             }
             self.backlog.push_back(frame);
-            assert!(
-                Instant::now() < end,
-                "{what} did not come; {}",
-                self.describe_backlog()
-            );
+            assert!(Instant::now() < end, "{what} did not come; {}", self.describe_backlog());
         }
     }
 
@@ -189,14 +173,8 @@ impl Client {
     /// Reads for that long and fails when the server closes meanwhile.
     pub(crate) fn stays_open_for(&mut self, time: Duration) {
         let end = Instant::now() + time;
-        while let Some(left) = end
-            .checked_duration_since(Instant::now())
-            .filter(|left| !left.is_zero())
-        {
-            self.socket
-                .get_ref()
-                .set_read_timeout(Some(left))
-                .expect("settable");
+        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            self.socket.get_ref().set_read_timeout(Some(left)).expect("settable");
             match self.read() {
                 Ok(Some(frame)) => self.backlog.push_back(frame),
                 Ok(None) => {}
@@ -204,10 +182,7 @@ impl Client {
                 Err(error) => panic!("closed after less than {time:?}: {error}"),
             }
         }
-        self.socket
-            .get_ref()
-            .set_read_timeout(Some(DEADLINE))
-            .expect("settable");
+        self.socket.get_ref().set_read_timeout(Some(DEADLINE)).expect("settable");
         self.ping();
     }
 
@@ -227,16 +202,7 @@ impl Client {
     }
 
     fn describe_backlog(&self) -> String {
-        let lines: Vec<&str> = self
-            .backlog
-            .iter()
-            .map(|frame| frame.raw.as_str())
-            .take(20)
-            .collect();
-        format!(
-            "{} other frames arrived: {}",
-            self.backlog.len(),
-            lines.join("\n  ")
-        )
+        let lines: Vec<&str> = self.backlog.iter().map(|frame| frame.raw.as_str()).take(20).collect();
+        format!("{} other frames arrived: {}", self.backlog.len(), lines.join("\n  "))
     }
 }

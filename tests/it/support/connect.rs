@@ -19,11 +19,7 @@ pub(crate) struct Connect {
 impl Connect {
     /// An upgrade of `/ws` without credentials.
     pub(crate) fn to(address: SocketAddr) -> Self {
-        Self {
-            address,
-            query: Vec::new(),
-            lines: Vec::new(),
-        }
+        Self { address, query: Vec::new(), lines: Vec::new() }
     }
 
     /// With a token in the `Authorization` header.
@@ -60,11 +56,7 @@ impl Connect {
 
     /// The head that this would send.
     pub(crate) fn head(&self) -> String {
-        let query = if self.query.is_empty() {
-            String::new()
-        } else {
-            format!("?{}", self.query.join("&"))
-        };
+        let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query.join("&")) };
         let lines: Vec<&str> = self.lines.iter().map(String::as_str).collect();
         http::upgrade_head(&format!("/ws{query}"), &lines)
     }
@@ -78,33 +70,21 @@ impl Connect {
 
     /// Connects.
     pub(crate) fn open(&self) -> Client {
-        self.try_open()
-            .unwrap_or_else(|refusal| panic!("no upgrade: {refusal}"))
+        self.try_open().unwrap_or_else(|refusal| panic!("no upgrade: {refusal}"))
     }
 
     /// Connects, or says how it was refused.
     pub(crate) fn try_open(&self) -> Result<Client, String> {
         let mut stream = http::connect(self.address);
-        stream
-            .write_all(self.head().as_bytes())
-            .map_err(|error| error.to_string())?;
+        stream.write_all(self.head().as_bytes()).map_err(|error| error.to_string())?;
         let response = http::try_read_response(&mut stream)?;
         if response.status != 101 {
             return Err(format!("{response:?}"));
         }
         let accept = tungstenite::handshake::derive_accept_key(http::KEY.as_bytes());
         assert_eq!(response.header("sec-websocket-accept"), Some(accept.as_str()));
-        assert_eq!(
-            response.header("upgrade").map(str::to_ascii_lowercase).as_deref(),
-            Some("websocket")
-        );
-        assert_eq!(
-            response
-                .header("connection")
-                .map(str::to_ascii_lowercase)
-                .as_deref(),
-            Some("upgrade")
-        );
+        assert_eq!(response.header("upgrade").map(str::to_ascii_lowercase).as_deref(), Some("websocket"));
+        assert_eq!(response.header("connection").map(str::to_ascii_lowercase).as_deref(), Some("upgrade"));
         let subprotocol = response.header("sec-websocket-protocol").map(str::to_owned);
         let socket = WebSocket::from_partially_read(stream, response.tail, Role::Client, None);
         Ok(Client::new(socket, subprotocol))

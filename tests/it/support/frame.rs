@@ -35,10 +35,7 @@ impl Frame {
     /// Reads a frame; fails when it is none of either dialect.
     pub(crate) fn parse(text: &str) -> Self {
         let head: Head<'_> = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"));
-        let name = head
-            .event
-            .or(head.kind)
-            .unwrap_or_else(|| panic!("neither event nor type in {text}"));
+        let name = head.event.or(head.kind).unwrap_or_else(|| panic!("neither event nor type in {text}"));
         Self {
             name: name.into_owned(),
             request_id: head.request_id.map(|id| id.get().to_owned()),
@@ -74,14 +71,8 @@ impl Frame {
 
     /// Position in the room's order, in either dialect.
     pub(crate) fn offset(&self) -> u64 {
-        let position = if self.name == "message" {
-            &self.value["metadata"]
-        } else {
-            self.data()
-        };
-        position["offset"]
-            .as_u64()
-            .unwrap_or_else(|| panic!("no offset in {}", self.raw))
+        let position = if self.name == "message" { &self.value["metadata"] } else { self.data() };
+        position["offset"].as_u64().unwrap_or_else(|| panic!("no offset in {}", self.raw))
     }
 
     /// Whether this is a message of that room.
@@ -96,18 +87,9 @@ impl Frame {
         let data = self.data();
         assert_eq!(data["code"], code, "{}", self.raw);
         assert_eq!(data["status"], "error", "{}", self.raw);
-        assert!(
-            data["message"].as_str().is_some_and(|text| !text.is_empty()),
-            "{}",
-            self.raw
-        );
-        let recoverable = ![
-            "AUTH_FAILED",
-            "PERMISSION_DENIED",
-            "ROOM_ACCESS_DENIED",
-            "CONNECTION_LOST",
-        ]
-        .contains(&code);
+        assert!(data["message"].as_str().is_some_and(|text| !text.is_empty()), "{}", self.raw);
+        let recoverable =
+            !["AUTH_FAILED", "PERMISSION_DENIED", "ROOM_ACCESS_DENIED", "CONNECTION_LOST"].contains(&code);
         assert_eq!(data["recoverable"], recoverable, "{}", self.raw);
         assert_eq!(self.value["version"], "1", "{}", self.raw);
     }

@@ -21,32 +21,21 @@ pub(crate) struct Response {
 impl Response {
     /// The first header of that (lower-case) name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Seconds after which to come back; fails without a usable `Retry-After`.
     pub(crate) fn retry_after(&self) -> u64 {
-        let value = self
-            .header("retry-after")
-            .unwrap_or_else(|| panic!("no Retry-After in {self:?}"));
-        value
-            .parse()
-            .unwrap_or_else(|_| panic!("Retry-After is {value:?}"))
+        let value = self.header("retry-after").unwrap_or_else(|| panic!("no Retry-After in {self:?}"));
+        value.parse().unwrap_or_else(|_| panic!("Retry-After is {value:?}"))
     }
 }
 
 /// Connects with read and write time-outs.
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("the server listens");
-    stream
-        .set_read_timeout(Some(DEADLINE))
-        .expect("a time-out is settable");
-    stream
-        .set_write_timeout(Some(DEADLINE))
-        .expect("a time-out is settable");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a time-out is settable");
+    stream.set_write_timeout(Some(DEADLINE)).expect("a time-out is settable");
     stream.set_nodelay(true).expect("TCP_NODELAY is settable");
     stream
 }
@@ -61,10 +50,7 @@ pub(crate) fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> Respon
 
 /// `GET path` on a connection of its own.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Response {
-    exchange(
-        address,
-        format!("GET {path} HTTP/1.1\r\nHost: roomcast\r\nConnection: close\r\n\r\n"),
-    )
+    exchange(address, format!("GET {path} HTTP/1.1\r\nHost: roomcast\r\nConnection: close\r\n\r\n"))
 }
 
 /// The head of an upgrade to `path` with further header lines, each without its line end.
@@ -97,28 +83,16 @@ pub(crate) fn try_read_response(stream: &mut TcpStream) -> Result<Response, Stri
     let head = String::from_utf8(bytes[..head_end].to_vec()).expect("a response head is ASCII");
     let mut lines = head.trim_end().split("\r\n");
     let status_line = lines.next().expect("split gives at least one");
-    assert!(
-        status_line.starts_with("HTTP/1.1 "),
-        "status line {status_line:?}"
-    );
+    assert!(status_line.starts_with("HTTP/1.1 "), "status line {status_line:?}");
     let status = status_line[9..12].parse().expect("three digits");
     let headers = lines
-        .map(|line| {
-            line.split_once(':')
-                .unwrap_or_else(|| panic!("header line {line:?}"))
-        })
+        .map(|line| line.split_once(':').unwrap_or_else(|| panic!("header line {line:?}")))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    let mut response = Response {
-        status,
-        headers,
-        body: String::new(),
-        tail: bytes.split_off(head_end),
-    };
+    let mut response = Response { status, headers, body: String::new(), tail: bytes.split_off(head_end) };
     if status != 101 {
-        let length = response
-            .header("content-length")
-            .unwrap_or_else(|| panic!("no Content-Length in {head}"));
+        let length =
+            response.header("content-length").unwrap_or_else(|| panic!("no Content-Length in {head}"));
         let length: usize = length.parse().expect("a number");
         while response.tail.len() < length {
             read_some(stream, &mut response.tail)?;

@@ -33,10 +33,7 @@ impl RawSocket {
         stream.write_all(request).expect("the server takes the head");
         let response = http::read_response(&mut stream);
         assert_eq!(response.status, 101, "{response:?}");
-        Self {
-            stream,
-            inbound: response.tail,
-        }
+        Self { stream, inbound: response.tail }
     }
 
     /// A masked frame; `first` is FIN, reserved bits and opcode.
@@ -60,10 +57,7 @@ impl RawSocket {
         let (header, length) = match length {
             126 => {
                 assert!(self.fill(4));
-                (
-                    4,
-                    usize::from(u16::from_be_bytes([self.inbound[2], self.inbound[3]])),
-                )
+                (4, usize::from(u16::from_be_bytes([self.inbound[2], self.inbound[3]])))
             }
             127 => {
                 assert!(self.fill(10));
@@ -81,12 +75,7 @@ impl RawSocket {
     /// Expects a whole frame of that opcode and returns its payload.
     pub(crate) fn expect(&mut self, opcode: u8) -> Vec<u8> {
         let (first, payload) = self.read().expect("a frame, not the end");
-        assert_eq!(
-            first,
-            FIN | opcode,
-            "payload {:?}",
-            String::from_utf8_lossy(&payload)
-        );
+        assert_eq!(first, FIN | opcode, "payload {:?}", String::from_utf8_lossy(&payload));
         payload
     }
 
@@ -95,10 +84,7 @@ impl RawSocket {
         loop {
             let (first, payload) = self.read().expect("a close frame before the end");
             if first == FIN | CLOSE {
-                assert!(
-                    payload.len() >= 2 && payload.len() <= 125,
-                    "close payload {payload:?}"
-                );
+                assert!(payload.len() >= 2 && payload.len() <= 125, "close payload {payload:?}");
                 let code = u16::from_be_bytes([payload[0], payload[1]]);
                 assert!(std::str::from_utf8(&payload[2..]).is_ok(), "the reason is UTF-8");
                 // The peer's part of the close handshake, unless the server is gone already.
@@ -139,11 +125,6 @@ pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
         }
     }
     bytes.extend_from_slice(&MASK);
-    bytes.extend(
-        payload
-            .iter()
-            .zip(MASK.iter().cycle())
-            .map(|(byte, mask)| byte ^ mask),
-    );
+    bytes.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     bytes
 }

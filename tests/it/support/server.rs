@@ -46,8 +46,7 @@ struct Log {
 impl ServerBuilder {
     /// Adds arguments to `roomcast serve`.
     pub(crate) fn with(mut self, arguments: &[&str]) -> Self {
-        self.arguments
-            .extend(arguments.iter().map(|&argument| argument.to_owned()));
+        self.arguments.extend(arguments.iter().map(|&argument| argument.to_owned()));
         self
     }
 
@@ -76,11 +75,7 @@ impl ServerBuilder {
 
     /// Starts it and waits until it listens.
     pub(crate) fn start(self) -> Server {
-        let mut arguments = vec![
-            "serve".to_owned(),
-            "--listen".to_owned(),
-            "127.0.0.1:0".to_owned(),
-        ];
+        let mut arguments = vec!["serve".to_owned(), "--listen".to_owned(), "127.0.0.1:0".to_owned()];
         if !self.limits {
             arguments.extend(["--limits".to_owned(), "off".to_owned()]);
         }
@@ -107,12 +102,7 @@ impl ServerBuilder {
 impl Server {
     /// A server with a secret, the default number of shards and without rates.
     pub(crate) fn builder() -> ServerBuilder {
-        ServerBuilder {
-            arguments: Vec::new(),
-            limits: false,
-            auth: true,
-            descriptors_max: None,
-        }
+        ServerBuilder { arguments: Vec::new(), limits: false, auth: true, descriptors_max: None }
     }
 
     /// A server on one shard with a secret and without rates.
@@ -140,19 +130,11 @@ impl Server {
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8(line).expect("the log is UTF-8");
-                writer
-                    .lines
-                    .lock()
-                    .expect("no reader panics with the lock")
-                    .push(line);
+                writer.lines.lock().expect("no reader panics with the lock").push(line);
                 writer.grown.notify_all();
             }
         });
-        let mut server = Self {
-            child,
-            address: ([127, 0, 0, 1], 0).into(),
-            log,
-        };
+        let mut server = Self { child, address: ([127, 0, 0, 1], 0).into(), log };
         server.address = server.wait_for_log(listening_address);
         server
     }
@@ -170,11 +152,7 @@ impl Server {
     /// Waits until `find` gives something for a line of the log, from the first line on.
     pub(crate) fn wait_for_log<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
         let end = Instant::now() + DEADLINE;
-        let mut lines = self
-            .log
-            .lines
-            .lock()
-            .expect("the reader does not panic with the lock");
+        let mut lines = self.log.lines.lock().expect("the reader does not panic with the lock");
         let mut seen = 0;
         loop {
             if let Some(found) = lines[seen..].iter().find_map(|line| find(line)) {
@@ -189,19 +167,12 @@ impl Server {
 
     /// What was logged so far.
     pub(crate) fn log(&self) -> Vec<String> {
-        self.log
-            .lines
-            .lock()
-            .expect("the reader does not panic with the lock")
-            .clone()
+        self.log.lines.lock().expect("the reader does not panic with the lock").clone()
     }
 
     /// Asks the process to drain.
     pub(crate) fn terminate(&self) {
-        let pid = i32::try_from(self.child.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .expect("a process id");
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
         rustix::process::kill_process(pid, Signal::TERM).expect("the process is ours and not yet reaped");
     }
 
@@ -258,21 +229,14 @@ impl ProcessEnd {
 
     /// Runs a command to its end, or kills it and fails.
     pub(crate) fn of_command(mut command: Command) -> Self {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the command starts");
         let stdout = read_in_background(child.stdout.take().expect("piped"));
         let stderr = read_in_background(child.stderr.take().expect("piped"));
         let status = wait_for_exit(&mut child, DEADLINE * 3);
         let text =
             |reader: std::thread::JoinHandle<String>| reader.join().expect("the reader does not panic");
-        Self {
-            code: status.code(),
-            stdout: text(stdout),
-            stderr: text(stderr),
-        }
+        Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
     }
 }
 

@@ -31,9 +31,7 @@ impl Token {
     }
 
     fn of_type(user_type: &str, sub: &str) -> Self {
-        Self {
-            claims: json!({"sub": sub, "userType": user_type, "exp": unix_seconds() + 3600}),
-        }
+        Self { claims: json!({"sub": sub, "userType": user_type, "exp": unix_seconds() + 3600}) }
     }
 
     /// Ends `seconds` from now, or did so in the past when negative.
@@ -74,12 +72,8 @@ impl Token {
 
     /// The compact form, signed with another secret.
     pub(crate) fn mint_with(&self, secret: &str) -> String {
-        jsonwebtoken::encode(
-            &Header::default(),
-            &self.claims,
-            &EncodingKey::from_secret(secret.as_bytes()),
-        )
-        .expect("HS256 signs any claims")
+        jsonwebtoken::encode(&Header::default(), &self.claims, &EncodingKey::from_secret(secret.as_bytes()))
+            .expect("HS256 signs any claims")
     }
 }
 

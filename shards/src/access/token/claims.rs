@@ -67,10 +67,7 @@ pub(super) fn read(members: &Members, leeway_ms: u64) -> Result<Claims, TokenErr
         permissions: strings(members, "permissions")
             .ok_or(TokenError::Claims("permissions is no array of strings"))?,
         rooms,
-        jti: members
-            .text("jti")
-            .map_err(|_| TokenError::Claims("jti is no string"))?
-            .map(str::to_owned),
+        jti: members.text("jti").map_err(|_| TokenError::Claims("jti is no string"))?.map(str::to_owned),
     })
 }
 
@@ -85,19 +82,13 @@ pub(super) fn expires_unix_ms(members: &Members) -> Result<u64, TokenError> {
 
 /// `nbf` in milliseconds, without leeway.
 pub(super) fn not_before_unix_ms(members: &Members) -> Result<Option<u64>, TokenError> {
-    let start = members
-        .number("nbf")
-        .map_err(|_| TokenError::Claims("nbf is no number"))?;
+    let start = members.number("nbf").map_err(|_| TokenError::Claims("nbf is no number"))?;
     Ok(start.map(unix_ms))
 }
 
 /// Whether `aud`, a string or an array with strings, names one of `wanted`.
 pub(super) fn audience_names(members: &Members, wanted: &[String]) -> bool {
-    let is_wanted = |value: &Value| {
-        value
-            .as_str()
-            .is_some_and(|name| wanted.iter().any(|it| it == name))
-    };
+    let is_wanted = |value: &Value| value.as_str().is_some_and(|name| wanted.iter().any(|it| it == name));
     match members.present("aud") {
         Some(Value::Array(names)) => names.iter().any(is_wanted),
         Some(name) => is_wanted(name),
@@ -135,10 +126,7 @@ fn is_subject(text: &str) -> bool {
 fn strings(members: &Members, name: &str) -> Option<Vec<String>> {
     match members.present(name) {
         None => Some(Vec::new()),
-        Some(Value::Array(items)) => items
-            .iter()
-            .map(|item| item.as_str().map(str::to_owned))
-            .collect(),
+        Some(Value::Array(items)) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
         Some(_) => None,
     }
 }
@@ -186,16 +174,12 @@ impl Members {
 
     /// The string of that name.
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, WrongType> {
-        self.present(name)
-            .map(|value| value.as_str().ok_or(WrongType))
-            .transpose()
+        self.present(name).map(|value| value.as_str().ok_or(WrongType)).transpose()
     }
 
     /// The number of that name.
     pub(super) fn number(&self, name: &str) -> Result<Option<&Number>, WrongType> {
-        self.present(name)
-            .map(|value| value.as_number().ok_or(WrongType))
-            .transpose()
+        self.present(name).map(|value| value.as_number().ok_or(WrongType)).transpose()
     }
 
     fn present(&self, name: &str) -> Option<&Value> {

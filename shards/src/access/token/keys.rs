@@ -112,17 +112,10 @@ fn algorithm_name(algorithm: Algorithm) -> &'static str {
 /// The algorithms that a key may have, its default first, and how to say so.
 struct Suitable(&'static [Algorithm], &'static str);
 
-const HMAC: Suitable = Suitable(
-    &[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512],
-    "HS256, HS384 or HS512",
-);
+const HMAC: Suitable =
+    Suitable(&[Algorithm::HS256, Algorithm::HS384, Algorithm::HS512], "HS256, HS384 or HS512");
 const RSA: Suitable = Suitable(
-    &[
-        Algorithm::RS256,
-        Algorithm::RS384,
-        Algorithm::RS512,
-        Algorithm::PS256,
-    ],
+    &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256],
     "RS256, RS384, RS512 or PS256",
 );
 const P256: Suitable = Suitable(&[Algorithm::ES256], "ES256");
@@ -152,22 +145,14 @@ pub(super) fn load(sources: &[KeySource], asked: Option<Algorithm>) -> Result<Ve
             KeySource::Jwks(text) => keys.extend(from_jwks(text, asked)?),
         }
     }
-    if keys.is_empty() {
-        Err(KeyError::NoKey)
-    } else {
-        Ok(keys)
-    }
+    if keys.is_empty() { Err(KeyError::NoKey) } else { Ok(keys) }
 }
 
 fn from_secret(secret: &[u8], asked: Option<Algorithm>) -> Result<Key, KeyError> {
     if secret.is_empty() {
         return Err(KeyError::EmptySecret);
     }
-    Ok(Key {
-        kid: None,
-        algorithm: HMAC.choose(asked)?,
-        decoding: DecodingKey::from_secret(secret),
-    })
+    Ok(Key { kid: None, algorithm: HMAC.choose(asked)?, decoding: DecodingKey::from_secret(secret) })
 }
 
 fn from_pem(pem: &[u8], asked: Option<Algorithm>) -> Result<Key, KeyError> {
@@ -179,9 +164,7 @@ fn from_pem(pem: &[u8], asked: Option<Algorithm>) -> Result<Key, KeyError> {
         ));
     }
     if text.contains("BEGIN CERTIFICATE") {
-        return Err(KeyError::NotAPublicKey(
-            "it holds a certificate (openssl x509 -in FILE -noout -pubkey)",
-        ));
+        return Err(KeyError::NotAPublicKey("it holds a certificate (openssl x509 -in FILE -noout -pubkey)"));
     }
     let (decoding, suitable) = if let Ok(key) = DecodingKey::from_rsa_pem(pem) {
         check_rsa(&key)?;
@@ -192,15 +175,9 @@ fn from_pem(pem: &[u8], asked: Option<Algorithm>) -> Result<Key, KeyError> {
     } else if let Ok(key) = DecodingKey::from_ed_pem(pem) {
         (key, ED25519)
     } else {
-        return Err(KeyError::NotAPublicKey(
-            "expected BEGIN PUBLIC KEY with an RSA, EC or Ed25519 key",
-        ));
+        return Err(KeyError::NotAPublicKey("expected BEGIN PUBLIC KEY with an RSA, EC or Ed25519 key"));
     };
-    Ok(Key {
-        kid: None,
-        algorithm: suitable.choose(asked)?,
-        decoding,
-    })
+    Ok(Key { kid: None, algorithm: suitable.choose(asked)?, decoding })
 }
 
 /// The keys of a JWKS that can verify a token. Those that are for something else are left out, and with an
@@ -215,10 +192,7 @@ fn from_jwks(text: &str, asked: Option<Algorithm>) -> Result<Vec<Key>, KeyError>
 
 fn from_jwk(jwk: &Jwk, asked: Option<Algorithm>) -> Option<Key> {
     let common = &jwk.common;
-    let other_use = common
-        .public_key_use
-        .as_ref()
-        .is_some_and(|it| *it != PublicKeyUse::Signature);
+    let other_use = common.public_key_use.as_ref().is_some_and(|it| *it != PublicKeyUse::Signature);
     let operations = common.key_operations.as_ref();
     if other_use || operations.is_some_and(|list| !list.contains(&KeyOperations::Verify)) {
         return None;
@@ -239,11 +213,7 @@ fn from_jwk(jwk: &Jwk, asked: Option<Algorithm>) -> Option<Key> {
         return None;
     }
     let algorithm = suitable.choose(declared.or(asked)).ok()?;
-    Some(Key {
-        kid: common.key_id.clone(),
-        algorithm,
-        decoding,
-    })
+    Some(Key { kid: common.key_id.clone(), algorithm, decoding })
 }
 
 fn check_rsa(key: &DecodingKey) -> Result<(), KeyError> {
@@ -258,18 +228,10 @@ fn check_rsa(key: &DecodingKey) -> Result<(), KeyError> {
 
 /// By the length of the uncompressed point, which is the form that PEM files and JWKs come in.
 fn curve(key: &DecodingKey) -> Result<Suitable, KeyError> {
-    debug_assert!(
-        key.family() == AlgorithmFamily::Ec,
-        "callers ask for EC keys only"
-    );
-    match key
-        .try_get_as_bytes()
-        .map(|point| (point.first().copied(), point.len()))
-    {
+    debug_assert!(key.family() == AlgorithmFamily::Ec, "callers ask for EC keys only");
+    match key.try_get_as_bytes().map(|point| (point.first().copied(), point.len())) {
         Ok((Some(4), 65)) => Ok(P256),
         Ok((Some(4), 97)) => Ok(P384),
-        _ => Err(KeyError::UnsupportedKey(
-            "of the EC curves only P-256 and P-384 are",
-        )),
+        _ => Err(KeyError::UnsupportedKey("of the EC curves only P-256 and P-384 are")),
     }
 }

@@ -1,5 +1,4 @@
 use proptest::prelude::*;
-use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::Control;
 
 use super::*;
@@ -8,8 +7,7 @@ const MAX: usize = 1 << 20;
 
 /// A client's frame, masked.
 fn frame(opcode: OpCode, fin: bool, payload: &[u8]) -> Vec<u8> {
-    let mut header = Frame::message(Bytes::new(), opcode, fin).header().clone();
-    header.mask = Some([1, 2, 3, 4]);
+    let header = FrameHeader { opcode, is_final: fin, mask: Some([1, 2, 3, 4]), ..FrameHeader::default() };
     let mut out = Vec::new();
     header.format(payload.len() as u64, &mut out).unwrap();
     out.extend(payload.iter().enumerate().map(|(at, byte)| byte ^ [1, 2, 3, 4][at % 4]));
@@ -21,7 +19,11 @@ fn text(payload: &str) -> Vec<u8> {
 }
 
 /// Reads pieces one after the other; the texts, then the replies, then the failure.
-fn read(socket: &mut WebSocket, pool: &mut Pool, pieces: &[&[u8]]) -> (Vec<String>, Vec<u8>, Option<Failure>) {
+fn read(
+    socket: &mut WebSocket,
+    pool: &mut Pool,
+    pieces: &[&[u8]],
+) -> (Vec<String>, Vec<u8>, Option<Failure>) {
     let (mut texts, mut replies) = (Vec::new(), Vec::new());
     for piece in pieces {
         socket.receive(piece);
@@ -56,7 +58,7 @@ fn an_idle_connection_holds_no_parser() {
     let (texts, _, _) = read(&mut socket, &mut pool, &[&whole[3..]]);
     assert_eq!(texts, ["hello"]);
     assert!(socket.parser.is_none());
-    assert!(std::mem::size_of::<WebSocket>() <= 64);
+    assert!(size_of::<WebSocket>() <= 64);
 }
 
 #[test]

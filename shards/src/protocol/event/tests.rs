@@ -61,7 +61,8 @@ fn the_seeds_names_of_a_room_are_understood() {
 
 #[test]
 fn a_draft_keeps_its_bytes() {
-    let text = r#"{"event":"message:send","data":{"roomId":"a","content": {"n":1e400 } ,"metadata":{"k" : 1}}}"#;
+    let text =
+        r#"{"event":"message:send","data":{"roomId":"a","content": {"n":1e400 } ,"metadata":{"k" : 1}}}"#;
     let Command::Send(draft) = read(text).unwrap().command else { panic!("no send") };
     assert_eq!(&draft.content[..], br#"{"n":1e400 }"#);
     assert_eq!(draft.metadata.as_deref(), Some(&br#"{"k" : 1}"#[..]));
@@ -79,6 +80,10 @@ fn a_draft_is_validated() {
         r#"{"roomId":"a","content":1,"excludeSender":"yes"}"#,
         r#"{"roomId":"*","content":1}"#,
     ] {
-        assert_eq!(code(&format!(r#"{{"event":"message:send","data":{data}}}"#)), ErrorCode::InvalidPayload, "{data}");
+        assert_eq!(
+            code(&format!(r#"{{"event":"message:send","data":{data}}}"#)),
+            ErrorCode::InvalidPayload,
+            "{data}"
+        );
     }
 }

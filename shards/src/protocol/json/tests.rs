@@ -49,9 +49,40 @@ fn depth_counts_from_the_outer_object() {
 fn what_is_not_json_is_refused() {
     let mut parser = Parser::new(32);
     for text in [
-        "", " ", "{", "}", "{\"a\":}", "[1,]", "{,}", "01", "+1", "1.", ".5", "1e", "nul", "tru", "\"a", "'a'",
-        "\"\u{1}\"", "\"a\nb\"", "[1] 2", "\"\\x\"", "\"\\u12g4\"", "\"\\ud8\"", "NaN", "-", "[1 2]", "{\"a\" 1}",
-        "\u{feff}1", "1\u{0}", "[\u{b}1]", "0x10", "-01", "1e400x", "\"\\ud800", "{1:2}",
+        "",
+        " ",
+        "{",
+        "}",
+        "{\"a\":}",
+        "[1,]",
+        "{,}",
+        "01",
+        "+1",
+        "1.",
+        ".5",
+        "1e",
+        "nul",
+        "tru",
+        "\"a",
+        "'a'",
+        "\"\u{1}\"",
+        "\"a\nb\"",
+        "[1] 2",
+        "\"\\x\"",
+        "\"\\u12g4\"",
+        "\"\\ud8\"",
+        "NaN",
+        "-",
+        "[1 2]",
+        "{\"a\" 1}",
+        "\u{feff}1",
+        "1\u{0}",
+        "[\u{b}1]",
+        "0x10",
+        "-01",
+        "1e400x",
+        "\"\\ud800",
+        "{1:2}",
     ] {
         assert_eq!(parser.parse(text.as_bytes(), |_| ()), Err(JsonError::Syntax), "{text:?}");
     }
@@ -60,13 +91,31 @@ fn what_is_not_json_is_refused() {
 /// Text that is nearly JSON: valid fragments, joined and broken at random.
 fn nearly_json() -> impl Strategy<Value = String> {
     let fragment = prop_oneof![
-        Just("{".to_owned()), Just("}".to_owned()), Just("[".to_owned()), Just("]".to_owned()),
-        Just(",".to_owned()), Just(":".to_owned()), Just("\"a\"".to_owned()), Just("\"".to_owned()),
-        Just("\\".to_owned()), Just("1e999".to_owned()), Just("-1".to_owned()), Just("1.5".to_owned()),
-        Just("99999999999999999999999".to_owned()), Just("\"\\ud800\"".to_owned()), Just("true".to_owned()),
-        Just("null".to_owned()), Just(" ".to_owned()), Just("\n".to_owned()), Just("\u{7}".to_owned()),
-        Just("0".to_owned()), Just("e5".to_owned()), Just(".".to_owned()), Just("-".to_owned()),
-        Just("\"\\u00e9\\n\"".to_owned()), "[ -~]{0,4}",
+        Just("{".to_owned()),
+        Just("}".to_owned()),
+        Just("[".to_owned()),
+        Just("]".to_owned()),
+        Just(",".to_owned()),
+        Just(":".to_owned()),
+        Just("\"a\"".to_owned()),
+        Just("\"".to_owned()),
+        Just("\\".to_owned()),
+        Just("1e999".to_owned()),
+        Just("-1".to_owned()),
+        Just("1.5".to_owned()),
+        Just("99999999999999999999999".to_owned()),
+        Just("\"\\ud800\"".to_owned()),
+        Just("true".to_owned()),
+        Just("null".to_owned()),
+        Just(" ".to_owned()),
+        Just("\n".to_owned()),
+        Just("\u{7}".to_owned()),
+        Just("0".to_owned()),
+        Just("e5".to_owned()),
+        Just(".".to_owned()),
+        Just("-".to_owned()),
+        Just("\"\\u00e9\\n\"".to_owned()),
+        "[ -~]{0,4}",
     ];
     proptest::collection::vec(fragment, 0..24).prop_map(|parts| parts.concat())
 }
@@ -74,14 +123,18 @@ fn nearly_json() -> impl Strategy<Value = String> {
 fn value_text() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         "[0-9]{1,30}".prop_map(|digits| if digits == "0" { digits } else { format!("1{digits}") }),
-        Just("-1.5e300".to_owned()), Just("1e-7".to_owned()), Just("true".to_owned()), Just("null".to_owned()),
+        Just("-1.5e300".to_owned()),
+        Just("1e-7".to_owned()),
+        Just("true".to_owned()),
+        Just("null".to_owned()),
         "\"([a-zé ]|\\\\n|\\\\u[0-9a-f]{4}|\\\\\"){0,8}\"",
     ];
     leaf.prop_recursive(4, 40, 5, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..5).prop_map(|list| format!("[{}]", list.join(" , "))),
             proptest::collection::vec(("\"[a-c]\"", inner), 0..5).prop_map(|members| {
-                let list: Vec<_> = members.into_iter().map(|(key, value)| format!("{key} :{value}")).collect();
+                let list: Vec<_> =
+                    members.into_iter().map(|(key, value)| format!("{key} :{value}")).collect();
                 format!("{{ {} }}", list.join(","))
             }),
         ]

@@ -16,19 +16,11 @@ struct Wildcard {
 
 impl Wildcard {
     fn child(&self, step: &str) -> Option<usize> {
-        if separator(step) == Some(b':') {
-            self.colon
-        } else {
-            self.dot
-        }
+        if separator(step) == Some(b':') { self.colon } else { self.dot }
     }
 
     fn child_mut(&mut self, step: &str) -> &mut Option<usize> {
-        if separator(step) == Some(b':') {
-            &mut self.colon
-        } else {
-            &mut self.dot
-        }
+        if separator(step) == Some(b':') { &mut self.colon } else { &mut self.dot }
     }
 
     fn is_empty(&self) -> bool {
@@ -191,10 +183,7 @@ impl<T> PatternTrie<T> {
                 return;
             }
         }
-        active
-            .iter()
-            .filter_map(|&at| self.nodes[at].value.as_ref())
-            .for_each(&mut visit);
+        active.iter().filter_map(|&at| self.nodes[at].value.as_ref()).for_each(&mut visit);
     }
 
     /// The nodes reached from `active` by one more step of the name, each once.
@@ -245,12 +234,7 @@ mod tests {
         texts.iter().for_each(|text| insert(&mut trie, text));
         insert(&mut trie, "a");
         assert_eq!(trie.len(), texts.len());
-        assert_eq!(
-            trie.get_mut(&pattern("a.*"))
-                .map(|value| value.clone())
-                .as_deref(),
-            Some("a.*")
-        );
+        assert_eq!(trie.get_mut(&pattern("a.*")).map(|value| value.clone()).as_deref(), Some("a.*"));
         assert_eq!(trie.get_mut(&pattern("a.b")), None);
         assert_eq!(trie.remove(&pattern("a.*:c")), None);
         assert_eq!(trie.remove(&pattern("a.*")).as_deref(), Some("a.*"));

@@ -1,0 +1,61 @@
+//! What other threads send to a shard: sockets, commands; and what it tells them.
+
+use std::fmt;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::HttpSink;
+use crate::effect::Admission;
+use crate::metrics::Metrics;
+
+/// A socket from the acceptor.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) refuse: Option<u16>,
+}
+
+/// What the control side wants of a shard.
+pub(super) enum Command {
+    /// Its counters.
+    Snapshot(Box<dyn FnOnce(Metrics) + Send>),
+    /// Send all clients away.
+    Drain {
+        /// Within so many milliseconds they are closed.
+        spread_ms: u64,
+        /// Within so many milliseconds they are told to come back.
+        window_ms: u64,
+    },
+    /// End.
+    Stop,
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Snapshot(_) => "Snapshot",
+            Self::Drain { .. } => "Drain",
+            Self::Stop => "Stop",
+        })
+    }
+}
+
+/// The shard's ends of its channels.
+pub(super) struct Inbox {
+    pub(super) accepted: Receiver<Accepted>,
+    pub(super) commands: Receiver<Command>,
+    pub(super) admissions: Sender<Admission>,
+    pub(super) connections: Arc<AtomicUsize>,
+    pub(super) http: Arc<dyn HttpSink>,
+}
+
+impl Inbox {
+    /// Whether nothing waits here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.accepted.is_empty() && self.commands.is_empty()
+    }
+}

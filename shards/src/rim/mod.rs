@@ -1,0 +1,231 @@
+//! The rim: everything that makes system calls. It turns readiness into the core's calls and the core's effects into
+//! system calls, one loop a shard (steps 1 and 10 of the path of a message).
+
+mod doorbell;
+mod inbox;
+mod poller;
+mod rings;
+pub mod runtime;
+mod shard_loop;
+mod socket;
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use rand::rngs::SysRng;
+use rand::{Rng, TryRng};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::effect::Admission;
+use crate::id::ShardId;
+use crate::metrics::Metrics;
+use crate::shard::SHARDS_MAX;
+
+pub use doorbell::Doorbell;
+use inbox::{Accepted, Command, Inbox};
+use rings::Mesh;
+use shard_loop::ShardLoop;
+
+/// Sockets that may wait to be taken over by a shard.
+const ACCEPTED_MAX: usize = 4096;
+/// Commands that may wait for a shard.
+const COMMANDS_MAX: usize = 256;
+/// News that may wait for the acceptor.
+const ADMISSIONS_MAX: usize = 65_536;
+
+/// A connection that turned out to be plain HTTP.
+#[derive(Debug)]
+pub struct HttpConnection {
+    /// The socket, non-blocking.
+    pub stream: TcpStream,
+    /// What the client sent so far: at least the whole first head.
+    pub received: Vec<u8>,
+}
+
+/// Takes plain HTTP off the shards' hands. Never blocks.
+pub trait HttpSink: Send + Sync {
+    /// Takes a connection over.
+    ///
+    /// # Errors
+    /// The connection, when there is no room for it now; it is closed then.
+    fn hand_over(&self, connection: HttpConnection) -> Result<(), HttpConnection>;
+}
+
+/// Why shards cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The kernel refuses `io_uring`, or grants too little for it.
+    #[error("io_uring is unavailable: {0}")]
+    Uring(String),
+    /// Another system call failed.
+    #[error("cannot start a shard: {0}")]
+    System(#[from] std::io::Error),
+    /// More shards than a process may have.
+    #[error("at most {SHARDS_MAX} shards are possible")]
+    TooMany,
+}
+
+/// A socket that no shard had room for.
+#[derive(Debug)]
+pub struct Rejected(pub TcpStream);
+
+/// The running shards, as the other threads see them.
+#[derive(Debug)]
+pub struct Shards {
+    remotes: Vec<Remote>,
+    admissions: Receiver<Admission>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// One shard, as the other threads see it.
+#[derive(Debug, Clone)]
+struct Remote {
+    accepted: Sender<Accepted>,
+    commands: Sender<Command>,
+    doorbell: Arc<Doorbell>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Shards {
+    /// Starts a pinned executor for each shard, and returns once all of them serve.
+    ///
+    /// # Errors
+    /// [`StartError`] when a shard cannot run here.
+    pub fn start(config: &Arc<Config>, clock: Clock, http: &Arc<dyn HttpSink>) -> Result<Self, StartError> {
+        if config.shards > SHARDS_MAX {
+            return Err(StartError::TooMany);
+        }
+        let bells =
+            (0..config.shards).map(|_| Doorbell::new().map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
+        let (admission_sender, admissions) = bounded(ADMISSIONS_MAX);
+        let (ready_sender, ready) = bounded(config.shards);
+        let mesh_seed = rand::rng().next_u64();
+        let mut shards = Self { remotes: Vec::new(), admissions, threads: Vec::new() };
+        for (index, mesh) in Mesh::all(&bells, config.ring_items_max).into_iter().enumerate() {
+            let (accepted, accepted_receiver) = bounded(ACCEPTED_MAX);
+            let (commands, command_receiver) = bounded(COMMANDS_MAX);
+            let connections = Arc::new(AtomicUsize::new(0));
+            let inbox = Inbox {
+                accepted: accepted_receiver,
+                commands: command_receiver,
+                admissions: admission_sender.clone(),
+                connections: Arc::clone(&connections),
+                http: Arc::clone(http),
+            };
+            let id = ShardId(u16::try_from(index).expect("checked above"));
+            let mut seed = [0; 32];
+            SysRng.try_fill_bytes(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
+            let setup = shard_loop::Setup { id, config: Arc::clone(config), mesh_seed, seed, clock };
+            let ready = ready_sender.clone();
+            let thread = runtime::spawn(id, &config.cpus, move || async move {
+                let started = ShardLoop::new(setup, inbox, mesh);
+                let outcome = started.as_ref().map(|_| ()).map_err(ToString::to_string);
+                let _ = ready.send(outcome);
+                if let Ok(shard) = started {
+                    shard.run().await;
+                }
+            })?;
+            shards.threads.push(thread);
+            shards.remotes.push(Remote {
+                accepted,
+                commands,
+                doorbell: Arc::clone(&bells[index]),
+                connections,
+            });
+        }
+        drop(ready_sender);
+        for _ in 0..config.shards {
+            match ready.recv() {
+                Ok(Ok(())) => {}
+                Ok(Err(message)) => return Err(StartError::System(std::io::Error::other(message))),
+                Err(_) => return Err(StartError::Uring("an executor ended before it served".to_owned())),
+            }
+        }
+        Ok(shards)
+    }
+
+    /// Number of shards.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.remotes.len()
+    }
+
+    /// Whether there is no shard; never, once started.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.remotes.is_empty()
+    }
+
+    /// Hands a socket to a shard. With `refuse` it is answered with that status once its head is read.
+    ///
+    /// # Errors
+    /// The socket, when the shard has too many to take over.
+    pub fn accept(
+        &self,
+        shard: usize,
+        stream: TcpStream,
+        peer: SocketAddr,
+        refuse: Option<u16>,
+    ) -> Result<(), Rejected> {
+        let remote = &self.remotes[shard % self.remotes.len()];
+        match remote.accepted.try_send(Accepted { stream, peer, refuse }) {
+            Ok(()) => {
+                remote.doorbell.ring();
+                Ok(())
+            }
+            Err(TrySendError::Full(accepted) | TrySendError::Disconnected(accepted)) => {
+                Err(Rejected(accepted.stream))
+            }
+        }
+    }
+
+    /// What became of admitted connections, for whoever counts them.
+    #[must_use]
+    pub fn admissions(&self) -> &Receiver<Admission> {
+        &self.admissions
+    }
+
+    /// Connections of all shards now.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.remotes.iter().map(|remote| remote.connections.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Asks every shard for its counters; `take` is called once for each that answers.
+    pub fn snapshot(&self, take: impl Fn(ShardId, Metrics) + Clone + Send + 'static) {
+        for (index, remote) in (0u16..).zip(&self.remotes) {
+            let take = take.clone();
+            remote.command(Command::Snapshot(Box::new(move |metrics| take(ShardId(index), metrics))));
+        }
+    }
+
+    /// Sends all clients away: closed one after the other within `spread_ms`, told to come back within `window_ms`.
+    pub fn drain(&self, spread_ms: u64, window_ms: u64) {
+        for remote in &self.remotes {
+            remote.command(Command::Drain { spread_ms, window_ms });
+        }
+    }
+
+    /// Ends the shards, whatever they still hold, and waits for them.
+    pub fn stop(&mut self) {
+        for remote in &self.remotes {
+            remote.command(Command::Stop);
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Remote {
+    /// Commands are few, so one that finds the queue full waits for the shard.
+    fn command(&self, command: Command) {
+        self.doorbell.ring();
+        let _ = self.commands.send(command);
+        self.doorbell.ring();
+    }
+}

@@ -1,0 +1,366 @@
+//! One turn after the other: wait, receive, core, rings, tick, send.
+//!
+//! One loop a shard, not one task a connection: frames that a turn queues for one connection leave in one write, and
+//! a sleep and a wake are paid once for all of them. While there is traffic the loop waits in `epoll_wait` itself,
+//! which costs one system call; only an idle shard awaits the set through the executor, which costs about ten.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::inbox::{Accepted, Command, Inbox};
+use super::poller::{Poller, Ready};
+use super::rings::Mesh;
+use super::runtime::{Awaitable, yield_now};
+use super::socket::{Socket, Sockets, Transfer};
+use super::{HttpConnection, StartError};
+use crate::clock::{Clock, Now};
+use crate::config::Config;
+use crate::effect::{Release, SocketEffect};
+use crate::id::{ConnectionId, ShardId};
+use crate::shard::{Overload, Shard};
+use crate::timer_wheel::TICK_MS;
+
+/// How long a shard waits by itself before it leaves waiting to the executor.
+const WAIT: Duration = Duration::from_millis(15);
+/// Bytes of one read, and of one write that many frames share.
+const BUFFER_BYTES: usize = 64 << 10;
+/// Reads of one turn; the rest is read after what they caused was sent.
+const READS_MAX: usize = 512;
+/// Items taken from each ring in one turn.
+const RING_ITEMS_MAX: usize = 1024;
+/// Sockets taken over in one turn.
+const ACCEPTS_MAX: usize = 256;
+/// Recipients of large fan-outs that are flushed in one turn.
+const BULK_FLUSHES_MAX: usize = 512;
+/// Writes to one connection in one turn.
+const WRITES_MAX: usize = 8;
+/// Turns between two visits of the executor while there is traffic.
+const TURNS_BETWEEN_YIELDS: u64 = 256;
+/// A turn of so many microseconds means that new connections are refused, or ephemeral messages dropped.
+const REFUSE_TURN_US: u64 = 500_000;
+const DROP_TURN_US: u64 = 1_000_000;
+
+/// What a shard begins with.
+pub(super) struct Setup {
+    pub(super) id: ShardId,
+    pub(super) config: Arc<Config>,
+    pub(super) mesh_seed: u64,
+    pub(super) seed: [u8; 32],
+    pub(super) clock: Clock,
+}
+
+/// A shard with its sockets.
+pub(super) struct ShardLoop {
+    shard: Shard,
+    clock: Clock,
+    now: Now,
+    ticked_ms: u64,
+    inbox: Inbox,
+    mesh: Mesh,
+    poller: Poller,
+    idle: Awaitable,
+    sockets: Sockets,
+    /// Sockets to read, in turn.
+    readable: VecDeque<ConnectionId>,
+    receive_buffer: Box<[u8]>,
+    send_buffer: Vec<u8>,
+    running: bool,
+}
+
+impl ShardLoop {
+    pub(super) fn new(setup: Setup, inbox: Inbox, mesh: Mesh) -> Result<Self, StartError> {
+        let Setup { id, config, mesh_seed, seed, clock } = setup;
+        let poller = Poller::new(mesh.bell())?;
+        let now = clock.now();
+        Ok(Self {
+            shard: Shard::new(id, config, mesh_seed, seed, now),
+            idle: Awaitable::new(poller.try_clone()?)?,
+            clock,
+            now,
+            ticked_ms: now.ms,
+            inbox,
+            mesh,
+            poller,
+            sockets: Sockets::default(),
+            readable: VecDeque::new(),
+            receive_buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            send_buffer: Vec::with_capacity(BUFFER_BYTES),
+            running: true,
+        })
+    }
+
+    /// Serves until it is told to stop.
+    pub(super) async fn run(mut self) {
+        let mut ring_left = false;
+        while self.running {
+            let busy = ring_left || self.has_work();
+            let ready = self.wait(busy).await;
+            let began_us = self.clock.micros();
+            self.now = self.clock.now();
+            self.take_over_sockets();
+            self.obey();
+            ring_left = self.receive_items();
+            self.read_sockets();
+            self.tick();
+            self.send_items();
+            self.apply_effects();
+            self.flush();
+            self.report();
+            if busy || ready > 0 {
+                self.note_turn(began_us);
+            }
+        }
+    }
+
+    /// Whether there is something to do without waiting for it.
+    fn has_work(&self) -> bool {
+        let effects = &self.shard.effects;
+        let reads = !self.readable.is_empty() && self.shard.may_read_clients();
+        reads || !effects.bulk.is_empty() || !effects.dirty.is_empty() || !effects.sockets.is_empty()
+    }
+
+    /// Waits unless there is work; the number of events.
+    async fn wait(&mut self, busy: bool) -> usize {
+        if busy {
+            if self.shard.metrics.turns % TURNS_BETWEEN_YIELDS == 0 {
+                yield_now().await;
+            }
+            return self.poll(Duration::ZERO);
+        }
+        let bell = Arc::clone(self.mesh.bell());
+        bell.lie_down();
+        // What was put before the bell knew of the sleep would wait for the next ring.
+        let timeout =
+            if self.inbox.is_empty() && self.mesh.depth() == 0 { self.patience() } else { Duration::ZERO };
+        let mut ready = self.poll(timeout);
+        if ready == 0 && !timeout.is_zero() && self.shard.overflow_items() == 0 {
+            self.idle.readable().await;
+            ready = self.poll(Duration::ZERO);
+        }
+        bell.get_up();
+        ready
+    }
+
+    /// Nobody rings when a full ring has room again, so a shard that waits for that looks often.
+    fn patience(&self) -> Duration {
+        if self.shard.overflow_items() > 0 { Duration::from_millis(1) } else { WAIT }
+    }
+
+    fn poll(&mut self, timeout: Duration) -> usize {
+        let Self { poller, sockets, readable, shard, mesh, .. } = self;
+        let polled = poller.wait(timeout, |ready| match ready {
+            Ready::Doorbell => mesh.bell().silence(),
+            Ready::Timer => {}
+            Ready::Socket { id, readable: can_read, writable, hang_up } => {
+                let Some(socket) = sockets.get_mut(id) else { return };
+                socket.hang_up |= hang_up;
+                if can_read {
+                    socket.readable = true;
+                    list(socket, readable);
+                }
+                if writable {
+                    shard.on_writable(id);
+                }
+            }
+        });
+        polled.unwrap_or_else(|error| {
+            tracing::error!(event = "epoll_failed", %error);
+            0
+        })
+    }
+
+    fn take_over_sockets(&mut self) {
+        for _ in 0..ACCEPTS_MAX {
+            let Ok(Accepted { stream, peer, refuse }) = self.inbox.accepted.try_recv() else { break };
+            let id = self.shard.on_open(peer.ip(), refuse, self.now);
+            let mut socket = Socket::new(id, stream);
+            if let Err(error) = self.poller.add(&socket, id) {
+                tracing::error!(event = "epoll_add_failed", %error);
+                self.shard.on_gone(id, self.now);
+                continue;
+            }
+            // Usually the request is there already; if not, the poller tells when it comes.
+            socket.readable = true;
+            list(&mut socket, &mut self.readable);
+            self.sockets.insert(socket);
+        }
+    }
+
+    fn obey(&mut self) {
+        while let Ok(command) = self.inbox.commands.try_recv() {
+            match command {
+                Command::Snapshot(take) => {
+                    let mut metrics = self.shard.snapshot();
+                    metrics.ring_depth = self.mesh.depth() as u64;
+                    take(metrics);
+                }
+                Command::Drain { spread_ms, window_ms } => {
+                    self.shard.on_drain(spread_ms, window_ms, self.now)
+                }
+                Command::Stop => self.running = false,
+            }
+        }
+    }
+
+    /// Inbound rings are always drained, whatever else is full: so two full rings never wait for each other.
+    fn receive_items(&mut self) -> bool {
+        let Self { mesh, shard, now, .. } = self;
+        mesh.receive(RING_ITEMS_MAX, |from, item| shard.on_ring(from, item, *now))
+    }
+
+    fn read_sockets(&mut self) {
+        if !self.shard.may_read_clients() {
+            self.shard.metrics.ring_pauses += 1;
+            return;
+        }
+        for _ in 0..READS_MAX.min(self.readable.len()) {
+            let Some(id) = self.readable.pop_front() else { break };
+            let Some(socket) = self.sockets.get_mut(id) else { continue };
+            socket.listed = false;
+            if !self.shard.wants_bytes(id) {
+                continue;
+            }
+            self.shard.metrics.receives += 1;
+            match socket.read(&mut self.receive_buffer) {
+                Transfer::Bytes(bytes) => {
+                    // Less than asked for means that the socket is empty, and the next bytes are an edge again.
+                    socket.readable = bytes == self.receive_buffer.len() || socket.hang_up;
+                    if socket.readable {
+                        list(socket, &mut self.readable);
+                    }
+                    self.shard.on_bytes(id, &self.receive_buffer[..bytes], self.now);
+                }
+                Transfer::Blocked => socket.readable = false,
+                Transfer::Ended => self.shard.on_gone(id, self.now),
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        if self.now.ms >= self.ticked_ms + TICK_MS {
+            self.ticked_ms = self.now.ms;
+            self.shard.on_tick(self.now);
+        }
+    }
+
+    fn send_items(&mut self) {
+        let flushed = self.mesh.send(&mut self.shard.effects.outboxes);
+        self.shard.metrics.ring_overflows += flushed.overflowed as u64;
+        self.shard.metrics.doorbells += flushed.rung as u64;
+    }
+
+    fn apply_effects(&mut self) {
+        for effect in std::mem::take(&mut self.shard.effects.sockets) {
+            match effect {
+                SocketEffect::Resume(id) => {
+                    if let Some(socket) = self.sockets.get_mut(id).filter(|socket| socket.readable) {
+                        list(socket, &mut self.readable);
+                    }
+                }
+                SocketEffect::ShutdownWrite(id) => {
+                    if let Some(socket) = self.sockets.get_mut(id) {
+                        socket.shutdown_write();
+                    }
+                }
+                SocketEffect::Release(id, how) => {
+                    if let Some(socket) = self.sockets.remove(id).filter(|_| how == Release::Reset) {
+                        socket.reset();
+                    }
+                }
+                SocketEffect::HandOver(id, received) => self.hand_over(id, received),
+            }
+        }
+        let admissions = &mut self.shard.effects.admissions;
+        let sent = admissions
+            .iter()
+            .take_while(|admission| self.inbox.admissions.try_send(**admission).is_ok())
+            .count();
+        admissions.drain(..sent);
+    }
+
+    fn hand_over(&mut self, id: ConnectionId, received: Vec<u8>) {
+        let Some(socket) = self.sockets.remove(id) else { return };
+        if let Err(error) = self.poller.remove(&socket) {
+            tracing::error!(event = "epoll_remove_failed", %error);
+        }
+        let connection = HttpConnection { stream: socket.into_stream(), received };
+        if self.inbox.http.hand_over(connection).is_err() {
+            self.shard.metrics.control_overflows += 1;
+        }
+    }
+
+    /// Sends what is queued: everything that is urgent, and a slice of the large fan-outs.
+    fn flush(&mut self) {
+        for _ in 0..self.shard.effects.dirty.len() {
+            if let Some(id) = self.shard.effects.dirty.pop_front() {
+                self.flush_one(id);
+            }
+        }
+        let mut flushed = 0;
+        while flushed < BULK_FLUSHES_MAX {
+            let Some(id) = self.shard.effects.bulk.pop_front() else { break };
+            flushed += usize::from(self.flush_one(id));
+        }
+    }
+
+    /// Writes what waits for a connection, as far as the socket takes it; whether anything waited.
+    fn flush_one(&mut self, id: ConnectionId) -> bool {
+        if !self.shard.begin_flush(id) {
+            return false;
+        }
+        let Some(socket) = self.sockets.get_mut(id) else { return false };
+        for _ in 0..WRITES_MAX {
+            let Some(queue) = self.shard.queue(id).filter(|queue| !queue.is_empty()) else { return true };
+            let bytes = queue.next_write(&mut self.send_buffer, BUFFER_BYTES);
+            let wanted = bytes.len();
+            let transfer = socket.write(bytes);
+            self.shard.metrics.sends += 1;
+            match transfer {
+                Transfer::Bytes(written) => {
+                    self.shard.on_written(id, written, self.now);
+                    if written < wanted {
+                        self.shard.on_blocked(id);
+                        return true;
+                    }
+                }
+                Transfer::Blocked => {
+                    self.shard.on_blocked(id);
+                    return true;
+                }
+                Transfer::Ended => {
+                    self.shard.on_gone(id, self.now);
+                    return true;
+                }
+            }
+        }
+        self.shard.on_writable(id);
+        true
+    }
+
+    fn report(&mut self) {
+        self.inbox.connections.store(self.shard.connections(), Ordering::Relaxed);
+    }
+
+    /// Counts the turn, and sheds load when turns become too long.
+    fn note_turn(&mut self, began_us: u64) {
+        let took_us = self.clock.micros() - began_us;
+        self.shard.metrics.turns += 1;
+        self.shard.metrics.turn.observe(took_us);
+        let overload = match took_us {
+            0..REFUSE_TURN_US => Overload::None,
+            REFUSE_TURN_US..DROP_TURN_US => Overload::RefuseNew,
+            _ => Overload::DropEphemeral,
+        };
+        self.shard.set_overload(overload);
+    }
+}
+
+/// Puts a socket into the list of those to read, once.
+fn list(socket: &mut Socket, readable: &mut VecDeque<ConnectionId>) {
+    if !socket.listed {
+        socket.listed = true;
+        readable.push_back(socket.id);
+    }
+}

@@ -1,0 +1,115 @@
+//! A gateway's life: bind, start, wait for a signal, drain, stop.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use roomcast_shards::clock::Clock;
+use roomcast_shards::rim::{Shards, StartError};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::acceptor::{Acceptor, bind};
+use crate::control::{self, AcceptorMetrics, Control, ControlSettings, Extra};
+use crate::exit::Failure;
+use crate::logging;
+use crate::settings::{DevMode, Settings};
+
+/// How often the drain looks whether everybody is gone.
+const DRAIN_POLL: Duration = Duration::from_millis(10);
+/// Share of the drain time over which clients are sent away; the rest is for their last bytes.
+const DRAIN_SPREAD_PERCENT: u64 = 60;
+
+/// Serves until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// [`Failure`] when the gateway cannot start, or was told to stop before it had drained.
+pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
+    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(Failure::other)?;
+    let listeners = settings.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
+    let admin_listener = settings.admin_listen.map(bind).transpose()?;
+    let addresses = addresses(&listeners);
+    let admin_address = admin_listener.as_ref().and_then(|listener| listener.local_addr().ok());
+
+    let clock = Clock::start();
+    let config = Arc::new(settings.data_plane);
+    let (sink, pending) = control::channel();
+    let shards = Arc::new(Shards::start(&config, clock, &sink).map_err(start_failure)?);
+    let metrics = Arc::new(AcceptorMetrics::default());
+    let dev_page = settings.dev.as_ref().map(control::chat_page);
+    let extra = Extra { logs_dropped: logging::dropped_logs, refused: Arc::clone(&metrics) };
+    let control =
+        control::start(pending, Arc::clone(&shards), ControlSettings { admin_listener, dev_page }, extra)
+            .map_err(Failure::other)?;
+    let acceptor = Acceptor::start(listeners, Arc::clone(&shards), &config.limits, clock, metrics)
+        .map_err(Failure::other)?;
+
+    for address in &addresses {
+        tracing::info!(event = "listening", address = %address, shards = config.shards);
+    }
+    if let Some(address) = admin_address {
+        tracing::info!(event = "admin_listening", address = %address);
+    }
+    if let (Some(dev), Some(address)) = (&settings.dev, addresses.first()) {
+        greet(dev, address);
+    }
+    let signal = signals.forever().next();
+    tracing::info!(event = "draining", signal, connections = shards.connections());
+    drain(&shards, &control, &mut signals, settings.drain_timeout_ms)?;
+    acceptor.stop();
+    control.stop();
+    if let Some(mut shards) = Arc::into_inner(shards) {
+        shards.stop();
+    }
+    tracing::info!(event = "stopped");
+    Ok(())
+}
+
+/// Sends everybody away and waits until they are gone. The listener stays, so that who comes now hears 503.
+fn drain(shards: &Shards, control: &Control, signals: &mut Signals, timeout_ms: u64) -> Result<(), Failure> {
+    control.drain();
+    shards.drain(timeout_ms * DRAIN_SPREAD_PERCENT / 100, timeout_ms);
+    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+    while Instant::now() < deadline && shards.connections() > 0 {
+        if signals.pending().next().is_some() {
+            return Err(Failure::other("a second signal ended the drain"));
+        }
+        sleep(DRAIN_POLL);
+    }
+    if shards.connections() > 0 {
+        tracing::warn!(event = "drain_timeout", connections = shards.connections());
+    }
+    Ok(())
+}
+
+fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+}
+
+fn start_failure(error: StartError) -> Failure {
+    match error {
+        StartError::Uring(_) => Failure::unavailable(format!(
+            "{error}; `roomcast check` says what to change (io_uring may be disabled by a sysctl or a container's \
+             seccomp profile, or `ulimit -l` may be too low for --shards)"
+        )),
+        StartError::TooMany => Failure::settings(format!("--shards: {error}")),
+        StartError::System(_) => Failure::other(error),
+    }
+}
+
+/// Tells whoever tries the gateway how to connect.
+fn greet(dev: &DevMode, address: &SocketAddr) {
+    let mut out = String::from("Roomcast is ready. Open two of these in a browser:\n");
+    for user in &dev.users {
+        let _ = writeln!(out, "  {:<6} http://{address}/#token={}", user.name, user.token);
+    }
+    out.push_str("or connect with any WebSocket client:\n");
+    for user in &dev.users {
+        let _ = writeln!(out, "  {:<6} ws://{address}/ws?token={}", user.name, user.token);
+    }
+    // Nobody reads it when the output is closed, and the gateway serves all the same.
+    let _ = std::io::stdout().write_all(out.as_bytes());
+}
