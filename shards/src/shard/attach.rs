@@ -85,7 +85,7 @@ impl Shard {
     ) {
         let rooms = forced_rooms(&identity);
         let identity = Arc::new(identity);
-        tracing::info!(event = "authenticated", user_id = &*identity.user);
+        tracing::debug!(event = "authenticated", user_id = &*identity.user);
         self.note_authenticated(slot);
         self.metrics.connections_authenticated += 1;
         let client = &mut self.connections[slot];

@@ -114,7 +114,7 @@ impl Shard {
         if !client.is_active() {
             return;
         }
-        tracing::info!(
+        tracing::debug!(
             event = "closed",
             user_id = client.identity.as_ref().map(|identity| &*identity.user),
             code = code.number(),
