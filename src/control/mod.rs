@@ -1,41 +1,152 @@
-//! Stub while the control plane is being written.
-use roomcast_shards::rim::{HttpConnection, HttpSink, Shards};
+//! The control plane: one thread with a tokio runtime that serves plain HTTP. Never on the path of a message.
+//!
+//! Connections come in two ways: handed over by a shard, which read a request head that is no WebSocket ([`channel`]),
+//! and from a listener of its own (`--admin-listen`); with such a listener, what shards hand over is answered 404.
+//! `server` bounds the connections, `visit` looks at each request, `routes` answers; `snapshots` asks the shards and
+//! `metrics` shows what they said.
+
+mod acceptor_metrics;
+mod chat_page;
+mod metrics;
+mod replay;
+mod response;
+mod routes;
+mod server;
+mod sink;
+mod snapshots;
+#[cfg(test)]
+mod tests;
+mod visit;
+
+use std::future::pending;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use roomcast_shards::rim::Shards;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+pub(crate) use acceptor_metrics::AcceptorMetrics;
+pub(crate) use chat_page::chat_page;
+pub(crate) use sink::{Pending, channel};
+
+use metrics::Sources;
+use routes::Gateway;
+use server::{Places, Server};
+use snapshots::Snapshots;
+use visit::Access;
+
+/// How long requests may go on once the control plane is told to stop.
+const STOP_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// What the control plane is told by the settings.
 #[derive(Debug, Default)]
-pub(crate) struct AcceptorMetrics {
-    pub accepted: AtomicU64,
-    pub refused_full: AtomicU64,
-    pub refused_address: AtomicU64,
-    pub refused_backlog: AtomicU64,
-    pub accept_errors: AtomicU64,
-}
 pub(crate) struct ControlSettings {
-    pub admin_listener: Option<std::net::TcpListener>,
-    pub dev_page: Option<String>,
+    /// Serves all routes in place of the gateway's own addresses.
+    pub(crate) admin_listener: Option<std::net::TcpListener>,
+    /// The page at `/`, see [`chat_page`]; `None` outside `roomcast dev`.
+    pub(crate) dev_page: Option<String>,
 }
+
+/// What the metrics show that no shard counts.
+#[derive(Debug, Clone)]
 pub(crate) struct Extra {
-    pub logs_dropped: fn() -> u64,
-    pub refused: Arc<AcceptorMetrics>,
+    /// Reads how many log records were dropped.
+    pub(crate) logs_dropped: fn() -> u64,
+    /// What the acceptor counts.
+    pub(crate) refused: Arc<AcceptorMetrics>,
 }
-struct S;
-impl HttpSink for S {
-    fn hand_over(&self, c: HttpConnection) -> Result<(), HttpConnection> {
-        Err(c)
+
+/// The running control plane. Dropping it tells the thread to stop, but does not wait.
+#[derive(Debug)]
+pub(crate) struct Control {
+    draining: Arc<AtomicBool>,
+    stop: watch::Sender<bool>,
+    thread: JoinHandle<()>,
+}
+
+/// Starts the control thread.
+///
+/// # Errors
+/// When the listener cannot be used, or the kernel has no thread or epoll set to give.
+pub(crate) fn start(
+    pending: Pending,
+    shards: Arc<Shards>,
+    settings: ControlSettings,
+    extra: Extra,
+) -> io::Result<Control> {
+    let count = shards.len();
+    let ask = move |answers: snapshots::Answers| {
+        // Cannot be full: see `Snapshots`. It can be gone, at the very end.
+        shards.snapshot(move |shard, metrics| drop(answers.try_send((shard, metrics))));
+    };
+    start_with(pending, Snapshots::new(count, Box::new(ask)), settings, extra)
+}
+
+fn start_with(
+    pending: Pending,
+    snapshots: Snapshots,
+    settings: ControlSettings,
+    extra: Extra,
+) -> io::Result<Control> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let listener = settings.admin_listener.map(|listener| register(&runtime, listener)).transpose()?;
+    let draining = Arc::new(AtomicBool::new(false));
+    let places = Arc::new(Places::new());
+    let sources = Sources { extra, places: Arc::clone(&places) };
+    let gateway = Gateway { snapshots, draining: Arc::clone(&draining), sources };
+    let (stop, stopped) = watch::channel(false);
+    let server = Server {
+        router: routes::router(gateway, settings.dev_page),
+        handed_over: if listener.is_some() { Access::Elsewhere } else { Access::HandedOver },
+        places,
+        stop: stopped,
+    };
+    let thread = std::thread::Builder::new()
+        .name("control".to_owned())
+        .spawn(move || runtime.block_on(run(server, pending, listener)))?;
+    Ok(Control { draining, stop, thread })
+}
+
+fn register(runtime: &Runtime, listener: std::net::TcpListener) -> io::Result<TcpListener> {
+    listener.set_nonblocking(true)?;
+    let _inside = runtime.enter();
+    TcpListener::from_std(listener)
+}
+
+/// Serves until told to stop, then lets the requests that run end.
+async fn run(server: Server, handovers: Pending, listener: Option<TcpListener>) {
+    let serve_listener = async {
+        match listener {
+            Some(listener) => server.serve_listener(listener).await,
+            None => pending().await,
+        }
+    };
+    let mut stop = server.stop.clone();
+    tokio::select! {
+        _ = async { tokio::join!(server.serve_handovers(handovers), serve_listener) } => {}
+        _ = stop.wait_for(|stop| *stop) => {}
     }
+    let _ = timeout(STOP_TIME_MAX, server.places.all_free()).await;
 }
-pub(crate) struct Pending;
-pub(crate) fn channel() -> (Arc<dyn HttpSink>, Pending) {
-    (Arc::new(S), Pending)
-}
-pub(crate) struct Control;
+
 impl Control {
-    pub(crate) fn drain(&self) {}
-    pub(crate) fn stop(self) {}
-}
-pub(crate) fn start(_: Pending, _: Arc<Shards>, _: ControlSettings, _: Extra) -> std::io::Result<Control> {
-    Ok(Control)
-}
-pub(crate) fn chat_page(_: &crate::settings::DevMode) -> String {
-    String::new()
+    /// Makes `/readyz` answer 503 from now on.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets running requests finish for at most [`STOP_TIME_MAX`], and waits for the thread. It holds no handle to
+    /// the shards afterwards.
+    pub(crate) fn stop(self) {
+        self.stop.send_replace(true);
+        if self.thread.join().is_err() {
+            tracing::error!(event = "control_panicked");
+        }
+    }
 }

@@ -181,7 +181,7 @@ fn a_topic_client_has_three_tries() {
 #[test]
 fn without_authentication_everybody_is_an_employee_of_its_own_name() {
     let server = Server::builder().auth_off().start();
-    server.wait_for_log(|line| (line.contains("WARN") && line.contains("auth")).then_some(()));
+    server.wait_for_log(|line| (line.contains("\"warn\"") && line.contains("--auth")).then_some(()));
     let (mut one, mut two) = (server.connect().open(), server.connect().open());
     one.join("lobby");
     assert_eq!(two.join("lobby")["members"], 2);

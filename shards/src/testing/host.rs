@@ -1,0 +1,294 @@
+//! One shard with its rim played: sockets are read and written, rings emptied and filled, ticks given.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::dice::Dice;
+use super::ledger::Ledger;
+use super::network::{ClientEnd, Network, ServerEnd};
+use super::scenario::Scenario;
+use crate::clock::Now;
+use crate::effect::{AdmissionEvent, Release, SocketEffect};
+use crate::id::{ConnectionId, ShardId};
+use crate::shard::Shard;
+use crate::timer_wheel::TICK_MS;
+
+/// Bytes of small frames that are written together.
+const SCRATCH_BYTES_MAX: usize = 1024;
+/// Bytes of frames that never count against a queue: handshake, ping, close.
+const CONTROL_BYTES_MAX: usize = 512;
+/// Bytes of one message's frame beside its padding.
+const FRAME_BYTES: usize = 1024;
+
+/// A connection as the rim knows it.
+#[derive(Debug)]
+struct Attached {
+    socket: usize,
+    /// Whether it is read; if not, [`SocketEffect::Resume`] must follow.
+    reading: bool,
+    /// Whether it waits for the socket to be writable.
+    blocked: bool,
+}
+
+/// What the acceptor heard of one connection.
+#[derive(Debug, Default)]
+struct Admitted {
+    authenticated: u32,
+    closed: u32,
+}
+
+/// Everything that a shard's turn may touch.
+pub(super) struct Around<'a> {
+    pub(super) now: Now,
+    pub(super) dice: &'a mut Dice,
+    pub(super) network: &'a mut Network,
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) scenario: &'a Scenario,
+}
+
+/// A shard and its rim.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) shard: Shard,
+    attached: BTreeMap<ConnectionId, Attached>,
+    admitted: BTreeMap<IpAddr, Admitted>,
+    next_tick_ms: u64,
+    paused_until_ms: u64,
+    scratch: Vec<u8>,
+}
+
+impl Host {
+    pub(super) fn new(shard: Shard) -> Self {
+        Self {
+            shard,
+            attached: BTreeMap::new(),
+            admitted: BTreeMap::new(),
+            next_tick_ms: 0,
+            paused_until_ms: 0,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The acceptor hands a socket over; each comes from an address of its own.
+    pub(super) fn open(&mut self, socket: usize, peer: IpAddr, refuse: Option<u16>, now: Now) {
+        let id = self.shard.on_open(peer, refuse, now);
+        self.attached.insert(id, Attached { socket, reading: true, blocked: false });
+        self.admitted.insert(peer, Admitted::default());
+    }
+
+    /// One turn of the rim's loop, unless the shard is paused.
+    pub(super) fn turn(&mut self, around: &mut Around<'_>) {
+        let now = around.now;
+        if self.paused_until_ms > now.ms {
+            return;
+        }
+        if around.dice.permille(around.scenario.faults_permille) {
+            self.paused_until_ms = now.ms + around.dice.between(20, 900);
+            around.ledger.totals.shard_pauses += 1;
+            return;
+        }
+        around.ledger.totals.turns += 1;
+        self.read_clients(around);
+        self.drain_rings(around);
+        if self.next_tick_ms <= now.ms {
+            self.next_tick_ms = now.ms + TICK_MS;
+            self.shard.on_tick(now);
+        }
+        self.flush(around);
+        self.apply_socket_effects(around);
+        self.take_admissions(around);
+        self.fill_rings(around);
+        self.check_queues(around);
+    }
+
+    fn read_clients(&mut self, around: &mut Around<'_>) {
+        let may_read = self.shard.may_read_clients();
+        let ids: Vec<_> = self.attached.keys().copied().collect();
+        for id in ids {
+            let attached = self.attached.get_mut(&id).expect("only effects detach");
+            let socket = &mut around.network.sockets[attached.socket];
+            if socket.client == ClientEnd::Reset {
+                attached.reading = false;
+                self.shard.on_gone(id, around.now);
+                continue;
+            }
+            if attached.blocked && socket.free() > 0 {
+                attached.blocked = false;
+                self.shard.on_writable(id);
+            }
+            if !attached.reading || !may_read {
+                continue;
+            }
+            let bytes = socket.receive(around.now.ms, around.dice.size(1, 900));
+            if !bytes.is_empty() {
+                self.shard.on_bytes(id, &bytes, around.now);
+                attached.reading = self.shard.wants_bytes(id);
+            } else if socket.at_end() {
+                attached.reading = false;
+                self.shard.on_gone(id, around.now);
+            }
+        }
+    }
+
+    fn drain_rings(&mut self, around: &mut Around<'_>) {
+        let own = self.shard.id();
+        for (from, rings) in (0u16..).zip(&mut around.network.rings) {
+            let mut budget = around.dice.between(1, 40);
+            while let Some(item) = (budget > 0).then(|| rings[own.index()].pop(around.now.ms)).flatten() {
+                budget -= 1;
+                self.shard.on_ring(ShardId(from), item, around.now);
+            }
+        }
+    }
+
+    fn fill_rings(&mut self, around: &mut Around<'_>) {
+        let rings = &mut around.network.rings[self.shard.id().index()];
+        for (ring, outbox) in rings.iter_mut().zip(&mut self.shard.effects.outboxes) {
+            while let Some(item) = outbox.pop() {
+                let due_ms = around.now.ms + around.dice.between(0, around.scenario.ring_delay_ms);
+                if let Err(item) = ring.push(item, due_ms) {
+                    around.ledger.totals.full_rings += 1;
+                    outbox.unpop(item);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn flush(&mut self, around: &mut Around<'_>) {
+        while let Some(id) = self.shard.effects.dirty.pop_front() {
+            self.flush_one(id, around);
+        }
+        let mut slice = around.dice.between(1, 16);
+        while let Some(id) = (slice > 0).then(|| self.shard.effects.bulk.pop_front()).flatten() {
+            slice -= 1;
+            self.flush_one(id, around);
+        }
+    }
+
+    fn flush_one(&mut self, id: ConnectionId, around: &mut Around<'_>) {
+        if !self.shard.begin_flush(id) {
+            return;
+        }
+        let Some(attached) = self.attached.get_mut(&id) else {
+            return around.ledger.violate("effects name connections", format!("{id:?} is flushed"));
+        };
+        let socket = &mut around.network.sockets[attached.socket];
+        while let Some(queue) = self.shard.queue(id) {
+            let chunk = queue.next_write(&mut self.scratch, SCRATCH_BYTES_MAX);
+            if chunk.is_empty() {
+                break;
+            }
+            if socket.server != ServerEnd::Open {
+                return around.ledger.violate("nothing is sent after the end", format!("{id:?}"));
+            }
+            let (wanted, written) = (chunk.len(), socket.write(chunk));
+            if written > 0 {
+                self.shard.on_written(id, written, around.now);
+            }
+            if written < wanted {
+                self.shard.on_blocked(id);
+                attached.blocked = true;
+                break;
+            }
+        }
+    }
+
+    fn apply_socket_effects(&mut self, around: &mut Around<'_>) {
+        for effect in std::mem::take(&mut self.shard.effects.sockets) {
+            let id = match &effect {
+                SocketEffect::ShutdownWrite(id)
+                | SocketEffect::Release(id, _)
+                | SocketEffect::HandOver(id, _)
+                | SocketEffect::Resume(id) => *id,
+            };
+            // A connection may be resumed and released in one turn, and nothing else.
+            let Some(attached) = self.attached.get_mut(&id) else {
+                if !matches!(effect, SocketEffect::Resume(_)) {
+                    around.ledger.violate("effects name connections", format!("{effect:?}"));
+                }
+                continue;
+            };
+            let socket = &mut around.network.sockets[attached.socket];
+            match effect {
+                SocketEffect::Resume(_) => attached.reading = true,
+                SocketEffect::ShutdownWrite(_) => {
+                    if self.shard.queue(id).is_some_and(|queue| !queue.is_empty()) {
+                        around.ledger.violate("a socket is shut when all is sent", format!("{id:?}"));
+                    }
+                    socket.server = ServerEnd::Finished;
+                }
+                SocketEffect::Release(_, how) => {
+                    socket.release(how);
+                    self.attached.remove(&id);
+                }
+                SocketEffect::HandOver(_, bytes) => {
+                    around.ledger.totals.hand_overs += 1;
+                    if !bytes.starts_with(b"GET /healthz") {
+                        around.ledger.violate("plain HTTP is handed over whole", format!("{bytes:?}"));
+                    }
+                    socket.release(Release::Close);
+                    socket.server = ServerEnd::HandedOver;
+                    self.attached.remove(&id);
+                }
+            }
+        }
+    }
+
+    fn take_admissions(&mut self, around: &mut Around<'_>) {
+        for admission in std::mem::take(&mut self.shard.effects.admissions) {
+            let Some(admitted) = self.admitted.get_mut(&admission.peer) else {
+                return around.ledger.violate("admissions name connections", format!("{admission:?}"));
+            };
+            match admission.event {
+                AdmissionEvent::Authenticated => admitted.authenticated += 1,
+                AdmissionEvent::Failed => {}
+                AdmissionEvent::Closed { pending, refused } => {
+                    admitted.closed += 1;
+                    let counted = !pending && !refused;
+                    if counted != (admitted.authenticated > 0) {
+                        around.ledger.violate("admissions balance", format!("{admission:?} of {admitted:?}"));
+                    }
+                }
+            }
+            if admitted.authenticated > 1 || admitted.closed > 1 {
+                around.ledger.violate("admissions balance", format!("{admission:?} came twice"));
+            }
+        }
+    }
+
+    /// Pushes never fill a queue beyond its limit, one frame excepted.
+    fn check_queues(&mut self, around: &mut Around<'_>) {
+        let frame_bytes = around.scenario.padding_bytes_max + FRAME_BYTES;
+        let limit = self.shard_queue_limit(around).max(frame_bytes) + CONTROL_BYTES_MAX;
+        for id in self.attached.keys() {
+            let Some(queue) = self.shard.queue(*id) else { continue };
+            let bytes = queue.bytes() - queue.reply_bytes();
+            if bytes > limit {
+                around.ledger.violate("queues are bounded", format!("{bytes} of {limit} bytes wait for {id:?}"));
+            }
+        }
+    }
+
+    fn shard_queue_limit(&self, around: &Around<'_>) -> usize {
+        around.scenario.config.limits.outbound_queue_bytes_max
+    }
+
+    /// Whether the shard has nothing to do but to wait for time.
+    pub(super) fn is_idle(&self) -> bool {
+        let empty = |id: &ConnectionId| self.shard.queue(*id).is_none_or(|queue| queue.is_empty());
+        self.shard.overflow_items() == 0 && self.attached.keys().all(empty)
+    }
+
+    /// When everybody is gone, nothing may be left of them.
+    pub(super) fn check_empty(&self, ledger: &mut Ledger) {
+        if !self.shard.is_quiescent() || !self.attached.is_empty() {
+            let snapshot = self.shard.snapshot();
+            let what = format!("shard {:?}, {} sockets, {snapshot:?}", self.shard.id(), self.attached.len());
+            ledger.violate("nothing is left when everybody is gone", what);
+        }
+        if let Some((peer, admitted)) = self.admitted.iter().find(|(_, admitted)| admitted.closed != 1) {
+            ledger.violate("admissions balance", format!("{peer}: {admitted:?}"));
+        }
+    }
+}

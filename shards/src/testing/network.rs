@@ -1,0 +1,169 @@
+//! Rings and sockets that are only memory: bounded, slow, and cut at inconvenient places.
+
+use std::collections::VecDeque;
+
+use crate::effect::Release;
+use crate::mesh::item::Item;
+
+/// A ring between two shards: first in, first out, each item after its delay.
+#[derive(Debug)]
+pub(super) struct Ring {
+    items: VecDeque<(u64, Item)>,
+    capacity: usize,
+}
+
+impl Ring {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { items: VecDeque::new(), capacity }
+    }
+
+    /// Puts an item in, to come out at `due_ms` or when the item before it does; given back when the ring is full.
+    pub(super) fn push(&mut self, item: Item, due_ms: u64) -> Result<(), Item> {
+        if self.items.len() >= self.capacity {
+            return Err(item);
+        }
+        let due_ms = self.items.back().map_or(due_ms, |(last_ms, _)| due_ms.max(*last_ms));
+        self.items.push_back((due_ms, item));
+        Ok(())
+    }
+
+    pub(super) fn pop(&mut self, now_ms: u64) -> Option<Item> {
+        let due = self.items.front().is_some_and(|(due_ms, _)| *due_ms <= now_ms);
+        if due { self.items.pop_front().map(|(_, item)| item) } else { None }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}
+
+/// How the client's end of a socket stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClientEnd {
+    Open,
+    /// It closed: what it sent still arrives, and then the end of the stream.
+    Finished,
+    /// It died: whatever was under way is lost.
+    Reset,
+}
+
+/// How the shard's end of a socket stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ServerEnd {
+    Open,
+    /// Nothing more is sent.
+    Finished,
+    /// Closed or reset.
+    Released(Release),
+    /// It belongs to the control plane now.
+    HandedOver,
+}
+
+/// Both directions of one connection.
+#[derive(Debug)]
+pub(super) struct Socket {
+    upstream: VecDeque<(u64, Vec<u8>)>,
+    downstream: VecDeque<u8>,
+    capacity: usize,
+    pub(super) client: ClientEnd,
+    pub(super) server: ServerEnd,
+}
+
+impl Socket {
+    /// A socket whose send buffer holds `capacity` bytes.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            upstream: VecDeque::new(),
+            downstream: VecDeque::new(),
+            capacity,
+            client: ClientEnd::Open,
+            server: ServerEnd::Open,
+        }
+    }
+
+    /// The client sends bytes, which arrive at `due_ms`.
+    pub(super) fn send(&mut self, bytes: Vec<u8>, due_ms: u64) {
+        let due_ms = self.upstream.back().map_or(due_ms, |(last_ms, _)| due_ms.max(*last_ms));
+        self.upstream.push_back((due_ms, bytes));
+    }
+
+    /// The client takes at most so many bytes.
+    pub(super) fn take(&mut self, bytes_max: usize) -> Vec<u8> {
+        let bytes = self.downstream.len().min(bytes_max);
+        self.downstream.drain(..bytes).collect()
+    }
+
+    /// The client dies.
+    pub(super) fn reset(&mut self) {
+        self.client = ClientEnd::Reset;
+        self.upstream.clear();
+        self.downstream.clear();
+    }
+
+    /// The shard receives at most so many bytes of what has arrived.
+    pub(super) fn receive(&mut self, now_ms: u64, bytes_max: usize) -> Vec<u8> {
+        let mut received = Vec::new();
+        while received.len() < bytes_max {
+            let Some((_, bytes)) = self.upstream.front_mut().filter(|(due_ms, _)| *due_ms <= now_ms) else {
+                break;
+            };
+            let taken = bytes.len().min(bytes_max - received.len());
+            received.extend(bytes.drain(..taken));
+            if bytes.is_empty() {
+                self.upstream.pop_front();
+            }
+        }
+        received
+    }
+
+    /// Whether the client closed and everything that it sent was received.
+    pub(super) fn at_end(&self) -> bool {
+        self.client == ClientEnd::Finished && self.upstream.is_empty()
+    }
+
+    /// The shard sends; how many bytes the send buffer took.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> usize {
+        let taken = bytes.len().min(self.free());
+        self.downstream.extend(&bytes[..taken]);
+        taken
+    }
+
+    /// Free bytes of the send buffer.
+    pub(super) fn free(&self) -> usize {
+        self.capacity - self.downstream.len()
+    }
+
+    /// Whether nothing is under way in either direction.
+    pub(super) fn is_idle(&self) -> bool {
+        self.client != ClientEnd::Open || (self.upstream.is_empty() && self.downstream.is_empty())
+    }
+
+    /// The shard lets the socket go.
+    pub(super) fn release(&mut self, how: Release) {
+        self.server = ServerEnd::Released(how);
+        self.upstream.clear();
+        if how == Release::Reset {
+            self.downstream.clear();
+        }
+    }
+}
+
+/// All rings and sockets of a run.
+#[derive(Debug)]
+pub(super) struct Network {
+    /// From each shard to each shard.
+    pub(super) rings: Vec<Vec<Ring>>,
+    /// Of all connections ever made.
+    pub(super) sockets: Vec<Socket>,
+}
+
+impl Network {
+    pub(super) fn new(shards: usize, ring_items_max: usize) -> Self {
+        let row = || (0..shards).map(|_| Ring::new(ring_items_max)).collect();
+        Self { rings: (0..shards).map(|_| row()).collect(), sockets: Vec::new() }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.rings.iter().flatten().all(Ring::is_empty) && self.sockets.iter().all(Socket::is_idle)
+    }
+}

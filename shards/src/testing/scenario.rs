@@ -1,0 +1,115 @@
+//! What one seed simulates: how many shards and clients, which limits, which faults.
+
+use std::sync::Arc;
+
+use super::dice::Dice;
+use super::token::{self, Grant};
+use crate::config::{AuthMode, Config, HistoryLimits, Limits, Rate, RoomClass, RoomClassRule};
+
+/// Rooms in which clients meet; those of `eph.` are ephemeral.
+pub(super) const ROOMS: [&str; 7] =
+    ["room.a", "room.b", "room.c", "team:x:1", "team:y:1", "eph.one", "eph.two"];
+/// Patterns that clients subscribe to.
+pub(super) const PATTERNS: [&str; 5] = ["room.*", "team:*:1", "**", "eph.*", "team:x:**"];
+
+/// The circumstances of a run.
+#[derive(Debug)]
+pub(super) struct Scenario {
+    pub(super) config: Arc<Config>,
+    pub(super) clients: usize,
+    /// How long clients act, in milliseconds.
+    pub(super) active_ms: u64,
+    /// The users, when clients need tokens.
+    pub(super) grants: Vec<Grant>,
+    /// Whether histories hold everything that the run sends.
+    pub(super) generous: bool,
+    /// Whether rates are limited.
+    pub(super) limited: bool,
+    /// Longest delay of a ring in milliseconds.
+    pub(super) ring_delay_ms: u64,
+    /// Longest delay of bytes from a client in milliseconds.
+    pub(super) network_delay_ms: u64,
+    /// Bytes of a socket's send buffer.
+    pub(super) send_buffer_bytes: usize,
+    /// Most padding of a message's content.
+    pub(super) padding_bytes_max: usize,
+    /// How often shards pause, clients die and so on, in a thousand turns.
+    pub(super) faults_permille: u32,
+}
+
+impl Scenario {
+    pub(super) fn new(dice: &mut Dice) -> Self {
+        let grants = if dice.percent(50) { grants(dice) } else { Vec::new() };
+        let (generous, limited) = (dice.percent(50), dice.percent(10));
+        Self {
+            config: Arc::new(config(dice, !grants.is_empty(), generous, limited)),
+            clients: dice.size(3, 12),
+            active_ms: dice.between(3_000, 9_000),
+            grants,
+            generous,
+            limited,
+            ring_delay_ms: *dice.pick(&[0, 5, 60, 300]),
+            network_delay_ms: *dice.pick(&[0, 10, 80]),
+            send_buffer_bytes: dice.size(64, 4096),
+            padding_bytes_max: *dice.pick(&[0, 100, 700]),
+            faults_permille: *dice.pick(&[0, 2, 8]),
+        }
+    }
+
+    /// Whether a room forgets its messages.
+    pub(super) fn is_ephemeral(room: &str) -> bool {
+        room.starts_with("eph.")
+    }
+
+    /// Milliseconds after which nothing may be left of connections, users and rooms.
+    pub(super) fn forgetting_ms(&self) -> u64 {
+        let config = &self.config;
+        let rooms_ms = config.presence_grace_ms + config.history.ttl_ms;
+        rooms_ms + config.handshake_timeout_ms + config.ping_timeout_ms + 10_000
+    }
+}
+
+fn grants(dice: &mut Dice) -> Vec<Grant> {
+    let grant = |number: usize| Grant {
+        user: format!("u{number}"),
+        account: dice.percent(70).then(|| dice.pick(&["one", "two"]).to_string()),
+        rooms: if dice.percent(50) { vec!["room.a".to_owned()] } else { Vec::new() },
+    };
+    (0..4).map(grant).collect()
+}
+
+fn config(dice: &mut Dice, authenticated: bool, generous: bool, limited: bool) -> Config {
+    let rate = |count, interval_ms, burst| limited.then_some(Rate { count, interval_ms, burst });
+    let history = if generous {
+        HistoryLimits { ttl_ms: 60_000, ..HistoryLimits::default() }
+    } else {
+        HistoryLimits {
+            messages_max: dice.size(1, 40),
+            bytes_max: dice.size(2_000, 60_000),
+            ttl_ms: dice.between(500, 8_000),
+            replay_bytes_max: dice.size(500, 20_000),
+        }
+    };
+    Config {
+        shards: dice.size(1, 4),
+        auth: if authenticated { AuthMode::Required } else { AuthMode::Off },
+        verifier: authenticated.then(token::verifier),
+        auth_timeout_ms: 1_500,
+        handshake_timeout_ms: 1_200,
+        profile: (*dice.pick(&["native", "native", "chat", "support", "topic"])).to_owned(),
+        ping_interval_ms: 1_500,
+        ping_timeout_ms: 4_000,
+        limits: Limits {
+            messages: rate(60, 1_000, 30),
+            events: rate(40, 1_000, 20),
+            outbound_queue_bytes_max: dice.size(1_500, 24_000),
+            ..Limits::default()
+        },
+        history,
+        presence_grace_ms: *dice.pick(&[0, 300, 2_000]),
+        presence_room_max: *dice.pick(&[2, 200]),
+        room_classes: vec![RoomClassRule { pattern: "eph.*".to_owned(), class: RoomClass::Ephemeral }],
+        ring_items_max: *dice.pick(&[1, 2, 8, 64]),
+        ..Config::default()
+    }
+}

@@ -1,0 +1,142 @@
+//! The one table of what a shard counts: each field's name, unit and meaning in the exposition.
+//!
+//! Plain numbers and histograms have a series a shard. Numbers by reason are added up over the shards, because reasons
+//! times shards would be more series than anybody looks at.
+
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
+use roomcast_shards::access::token::TokenError;
+use roomcast_shards::metrics::{Histogram, Metrics};
+use roomcast_shards::protocol::close_code::CloseCode;
+use roomcast_shards::protocol::error_code::ErrorCode;
+
+use super::family::{Family, Head, Value};
+
+/// How a family is read from a shard's numbers.
+enum Reading {
+    /// A number, for each shard.
+    Number(fn(&Metrics) -> u64),
+    /// Durations, for each shard.
+    Durations(fn(&Metrics) -> &Histogram),
+    /// The numbers of all shards together, by the values of a label.
+    By(&'static str, fn(&Metrics) -> Vec<(&'static str, u64)>),
+}
+
+/// A line of the table.
+struct Line {
+    head: Head,
+    reading: Reading,
+}
+
+/// Makes the table, and fails to compile when a shard counts something that is not in it.
+macro_rules! table {
+    (
+        numbers { $($kind:ident $field:ident: $name:literal $($unit:ident)?, $help:literal;)* }
+        others($($other:ident),*) { $($other_kind:ident $other_name:literal $($other_unit:ident)?, $other_help:literal, $reading:expr;)* }
+    ) => {
+        const TABLE: &[Line] = &[
+            $(Line { head: head!($kind $name $($unit)?, $help), reading: Reading::Number(|metrics| metrics.$field) },)*
+            $(Line { head: head!($other_kind $other_name $($other_unit)?, $other_help), reading: $reading },)*
+        ];
+        const _: fn(Metrics) = |Metrics { $($field: _,)* $($other: _,)* }| ();
+    };
+}
+
+macro_rules! head {
+    ($kind:ident $name:literal, $help:literal) => {
+        Head { kind: MetricType::$kind, name: $name, unit: None, help: $help }
+    };
+    ($kind:ident $name:literal $unit:ident, $help:literal) => {
+        Head { kind: MetricType::$kind, name: $name, unit: Some(Unit::$unit), help: $help }
+    };
+}
+
+table! {
+    numbers {
+        Gauge connections: "connections", "Connections now, in whatever phase.";
+        Gauge connections_authenticated: "connections_authenticated", "Authenticated connections now.";
+        Counter connections_opened: "connections_opened", "Connections taken over from the acceptor.";
+        Counter http_handovers: "http_handovers", "Requests handed to the control plane.";
+        Counter http_refusals: "http_refusals", "Requests refused with an HTTP status.";
+        Counter messages_received: "messages_received", "Messages received from clients.";
+        Counter publications: "publications", "Messages accepted by the rooms that the shard owns.";
+        Counter publications_duplicate: "publications_duplicate", "Messages recognised as repeated.";
+        Counter deliveries: "deliveries", "Frames queued for recipients of messages.";
+        Counter frames_sent: "frames_sent", "Frames that left for clients, of every kind.";
+        Counter frames_encoded: "frames_encoded", "Frames encoded for fan-out: one a message, dialect and profile.";
+        Counter bytes_received: "bytes_received", "Bytes received from clients.";
+        Counter bytes_sent: "bytes_sent", "Bytes sent to clients.";
+        Counter reads_paused: "reads_paused", "Times that unread replies stopped a connection's reading.";
+        Counter history_dropped: "history_dropped",
+            "Messages and names that histories and dedupe windows forgot before their time.";
+        Gauge history_bytes: "history" Bytes, "Bytes in histories now, as of each room's last change.";
+        Gauge rooms: "rooms", "Rooms that the shard owns now.";
+        Gauge subscriptions: "subscriptions", "Connections times rooms now.";
+        Gauge pattern_subscriptions: "pattern_subscriptions", "Connections times patterns now.";
+        Gauge outbound_queue_bytes: "outbound_queue" Bytes, "Bytes waiting in outbound queues now.";
+        Counter ring_items: "ring_items", "Items put into rings to other shards.";
+        Gauge ring_depth: "ring_depth", "Items waiting in the shard's inbound rings now.";
+        Counter ring_overflows: "ring_overflows", "Items that found a ring full and waited beside it.";
+        Gauge ring_overflow_items: "ring_overflow_items", "Items waiting beside a full ring now.";
+        Counter ring_pauses: "ring_pauses", "Turns in which clients were not read because a ring was full.";
+        Counter control_overflows: "control_overflows",
+            "Items for the control plane or from it that found its queue full.";
+        Counter doorbells: "doorbells", "Doorbells rung for sleeping threads.";
+        Counter turns: "loop_turns", "Turns of the shard's loop.";
+        Counter sends: "sends", "Calls of send.";
+        Counter receives: "receives", "Calls of recv.";
+    }
+    others(closes, resets, errors, auth_failures, turn, fan_out, recoveries, recoveries_complete, frames_dropped) {
+        Counter "connections_closed", "Connections closed, by the close code's name; reset: without a close frame.",
+            Reading::By("reason", closes);
+        Counter "errors_sent", "Errors sent to clients, by code.",
+            Reading::By("code", |metrics| by_name(ErrorCode::ALL.map(ErrorCode::name), metrics.errors));
+        Counter "auth_failures", "Tokens refused, by the rule that they break.",
+            Reading::By("reason", |metrics| by_name(TokenError::LABELS, metrics.auth_failures));
+        Counter "recoveries", "Recoveries asked for, by whether all that was missed could be given.",
+            Reading::By("result", recoveries);
+        Counter "frames_dropped", "Ephemeral frames dropped because a connection's outbound queue was full.",
+            Reading::By("reason", |metrics| vec![("slow_consumer", metrics.frames_dropped)]);
+        Histogram "loop_turn" Seconds, "How long turns of the loop took, waiting not counted.",
+            Reading::Durations(|metrics| &metrics.turn);
+        Histogram "fan_out" Seconds, "How long it took to queue one message for all its local subscribers.",
+            Reading::Durations(|metrics| &metrics.fan_out);
+    }
+}
+
+fn by_name<const N: usize>(names: [&'static str; N], counts: [u64; N]) -> Vec<(&'static str, u64)> {
+    names.into_iter().zip(counts).collect()
+}
+
+fn closes(metrics: &Metrics) -> Vec<(&'static str, u64)> {
+    let mut closes = by_name(CloseCode::ALL.map(CloseCode::name), metrics.closes);
+    closes.push(("reset", metrics.resets));
+    closes
+}
+
+fn recoveries(metrics: &Metrics) -> Vec<(&'static str, u64)> {
+    let complete = metrics.recoveries_complete;
+    vec![("complete", complete), ("incomplete", metrics.recoveries.saturating_sub(complete))]
+}
+
+/// All families of the table, with the numbers of these shards, the first of which is shard 0.
+pub(super) fn of_shards(shards: &[Metrics]) -> Vec<Family> {
+    let mut merged = Metrics::default();
+    shards.iter().for_each(|metrics| merged.merge(metrics));
+    let each = |read: &dyn Fn(&Metrics) -> Value| {
+        let label = |index: usize| vec![("shard", index.to_string())];
+        shards.iter().enumerate().map(|(index, metrics)| (label(index), read(metrics))).collect()
+    };
+    let family = |line: &Line| Family {
+        head: line.head.clone(),
+        series: match &line.reading {
+            Reading::Number(read) => each(&|metrics| Value::Whole(read(metrics))),
+            Reading::Durations(read) => each(&|metrics| Value::Durations(read(metrics).clone())),
+            Reading::By(label, read) => {
+                let series = |(value, count): (&str, u64)| (vec![(*label, value.to_owned())], Value::Whole(count));
+                read(&merged).into_iter().map(series).collect()
+            }
+        },
+    };
+    TABLE.iter().map(family).collect()
+}

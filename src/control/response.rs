@@ -1,0 +1,34 @@
+//! The forms of an answer: JSON for states and errors, and when to come back.
+
+use axum::Json;
+use axum::http::header::{CACHE_CONTROL, CONNECTION, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// Seconds after which a client that was sent away may ask again.
+const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("1");
+
+/// A state of the gateway, never to be cached: `{"status":…}`.
+pub(super) fn state(status: StatusCode, text: &'static str) -> Response {
+    let no_store = [(CACHE_CONTROL, "no-store")];
+    (status, no_store, Json(json!({ "status": text }))).into_response()
+}
+
+/// An error in the words of the shards' refusals: `{"status":"error","code":…,"message":…}`.
+pub(super) fn error(status: StatusCode, message: &str) -> Response {
+    let body = json!({ "status": "error", "code": status.as_u16(), "message": message });
+    (status, Json(body)).into_response()
+}
+
+/// The same response telling when to come back.
+pub(super) fn retry_later(mut response: Response) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S);
+    response
+}
+
+/// The same response as the connection's last.
+pub(super) fn closing(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}

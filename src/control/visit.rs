@@ -1,0 +1,81 @@
+//! The requests of one connection: what is answered before any route is asked.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::http::header::{CONTENT_LENGTH, UPGRADE};
+use axum::http::{HeaderMap, Request, StatusCode};
+use axum::response::Response;
+use hyper::body::Incoming;
+use tower::ServiceExt;
+
+use super::response::{closing, error, retry_later};
+use super::routes::{BODY_BYTES_MAX, not_found};
+
+/// What a connection may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// All routes, over the control plane's own listener.
+    Listener,
+    /// All routes, over a connection that a shard handed over.
+    HandedOver,
+    /// Nothing, over a connection that a shard handed over: the routes are on another address.
+    Elsewhere,
+    /// Nothing: there are too many connections.
+    Full,
+}
+
+/// One connection's visit to the routes.
+#[derive(Debug)]
+pub(super) struct Visit {
+    access: Access,
+    router: Router,
+    /// Whether a request came before.
+    spoke: AtomicBool,
+}
+
+impl Visit {
+    pub(super) fn new(access: Access, router: Router) -> Self {
+        Self { access, router, spoke: AtomicBool::new(false) }
+    }
+
+    /// Answers one request.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response {
+        let spoke = self.spoke.swap(true, Ordering::Relaxed);
+        if let Some(refusal) = refusal(self.access, spoke, request.headers()) {
+            return refusal;
+        }
+        if self.access == Access::Elsewhere {
+            return not_found().await;
+        }
+        let Ok(response) = self.router.clone().oneshot(request).await;
+        response
+    }
+}
+
+/// Why a request is not even looked at, if so.
+fn refusal(access: Access, spoke: bool, headers: &HeaderMap) -> Option<Response> {
+    if access == Access::Full {
+        let full = error(StatusCode::SERVICE_UNAVAILABLE, "too many HTTP connections");
+        return Some(closing(retry_later(full)));
+    }
+    // A shard reads the first head and keeps what it serves, so only a later one can be meant for it; and then the
+    // connection cannot go back.
+    if spoke && access != Access::Listener && wants_websocket(headers) {
+        let message = "a WebSocket needs a connection of its own: this one has carried plain HTTP";
+        return Some(closing(error(StatusCode::MISDIRECTED_REQUEST, message)));
+    }
+    if declared_bytes(headers).is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) {
+        return Some(closing(error(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB")));
+    }
+    None
+}
+
+fn wants_websocket(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(UPGRADE).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case("websocket"))
+}
+
+fn declared_bytes(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
