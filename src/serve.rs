@@ -39,9 +39,10 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     let (sink, pending) = control::channel();
     let shards = Arc::new(Shards::start(&config, clock, &sink).map_err(start_failure)?);
     let metrics = Arc::new(AcceptorMetrics::default());
-    let dev_page = settings.dev.as_ref().map(|dev| {
-        control::chat_page(dev.users.iter().map(|user| (&*user.name, &*user.token)))
-    });
+    let dev_page = settings
+        .dev
+        .as_ref()
+        .map(|dev| control::chat_page(dev.users.iter().map(|user| (&*user.name, &*user.token))));
     let extra = Extra { logs_dropped: logging::dropped_logs, refused: Arc::clone(&metrics) };
     let control =
         control::start(pending, Arc::clone(&shards), ControlSettings { admin_listener, dev_page }, extra)

@@ -86,12 +86,31 @@ impl fmt::Display for Epoch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageId(uuid::Uuid);
 
-impl MessageId {
-    /// An id for a message accepted at `unix_ms`.
-    pub fn new(unix_ms: u64, random: &mut impl Rng) -> Self {
+/// Gives out ids that only grow: within a millisecond by a counter (RFC 9562 §6.2, method 1).
+#[derive(Debug, Default)]
+pub struct MessageIds {
+    unix_ms: u64,
+    count: u16,
+}
+
+impl MessageIds {
+    /// Ids of one millisecond: what the 12 bits beside the time hold.
+    const COUNT_MAX: u16 = 0x0fff;
+
+    /// An id for a message accepted at `unix_ms`. A clock that goes back, or more messages than a millisecond
+    /// counts, make the id's time run ahead of it.
+    pub fn next(&mut self, unix_ms: u64, random: &mut impl Rng) -> MessageId {
+        if unix_ms > self.unix_ms {
+            *self = Self { unix_ms, count: 0 };
+        } else if self.count < Self::COUNT_MAX {
+            self.count += 1;
+        } else {
+            *self = Self { unix_ms: self.unix_ms + 1, count: 0 };
+        }
         let mut bytes = [0u8; 10];
         random.fill_bytes(&mut bytes);
-        Self(uuid::Builder::from_unix_timestamp_millis(unix_ms, &bytes).into_uuid())
+        bytes[..2].copy_from_slice(&self.count.to_be_bytes());
+        MessageId(uuid::Builder::from_unix_timestamp_millis(self.unix_ms, &bytes).into_uuid())
     }
 }
 
@@ -113,6 +132,18 @@ mod tests {
         {
             assert_eq!(Epoch::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn message_ids_only_grow() {
+        let (mut ids, mut random) = (MessageIds::default(), rand::rng());
+        let mut last = ids.next(5, &mut random);
+        for number in 0..20_000u64 {
+            let id = ids.next(5 - number % 2, &mut random);
+            assert!(id > last && id.to_string() > last.to_string());
+            last = id;
+        }
+        assert!(ids.next(1_000, &mut random) > last);
     }
 
     #[test]

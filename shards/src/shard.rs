@@ -28,7 +28,7 @@ use crate::connection::Connection;
 use crate::connection::outbound_queue::OutboundQueue;
 use crate::connection::websocket::Pool;
 use crate::effect::Effects;
-use crate::id::{ConnectionId, ShardId};
+use crate::id::{ConnectionId, MessageIds, ShardId};
 use crate::mesh::Router;
 use crate::mesh::item::Item;
 use crate::metrics::Metrics;
@@ -86,6 +86,7 @@ pub struct Shard {
     owned_by_name: HashMap<Arc<str>, u32>,
     gathers: Slab<Gather>,
     timers: TimerWheel<Timer>,
+    message_ids: MessageIds,
     /// Items for this shard itself: the local branch of the mesh, in the same order as a ring would give.
     local: VecDeque<Item>,
     scratch: Vec<u8>,
@@ -117,6 +118,7 @@ impl Shard {
             owned_by_name: HashMap::default(),
             gathers: Slab::new(),
             timers: TimerWheel::new(now.ms),
+            message_ids: MessageIds::default(),
             local: VecDeque::new(),
             scratch: Vec::new(),
             overload: Overload::None,

@@ -31,18 +31,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Replayed<S> {
         }
         let count = self.received.len().min(buffer.remaining());
         buffer.put_slice(&self.received[..count]);
-        // Not `split_to` alone: an empty remainder would keep the allocation for the connection's life.
+        // An empty slice holds no allocation, so nothing is kept for the rest of the connection's life.
         self.received = self.received.slice(count..);
         Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Replayed<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 

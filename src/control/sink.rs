@@ -37,10 +37,8 @@ mod tests {
     #[test]
     fn a_full_queue_gives_the_connection_back() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let connection = || HttpConnection {
-            stream: TcpStream::connect(listener.local_addr().unwrap()).unwrap(),
-            received: b"GET".to_vec(),
-        };
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let connection = || HttpConnection { stream: stream.try_clone().unwrap(), received: b"GET".to_vec() };
         let (sink, pending) = channel();
         for _ in 0..HANDOVERS_MAX {
             sink.hand_over(connection()).unwrap();

@@ -95,7 +95,8 @@ impl Client {
     fn answer(&mut self) -> Answer {
         let mut answer = self.head();
         let length: usize = answer.header("content-length").unwrap().parse().unwrap();
-        answer.body = String::from_utf8(self.take(|bytes| (bytes.len() >= length).then_some(length))).unwrap();
+        answer.body =
+            String::from_utf8(self.take(|bytes| (bytes.len() >= length).then_some(length))).unwrap();
         answer
     }
 
@@ -117,9 +118,8 @@ impl Answer {
 #[test]
 fn a_connection_goes_on_with_what_the_shard_had_read() {
     let fixture = Fixture::start();
-    let mut client = fixture.client(
-        "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /nothing HTTP/1.1\r\nHost: a\r\n\r\nGET /rea",
-    );
+    let mut client = fixture
+        .client("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /nothing HTTP/1.1\r\nHost: a\r\n\r\nGET /rea");
     assert_eq!(client.answer().body, r#"{"status":"ok"}"#);
     let missing = client.answer();
     assert_eq!(missing.status, 404);

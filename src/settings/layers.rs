@@ -77,7 +77,7 @@ impl Layers {
     }
 
     fn lay_file(&mut self, text: &str, path: &Path) -> Result<(), SettingError> {
-        let error = |what: String| SettingError(format!("{}: {what}", path.display()));
+        let error = |what: String| SettingError(format!("--config {}: {what}", path.display()));
         // The parser's own message quotes the line, which may hold a secret.
         let file: toml::Table = text.parse().map_err(|problem: toml::de::Error| {
             let line = problem.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());

@@ -37,12 +37,13 @@ class Client {
   }
 
   sendInFragments(value) {
-    const text = JSON.stringify(value);
-    const third = Math.floor(text.length / 3);
-    this.socket.send(text.slice(0, third), { fin: false });
+    // Cut as bytes: a fragment may end within a character.
+    const bytes = Buffer.from(JSON.stringify(value));
+    const third = Math.floor(bytes.length / 3);
+    this.socket.send(bytes.subarray(0, third), { binary: false, fin: false });
     this.socket.ping();
-    this.socket.send(text.slice(third, 2 * third), { fin: false });
-    this.socket.send(text.slice(2 * third), { fin: true });
+    this.socket.send(bytes.subarray(third, 2 * third), { binary: false, fin: false });
+    this.socket.send(bytes.subarray(2 * third), { binary: false, fin: true });
   }
 
   async expect(wanted) {

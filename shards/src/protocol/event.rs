@@ -170,12 +170,12 @@ impl<'a> Data<'a> {
         if !value.is_object() {
             return Err(CommandError::invalid("recover", "must be an object"));
         }
-        let position = Data(Some(value));
-        let offset = position.number("offset")?;
-        Ok(Some(Position {
-            epoch: Epoch::parse(position.text("epoch")?),
-            offset: offset.ok_or_else(|| CommandError::invalid("offset", "is required"))?,
-        }))
+        let epoch = value.get("epoch").and_then(|epoch| epoch.as_str());
+        let offset = value.get("offset").and_then(|offset| offset.as_u64());
+        let (Some(epoch), Some(offset)) = (epoch, offset) else {
+            return Err(CommandError::invalid("recover", "needs an epoch and an offset"));
+        };
+        Ok(Some(Position { epoch: Epoch::parse(epoch), offset }))
     }
 
     fn draft(self, room: String) -> Result<Draft, CommandError> {

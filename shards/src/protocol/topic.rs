@@ -91,11 +91,12 @@ fn recover(frame: Value<'_>) -> Result<Option<Position>, CommandError> {
     if !value.is_object() {
         return Err(CommandError::invalid("recover", "must be an object"));
     }
+    let epoch = value.get("epoch").and_then(|epoch| epoch.as_str());
     let offset = value.get("offset").and_then(|offset| offset.as_u64());
-    Ok(Some(Position {
-        epoch: Epoch::parse(text(value, "epoch")?),
-        offset: offset.ok_or_else(|| CommandError::invalid("offset", "must be a whole number from 0"))?,
-    }))
+    let (Some(epoch), Some(offset)) = (epoch, offset) else {
+        return Err(CommandError::invalid("recover", "needs an epoch and an offset"));
+    };
+    Ok(Some(Position { epoch: Epoch::parse(epoch), offset }))
 }
 
 fn message(frame: Value<'_>) -> Result<Draft, CommandError> {

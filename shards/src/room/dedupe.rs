@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     fn accepted(offset: Offset) -> Accepted {
-        Accepted { id: MessageId::new(offset, &mut rand::rng()), offset, unix_ms: 0 }
+        Accepted { id: crate::id::MessageIds::default().next(offset, &mut rand::rng()), offset, unix_ms: 0 }
     }
 
     #[test]

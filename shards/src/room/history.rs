@@ -160,14 +160,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::id::{Epoch, MessageId};
+    use crate::id::Epoch;
     use crate::protocol::message::MessageType;
 
     const ME: SessionId = SessionId(1);
 
     fn message(offset: Offset, content: &str, exclude: Option<SessionId>) -> Arc<Publication> {
         Arc::new(Publication {
-            id: MessageId::new(offset, &mut rand::rng()),
+            id: crate::id::MessageIds::default().next(offset, &mut rand::rng()),
             room: "r".into(),
             epoch: Epoch(1),
             offset,

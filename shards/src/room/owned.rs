@@ -200,7 +200,7 @@ impl OwnedRoom {
         draft: Draft,
         now: Now,
         config: &Config,
-        random: &mut impl Rng,
+        id: impl FnOnce() -> MessageId,
     ) -> Accepting {
         let client_id = draft.client_id.clone();
         if let Some(first) = self.find_accepted(sender, client_id.as_deref(), now) {
@@ -209,7 +209,7 @@ impl OwnedRoom {
         self.offset += 1;
         self.active_ms = now.ms;
         let publication = Arc::new(Publication {
-            id: MessageId::new(now.unix_ms, random),
+            id: id(),
             room: Arc::clone(&self.name),
             epoch: self.epoch,
             offset: self.offset,

@@ -83,7 +83,7 @@ impl Shard {
         reply: Option<(Event, RequestId)>,
         now: Now,
     ) {
-        let rooms = forced_rooms(&identity);
+        let rooms = rooms_on_connect(&identity);
         let identity = Arc::new(identity);
         tracing::debug!(event = "authenticated", user_id = &*identity.user);
         self.note_authenticated(slot);
@@ -96,7 +96,7 @@ impl Shard {
         let connection = client.id;
         for room in rooms {
             let caller = Caller { connection, reply: ReplyTo::Attach };
-            self.subscribe(slot, caller, &room, true, (0, None), now);
+            self.subscribe(slot, caller, &room, is_forced(&room), (0, None), now);
         }
         self.schedule_client(slot, now);
     }
@@ -156,13 +156,13 @@ impl Shard {
     /// Leaves what the present token does not allow, and enters what it forces.
     fn check_rooms(&mut self, slot: usize, now: Now) {
         let identity = Arc::clone(self.identity(slot));
-        let forced = forced_rooms(&identity);
+        let joined = rooms_on_connect(&identity);
         let client = &mut self.connections[slot];
         let connection = client.id;
         let mut lost = Vec::new();
         for subscription in &mut client.subscriptions {
             let name = &self.directory.get(subscription.room).name;
-            subscription.forced &= forced.iter().any(|room| **room == **name);
+            subscription.forced &= joined.iter().any(|room| **room == **name);
             if !identity.may_enter(name) {
                 lost.push((subscription.room, Arc::clone(name)));
             }
@@ -172,16 +172,10 @@ impl Shard {
             let push = Push::Lost { room, reason: "no longer allowed" };
             self.push(slot, &push, FrameClass::Reliable, now);
         }
-        for room in forced {
+        for room in joined {
             if self.subscribed(slot, &room).is_none() {
-                self.subscribe(
-                    slot,
-                    Caller { connection, reply: ReplyTo::Nobody },
-                    &room,
-                    true,
-                    (0, None),
-                    now,
-                );
+                let caller = Caller { connection, reply: ReplyTo::Nobody };
+                self.subscribe(slot, caller, &room, is_forced(&room), (0, None), now);
             }
         }
     }
@@ -219,8 +213,13 @@ fn auth_failed(error: TokenError) -> CommandError {
     CommandError::new(ErrorCode::AuthFailed, error.to_string())
 }
 
+/// Whether the server alone decides who is in a room: the user's own and its account's.
+fn is_forced(room: &str) -> bool {
+    room.starts_with("user:") || room.starts_with("account:")
+}
+
 /// The rooms that a user is in without asking: its own, its account's, those of its token.
-fn forced_rooms(identity: &Identity) -> Vec<Arc<str>> {
+fn rooms_on_connect(identity: &Identity) -> Vec<Arc<str>> {
     let mut rooms: Vec<Arc<str>> = vec![format!("user:{}", identity.user).into()];
     rooms.extend(identity.account.iter().map(|account| format!("account:{account}").into()));
     for room in &identity.rooms {

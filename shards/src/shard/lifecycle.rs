@@ -207,7 +207,7 @@ impl Shard {
         for slot in slots {
             match self.connections[slot].phase {
                 Phase::Closing { .. } => {}
-                Phase::Head => self.begin_close(slot, now),
+                Phase::Head => self.schedule_client(slot, now),
                 _ => {
                     let reconnect_ms = self.random.random_range(window_ms / 10..=window_ms.max(1));
                     let client = &mut self.connections[slot];

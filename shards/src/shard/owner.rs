@@ -147,7 +147,9 @@ impl Shard {
         confirm: bool,
         now: Now,
     ) {
-        let accepting = self.owned[key].publish(&sender, session, draft, now, &self.config, &mut self.random);
+        let Self { owned, config, message_ids, random, .. } = self;
+        let id = || message_ids.next(now.unix_ms, random);
+        let accepting = owned[key].publish(&sender, session, draft, now, config, id);
         self.metrics.history_dropped += accepting.forgotten as u64;
         if confirm {
             self.answer(from, caller, Ok(Outcome::Sent(accepting.sent)));

@@ -20,6 +20,8 @@ use crate::protocol::push::Push;
 
 /// How long pushes wait for a client's first frame, which may still change the dialect.
 const DIALECT_WAIT_MS: u64 = 1_000;
+/// How long a request head may take once the shard drains.
+const DRAIN_HEAD_TIMEOUT_MS: u64 = 1_000;
 
 /// Whose time has come.
 #[derive(Debug)]
@@ -44,8 +46,12 @@ impl Shard {
 
     /// Makes sure that the connection's timer fires at its next deadline.
     pub(super) fn schedule_client(&mut self, slot: usize, now: Now) {
+        let head_timeout_ms = self.head_timeout_ms();
         let client = &mut self.connections[slot];
-        let due = next_due_ms(client, &self.config, now);
+        let due = match client.phase {
+            Phase::Head => client.opened_ms + head_timeout_ms,
+            _ => next_due_ms(client, &self.config, now),
+        };
         if due < client.timer_ms {
             client.timer_ms = due;
             self.timers.schedule(due, Timer::Connection(client.id));
@@ -73,10 +79,16 @@ impl Shard {
     }
 
     fn on_head_due(&mut self, slot: usize, now: Now) {
-        if self.connections[slot].opened_ms + self.config.handshake_timeout_ms <= now.ms {
+        if self.connections[slot].opened_ms + self.head_timeout_ms() <= now.ms {
             self.admission_failed(slot);
             self.refuse(slot, &Refusal::new(408, "the request head did not arrive in time"), now);
         }
+    }
+
+    /// A drain does not wait long for a request that may never come.
+    fn head_timeout_ms(&self) -> u64 {
+        let timeout_ms = self.config.handshake_timeout_ms;
+        if self.draining { timeout_ms.min(DRAIN_HEAD_TIMEOUT_MS) } else { timeout_ms }
     }
 
     fn on_pending_due(&mut self, slot: usize, now: Now) {
@@ -144,7 +156,7 @@ fn next_due_ms(client: &Connection, config: &Config, now: Now) -> u64 {
     let silence_ms = client.heard_ms + silence.min(config.ping_timeout_ms);
     let drain_ms = client.drain_ms.unwrap_or(u64::MAX);
     match client.phase {
-        Phase::Head => client.opened_ms + config.handshake_timeout_ms,
+        Phase::Head => u64::MAX,
         Phase::Pending => silence_ms.min(drain_ms).min(client.opened_ms + config.auth_timeout_ms),
         Phase::Attaching | Phase::Open => {
             let held_ms = client.held.as_ref().map_or(u64::MAX, |_| client.opened_ms + DIALECT_WAIT_MS);

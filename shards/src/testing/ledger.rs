@@ -68,6 +68,8 @@ pub(super) struct Ledger {
     /// Where each message stands, by number and epoch.
     places: BTreeMap<(usize, String), u64>,
     absences: Vec<Absence>,
+    /// Users that clients have heard of.
+    pub(super) users: Vec<String>,
     /// Messages of ephemeral rooms that members missed.
     pub(super) losses: u64,
     pub(super) violation: Option<Violation>,

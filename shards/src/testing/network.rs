@@ -148,9 +148,18 @@ impl Socket {
     }
 }
 
+/// A socket on its way from the acceptor to its home shard.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) socket: usize,
+    /// The status with which the acceptor refuses it, if it does.
+    pub(super) refuse: Option<u16>,
+}
+
 /// All rings and sockets of a run.
 #[derive(Debug)]
 pub(super) struct Network {
+    pub(super) arrivals: Vec<Arrival>,
     /// From each shard to each shard.
     pub(super) rings: Vec<Vec<Ring>>,
     /// Of all connections ever made.
@@ -160,7 +169,7 @@ pub(super) struct Network {
 impl Network {
     pub(super) fn new(shards: usize, ring_items_max: usize) -> Self {
         let row = || (0..shards).map(|_| Ring::new(ring_items_max)).collect();
-        Self { rings: (0..shards).map(|_| row()).collect(), sockets: Vec::new() }
+        Self { arrivals: Vec::new(), rings: (0..shards).map(|_| row()).collect(), sockets: Vec::new() }
     }
 
     pub(super) fn is_idle(&self) -> bool {

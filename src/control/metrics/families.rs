@@ -31,12 +31,22 @@ struct Line {
 /// Makes the table, and fails to compile when a shard counts something that is not in it.
 macro_rules! table {
     (
-        numbers { $($kind:ident $field:ident: $name:literal $($unit:ident)?, $help:literal;)* }
-        others($($other:ident),*) { $($other_kind:ident $other_name:literal $($other_unit:ident)?, $other_help:literal, $reading:expr;)* }
+        numbers {
+            $($kind:ident $field:ident: $name:literal $($unit:ident)?, $help:literal;)*
+        }
+        others($($other:ident),*) {
+            $($other_kind:ident $other_name:literal $($other_unit:ident)?, $other_help:literal, $reading:expr;)*
+        }
     ) => {
         const TABLE: &[Line] = &[
-            $(Line { head: head!($kind $name $($unit)?, $help), reading: Reading::Number(|metrics| metrics.$field) },)*
-            $(Line { head: head!($other_kind $other_name $($other_unit)?, $other_help), reading: $reading },)*
+            $(Line {
+                head: head!($kind $name $($unit)?, $help),
+                reading: Reading::Number(|metrics| metrics.$field),
+            },)*
+            $(Line {
+                head: head!($other_kind $other_name $($other_unit)?, $other_help),
+                reading: $reading,
+            },)*
         ];
         const _: fn(Metrics) = |Metrics { $($field: _,)* $($other: _,)* }| ();
     };
@@ -133,7 +143,8 @@ pub(super) fn of_shards(shards: &[Metrics]) -> Vec<Family> {
             Reading::Number(read) => each(&|metrics| Value::Whole(read(metrics))),
             Reading::Durations(read) => each(&|metrics| Value::Durations(read(metrics).clone())),
             Reading::By(label, read) => {
-                let series = |(value, count): (&str, u64)| (vec![(*label, value.to_owned())], Value::Whole(count));
+                let series =
+                    |(value, count): (&str, u64)| (vec![(*label, value.to_owned())], Value::Whole(count));
                 read(&merged).into_iter().map(series).collect()
             }
         },

@@ -21,12 +21,7 @@ pub(super) fn families(snapshot: &Snapshot, sources: &Sources) -> Vec<Family> {
     ];
     vec![
         Family {
-            head: Head {
-                kind: Info,
-                name: "build",
-                unit: None,
-                help: "The version that runs, as a label.",
-            },
+            head: Head { kind: Info, name: "build", unit: None, help: "The version that runs, as a label." },
             series: vec![(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], Value::Whole(1))],
         },
         counter(
@@ -42,9 +37,7 @@ pub(super) fn families(snapshot: &Snapshot, sources: &Sources) -> Vec<Family> {
                 help: "Connections refused by the acceptor: process full, too many of an address, shard's backlog.",
             },
             series: refused
-                .map(|(reason, counter)| {
-                    (vec![("reason", reason.to_owned())], Value::Whole(read(counter)))
-                })
+                .map(|(reason, counter)| (vec![("reason", reason.to_owned())], Value::Whole(read(counter))))
                 .into(),
         },
         counter(

@@ -16,7 +16,8 @@ pub(super) fn families() -> Vec<Family> {
         value.map(|value| Family::single(kind, name, unit, help, value))
     };
     let cpu = stat.as_ref().map(|stat| Value::Real(seconds(stat.cpu_ticks)));
-    let start = stat.as_ref().zip(boot_time_s()).map(|(stat, boot_s)| boot_s as f64 + seconds(stat.start_ticks));
+    let start =
+        stat.as_ref().zip(boot_time_s()).map(|(stat, boot_s)| boot_s as f64 + seconds(stat.start_ticks));
     let resident = stat.as_ref().map(|stat| stat.resident_pages * rustix::param::page_size() as u64);
     [
         family(

@@ -183,7 +183,15 @@ impl Client {
             }
         }
         self.socket.get_ref().set_read_timeout(Some(DEADLINE)).expect("settable");
-        self.ping();
+        assert!(self.send_message(Message::Ping("still there".into())), "closed after less than {time:?}");
+        loop {
+            match self.socket.read() {
+                Ok(Message::Pong(payload)) if payload == "still there" => return,
+                Ok(Message::Text(text)) => self.backlog.push_back(Frame::parse(text.as_str())),
+                Ok(Message::Ping(_) | Message::Pong(_)) => {}
+                other => panic!("no pong but {other:?}"),
+            }
+        }
     }
 
     /// Closes and waits until the server has closed too.

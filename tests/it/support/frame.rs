@@ -1,6 +1,7 @@
 //! One text frame of the server, in either dialect, with its bytes kept.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,7 +16,7 @@ pub(crate) struct Frame {
     pub(crate) name: String,
     /// `requestId` as it came, quotes included.
     pub(crate) request_id: Option<String>,
-    /// All of it; null when it holds what `serde_json` cannot represent, such as 1e400.
+    /// All of it; what `serde_json` cannot represent, such as 1e400, as the text that came.
     pub(crate) value: Value,
 }
 
@@ -31,6 +32,17 @@ struct Head<'a> {
     request_id: Option<&'a RawValue>,
 }
 
+/// Parses JSON, leaving each innermost value that cannot be represented as its text.
+fn lenient(text: &str) -> Value {
+    if let Ok(value) = serde_json::from_str(text) {
+        return value;
+    }
+    match serde_json::from_str::<HashMap<String, &RawValue>>(text) {
+        Ok(members) => members.into_iter().map(|(key, value)| (key, lenient(value.get()))).collect(),
+        Err(_) => Value::String(text.to_owned()),
+    }
+}
+
 impl Frame {
     /// Reads a frame; fails when it is none of either dialect.
     pub(crate) fn parse(text: &str) -> Self {
@@ -39,7 +51,7 @@ impl Frame {
         Self {
             name: name.into_owned(),
             request_id: head.request_id.map(|id| id.get().to_owned()),
-            value: serde_json::from_str(text).unwrap_or(Value::Null),
+            value: lenient(text),
             raw: text.to_owned(),
         }
     }

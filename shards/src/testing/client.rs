@@ -1,0 +1,312 @@
+//! A client: a small state machine that speaks the real wire, does random things, and checks what it hears.
+
+mod answers;
+mod commands;
+mod connect;
+mod finish;
+mod topics;
+mod view;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::dice::Dice;
+use super::host::Around;
+use super::ledger::Heard;
+use super::network::{ClientEnd, ServerEnd};
+use super::token::Grant;
+use super::wire::{self, Reader, Received};
+use crate::effect::Release;
+use crate::protocol::profile::Dialect;
+use crate::room::pattern::Pattern;
+use view::{Position, View};
+
+/// How far a connection has come, as its client sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The answer to the request head is awaited.
+    Head,
+    /// A token was sent as the first message.
+    Authenticating,
+    /// Commands may be sent.
+    Open,
+    /// Nothing is sent any more; the connection's end is awaited.
+    Ending,
+}
+
+/// A request whose answer is awaited.
+#[derive(Debug)]
+enum Asked {
+    Join { room: String, recover: Option<Recovery>, history: usize },
+    Leave { room: String },
+    /// Sends, by number; more than one in a batch.
+    Send { numbers: Vec<usize>, batch: bool },
+    History { room: String, after: Option<u64>, before: Option<u64>, limit: usize },
+    /// Several rooms and patterns, entered or left.
+    Several { enter: bool, rooms: Vec<String>, patterns: Vec<String> },
+    Info { room: String },
+    Other,
+}
+
+/// A recovery that was asked for.
+#[derive(Debug)]
+struct Recovery {
+    from: Position,
+    /// Whether the position was made up, so that nothing can be recovered from it.
+    bogus: bool,
+}
+
+/// A subscription to a pattern.
+#[derive(Debug)]
+struct Covered {
+    pattern: Pattern,
+    /// From when on every message must come; `None` before the answer.
+    since_ms: Option<u64>,
+}
+
+/// One connection of a client.
+#[derive(Debug)]
+struct Link {
+    number: u64,
+    socket: usize,
+    reader: Reader,
+    stage: Stage,
+    dialect: Dialect,
+    /// The user, as far as the client knows.
+    user: Option<String>,
+    forced: Vec<String>,
+    views: BTreeMap<String, View>,
+    patterns: BTreeMap<String, Covered>,
+    asked: BTreeMap<String, Asked>,
+    requests: u64,
+    /// Topic clients: answers that are awaited, by kind and topic.
+    awaited: BTreeMap<(&'static str, String), u32>,
+    /// Recoveries of a topic client, by topic.
+    recoveries: BTreeMap<String, Recovery>,
+    /// Errors without a request that the client has deserved.
+    deserved_errors: u64,
+    /// Whether the client gave a reason to end the connection, such as silence or broken frames.
+    guilty: bool,
+    close_code: Option<u16>,
+    stalled_until_ms: u64,
+    /// Sends that bore a `clientId` and may be repeated.
+    repeatable: Vec<usize>,
+}
+
+/// A client, over all its connections.
+#[derive(Debug)]
+pub(super) struct Client {
+    index: usize,
+    dialect: Dialect,
+    grant: Option<Grant>,
+    /// Bytes that it reads in a turn.
+    pace: usize,
+    rest_until_ms: u64,
+    connections: u64,
+    positions: BTreeMap<String, Position>,
+    link: Option<Link>,
+}
+
+impl Client {
+    pub(super) fn new(index: usize, grants: &[Grant], dice: &mut Dice) -> Self {
+        Self {
+            index,
+            dialect: if dice.percent(35) { Dialect::Topic } else { Dialect::Event },
+            grant: dice.pick_any(grants).cloned(),
+            pace: if dice.percent(20) { dice.size(5, 200) } else { usize::MAX },
+            rest_until_ms: dice.between(0, 500),
+            connections: 0,
+            positions: BTreeMap::new(),
+            link: None,
+        }
+    }
+
+    /// Reads, and does something if it may still act.
+    pub(super) fn turn(&mut self, acts: bool, around: &mut Around<'_>) {
+        if self.link.is_some() {
+            self.read(acts, around);
+            if acts {
+                self.act(around);
+            }
+        } else if acts && self.rest_until_ms <= around.now.ms {
+            self.connect(around);
+        }
+    }
+
+    fn read(&mut self, acts: bool, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        if acts && link.stalled_until_ms > around.now.ms {
+            return;
+        }
+        let pace = if acts { self.pace } else { usize::MAX };
+        link.reader.feed(&around.network.sockets[link.socket].take(pace));
+        while let Some(link) = &mut self.link {
+            match link.reader.next() {
+                Ok(Some(received)) => self.on_received(received, around),
+                Ok(None) => break,
+                Err(what) => {
+                    let what = format!("connection {}: {what}", link.number);
+                    return around.ledger.violate("the server's bytes are frames", what);
+                }
+            }
+        }
+        self.notice_end(around);
+    }
+
+    fn on_received(&mut self, received: Received, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        around.ledger.note(|| format!("{:>6} {} < {received:?}", around.now.ms, link.number));
+        match received {
+            Received::Head { status } => self.on_head(status, around),
+            Received::Ping(payload) => self.send_frame(wire::PONG, &payload, around),
+            Received::Pong => {}
+            Received::Close(code) => self.on_close(code, around),
+            Received::Text(text) => match serde_json::from_str(&text) {
+                Ok(value) => self.on_text(&text, &value, around),
+                Err(error) => around.ledger.violate("the server's texts are JSON", format!("{error}: {text}")),
+            },
+        }
+    }
+
+    fn on_text(&mut self, text: &str, frame: &Value, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        let speaks = if frame.get("event").is_some() { Dialect::Event } else { Dialect::Topic };
+        if speaks == link.dialect {
+            match speaks {
+                Dialect::Event => self.on_event(text, frame, around),
+                Dialect::Topic => self.on_topic(text, frame, around),
+            }
+        } else if link.guilty {
+            // It was too slow with the first frame that should have changed the dialect.
+            self.vanish(around);
+        } else {
+            around.ledger.violate("a client is spoken to in its dialect", text);
+        }
+    }
+
+    fn on_close(&mut self, code: Option<u16>, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        link.close_code = code;
+        let fair = match code {
+            Some(4409) => {
+                around.ledger.totals.slow_closes += 1;
+                true
+            }
+            Some(1012) => true,
+            Some(1008) => link.guilty || self.pace != usize::MAX,
+            Some(4429) => around.scenario.limited,
+            _ => link.guilty || link.stage == Stage::Ending,
+        };
+        match code {
+            Some(1008) => around.ledger.totals.silent_closes += 1,
+            Some(4401 | 4408) => around.ledger.totals.auth_closes += 1,
+            _ => {}
+        }
+        if !fair {
+            around.ledger.violate("connections end for a reason", format!("{} got {code:?}", link.number));
+        }
+        link.stage = Stage::Ending;
+    }
+
+    /// Notices that the server let the socket go.
+    fn notice_end(&mut self, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        let socket = &mut around.network.sockets[link.socket];
+        let over = match socket.server {
+            ServerEnd::Open => return,
+            ServerEnd::Finished | ServerEnd::HandedOver => true,
+            ServerEnd::Released(_) => false,
+        };
+        let told = link.close_code.is_some() || link.stage == Stage::Ending;
+        let reset = socket.server == ServerEnd::Released(Release::Reset);
+        if !told && !link.guilty && !(reset && self.pace != usize::MAX) {
+            let what = format!("connection {} ended without a close frame: {:?}", link.number, socket.server);
+            around.ledger.violate("connections end for a reason", what);
+        }
+        if over {
+            socket.client = ClientEnd::Finished;
+        }
+        self.lose(around);
+    }
+
+    /// The connection is over: what it had is remembered, to be recovered by the next one.
+    fn lose(&mut self, around: &mut Around<'_>) {
+        let Some(link) = self.link.take() else { return };
+        around.ledger.note(|| format!("{:>6} {} lost", around.now.ms, link.number));
+        for (room, mut view) in link.views {
+            if let Some(position) = view.leave() {
+                self.positions.insert(room, position);
+            }
+        }
+        self.rest_until_ms = around.now.ms + around.dice.between(5, 900);
+    }
+
+    /// The client dies: its socket is reset.
+    fn vanish(&mut self, around: &mut Around<'_>) {
+        if let Some(link) = &self.link {
+            around.network.sockets[link.socket].reset();
+            around.ledger.totals.deaths += 1;
+        }
+        self.lose(around);
+    }
+
+    fn send_frame(&mut self, opcode: u8, payload: &[u8], around: &mut Around<'_>) {
+        let Some(link) = &self.link else { return };
+        around.ledger.note(|| {
+            format!("{:>6} {} > {opcode} {}", around.now.ms, link.number, String::from_utf8_lossy(payload))
+        });
+        let mut bytes = Vec::new();
+        if payload.len() > 1 && opcode < wire::CLOSE && around.dice.percent(5) {
+            let (first, last) = payload.split_at(around.dice.size(1, payload.len() - 1));
+            bytes.extend(wire::client_frame(opcode, false, first, around.dice.mask()));
+            bytes.extend(wire::client_frame(wire::CONTINUATION, true, last, around.dice.mask()));
+        } else {
+            bytes.extend(wire::client_frame(opcode, true, payload, around.dice.mask()));
+        }
+        let due_ms = around.now.ms + around.dice.between(0, around.scenario.network_delay_ms);
+        around.network.sockets[link.socket].send(bytes, due_ms);
+    }
+
+    fn send_text(&mut self, text: &str, around: &mut Around<'_>) {
+        self.send_frame(wire::TEXT, text.as_bytes(), around);
+    }
+
+    /// A live message, whichever way it came.
+    fn on_message(&mut self, heard: &Heard, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        let matching = |covered: &&Covered| covered.pattern.matches(&heard.room);
+        let by_pattern: Vec<_> = link.patterns.values().filter(matching).collect();
+        let promised = by_pattern.iter().any(|covered| covered.since_ms.is_some());
+        let expected = !by_pattern.is_empty() || link.is_forced(&heard.room);
+        let number = link.number;
+        let view = link.views.entry(heard.room.clone()).or_insert_with(|| View::new(&heard.room, number));
+        if view.member {
+            around.ledger.totals.deliveries += 1;
+        } else if expected {
+            around.ledger.totals.pattern_deliveries += 1;
+        } else if view.busy_parts == 0 {
+            let what = format!("connection {number} is not in {} but heard {heard:?}", heard.room);
+            around.ledger.violate("messages come to members only", what);
+        }
+        let covered = promised || (view.member && view.since_ms.is_some());
+        view.message(heard, covered, around.ledger);
+    }
+}
+
+impl Link {
+    /// Whether the server put the connection into the room; without a token its user's name is not known.
+    fn is_forced(&self, room: &str) -> bool {
+        self.forced.iter().any(|forced| forced == room) || (self.forced.is_empty() && room.starts_with("user:"))
+    }
+
+    fn view(&mut self, room: &str) -> &mut View {
+        self.views.entry(room.to_owned()).or_insert_with(|| View::new(room, self.number))
+    }
+
+    /// Rooms that the connection is surely in, and has not asked to leave.
+    fn rooms(&self) -> Vec<String> {
+        let settled = self.views.iter().filter(|(_, view)| view.member && view.busy == 0 && view.busy_parts == 0);
+        settled.map(|(room, _)| room.clone()).collect()
+    }
+}

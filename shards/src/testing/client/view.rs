@@ -1,0 +1,189 @@
+//! What one connection knows of one room, and whether what it hears fits.
+
+use std::collections::BTreeSet;
+
+use super::super::ledger::{Heard, Ledger};
+use super::super::scenario::Scenario;
+
+/// Where a client was when it lost a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) epoch: String,
+    pub(super) offset: u64,
+}
+
+/// One room as one connection sees it.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    room: String,
+    connection: u64,
+    /// Whether the connection is in the room, as far as answers say.
+    pub(super) member: bool,
+    /// Joins and leaves that were not answered yet.
+    pub(super) busy: u32,
+    /// Those of them that are parts of a larger command, whose answer may come late.
+    pub(super) busy_parts: u32,
+    /// From when on every message sent must come.
+    pub(super) since_ms: Option<u64>,
+    epoch: String,
+    last: Option<u64>,
+    /// Whether nothing may be missing behind `last`.
+    anchored: bool,
+    received: BTreeSet<u64>,
+    /// What a recovery of the topic dialect has given so far.
+    pub(super) missed: Vec<Heard>,
+}
+
+impl View {
+    pub(super) fn new(room: &str, connection: u64) -> Self {
+        Self { room: room.to_owned(), connection, ..Self::default() }
+    }
+
+    fn is_ephemeral(&self) -> bool {
+        Scenario::is_ephemeral(&self.room)
+    }
+
+    /// From where the room could be recovered.
+    pub(super) fn position(&self) -> Option<Position> {
+        let offset = self.last.filter(|_| self.anchored)?;
+        Some(Position { epoch: self.epoch.clone(), offset })
+    }
+
+    /// A live message. `covered` when an answer promised that all messages come from now on.
+    pub(super) fn message(&mut self, heard: &Heard, covered: bool, ledger: &mut Ledger) {
+        ledger.receive(heard, self.connection);
+        if heard.epoch != self.epoch {
+            if self.anchored {
+                ledger.violate("a room's epoch lasts as long as its members", self.says(heard));
+            }
+            self.restart(&heard.epoch);
+        }
+        if !self.received.insert(heard.offset) {
+            ledger.violate("no duplicate at a member", self.says(heard));
+        }
+        if let Some(last) = self.last {
+            if heard.offset <= last {
+                ledger.violate("offsets at a member increase", self.says(heard));
+            }
+            self.skip(last, heard.offset.saturating_sub(1), ledger);
+        }
+        self.last = Some(heard.offset);
+        self.anchored |= covered;
+    }
+
+    /// Offsets behind `after` up to `until` did not come.
+    fn skip(&self, after: u64, until: u64, ledger: &mut Ledger) {
+        if !self.anchored {
+            return;
+        }
+        if self.is_ephemeral() {
+            ledger.losses += until.saturating_sub(after);
+        } else {
+            ledger.miss(self.connection, &self.room, &self.epoch, after + 1..=until);
+        }
+    }
+
+    fn restart(&mut self, epoch: &str) {
+        epoch.clone_into(&mut self.epoch);
+        self.received.clear();
+        self.last = None;
+        self.anchored = false;
+    }
+
+    /// An answer let the connection in at this position.
+    pub(super) fn enter(&mut self, at: &Position, now_ms: u64, ledger: &mut Ledger) {
+        if self.epoch != at.epoch {
+            if self.anchored && self.member {
+                let what = format!("{self:?} entered at {at:?}");
+                ledger.violate("a room's epoch lasts as long as its members", what);
+            }
+            self.restart(&at.epoch);
+        }
+        if self.member
+            && let Some(last) = self.last
+        {
+            if at.offset < last && self.anchored {
+                ledger.violate("a join's offset fits the live messages", format!("{at:?} after {last}"));
+            }
+            self.skip(last, at.offset, ledger);
+        }
+        if !self.member {
+            self.since_ms = Some(now_ms);
+        }
+        self.member = true;
+        self.anchored = true;
+        self.last = Some(at.offset.max(self.last.unwrap_or(0)));
+    }
+
+    /// The connection is in the room, without being told where that stands.
+    pub(super) fn enter_somewhere(&mut self, now_ms: u64) {
+        self.member = true;
+        self.since_ms = self.since_ms.or(Some(now_ms));
+    }
+
+    /// A recovery gave these messages, up to the room's offset.
+    pub(super) fn recover(&mut self, asked: &Position, missed: &[Heard], at: &Position, ledger: &mut Ledger) {
+        const EXACTLY: &str = "a recovery gives exactly what was missed";
+        if at.epoch != asked.epoch || at.offset < asked.offset {
+            return ledger.violate(EXACTLY, format!("{asked:?} was recovered at {at:?}"));
+        }
+        if self.epoch != at.epoch {
+            self.restart(&at.epoch);
+        }
+        let mut last = asked.offset;
+        for heard in missed {
+            ledger.receive(heard, self.connection);
+            if heard.offset <= last || heard.offset > at.offset || heard.epoch != at.epoch {
+                ledger.violate(EXACTLY, self.says(heard));
+            }
+            ledger.miss(self.connection, &self.room, &at.epoch, last + 1..=heard.offset.saturating_sub(1));
+            last = heard.offset;
+            // In its own room a user receives live messages before it can ask for those missed.
+            if !self.received.insert(heard.offset) && !self.member {
+                ledger.violate("no duplicate at a member", self.says(heard));
+            }
+        }
+        ledger.miss(self.connection, &self.room, &at.epoch, last + 1..=at.offset);
+        self.last = self.last.max(Some(at.offset));
+    }
+
+    /// The connection is out of the room; where it was.
+    pub(super) fn leave(&mut self) -> Option<Position> {
+        let position = self.position();
+        self.member = false;
+        self.anchored = false;
+        self.since_ms = None;
+        position
+    }
+
+    /// A pattern no longer covers the room.
+    pub(super) fn uncover(&mut self) {
+        self.anchored &= self.member;
+    }
+
+    /// At the end of a run: everything sent since then arrived, unless it was the connection's own and excluded.
+    pub(super) fn check_complete(&self, since_ms: u64, ledger: &mut Ledger) {
+        let mut absent = Vec::new();
+        for (_, epoch, stream) in ledger.streams().filter(|(room, ..)| *room == self.room) {
+            let known = self.epoch == epoch;
+            let behind = |offset| known && self.anchored && self.last.is_some_and(|last| offset > last);
+            let of_epoch = stream.iter().filter(|(offset, (_, number))| {
+                let promised = ledger.sends[*number].sent_ms > since_ms || behind(**offset);
+                promised && !(known && self.received.contains(offset))
+            });
+            absent.extend(of_epoch.map(|(offset, _)| (epoch.to_owned(), *offset)));
+        }
+        for (epoch, offset) in absent {
+            // Gaps in front of the last message were counted when they showed.
+            if !self.is_ephemeral() {
+                ledger.miss(self.connection, &self.room, &epoch, offset..=offset);
+            } else if self.last.is_none_or(|last| offset > last) {
+                ledger.losses += 1;
+            }
+        }
+    }
+
+    fn says(&self, heard: &Heard) -> String {
+        format!("connection {} at {:?} of {} heard {heard:?}", self.connection, self.last, self.epoch)
+    }
+}
