@@ -156,6 +156,8 @@ impl Worker {
         self.metrics.accepted.fetch_add(1, Ordering::Relaxed);
         // Frames are small and leave when they are due, not when a segment is full.
         let _ = sockopt::set_tcp_nodelay(&socket, true);
+        // What the client was told before it came back has been reported before that.
+        self.take_news();
         let verdict = self.admissions.admit(peer.ip(), self.clock.now().ms);
         let refuse = match verdict {
             Verdict::Admitted => None,

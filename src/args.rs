@@ -159,7 +159,7 @@ fn flag(setting: &'static Setting) -> Arg {
         .value_name(setting.value)
         .env(env)
         .hide_env_values(true)
-        .allow_negative_numbers(true)
+        .allow_hyphen_values(!matches!(setting.kind, Kind::List(_) | Kind::Switch))
         .help(setting.help)
         .action(if matches!(setting.kind, Kind::List(_)) { ArgAction::Append } else { ArgAction::Set });
     if let Kind::List(separator) = setting.kind {

@@ -40,12 +40,15 @@ enum Stage {
 enum Asked {
     Join { room: String, recover: Option<Recovery>, history: usize },
     Leave { room: String },
-    /// Sends, by number; more than one in a batch.
-    Send { numbers: Vec<usize>, batch: bool },
+    /// Sends, by number; in a batch perhaps several. `sure` when the client is in all the rooms.
+    Send { numbers: Vec<usize>, batch: bool, sure: bool },
     History { room: String, after: Option<u64>, before: Option<u64>, limit: usize },
     /// Several rooms and patterns, entered or left.
     Several { enter: bool, rooms: Vec<String>, patterns: Vec<String> },
-    Info { room: String },
+    /// Whose answer proves that the connection is in the room.
+    Info { room: Option<String> },
+    /// A later token, with these rooms in it.
+    Refresh { rooms: Vec<String> },
     Other,
 }
 
@@ -86,6 +89,8 @@ struct Link {
     recoveries: BTreeMap<String, Recovery>,
     /// Errors without a request that the client has deserved.
     deserved_errors: u64,
+    /// Errors of a topic client, which name no request.
+    errors: u64,
     /// Whether the client gave a reason to end the connection, such as silence or broken frames.
     guilty: bool,
     close_code: Option<u16>,

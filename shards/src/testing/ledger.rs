@@ -1,6 +1,6 @@
 //! What all clients together learned: one truth about every room, which none of them may contradict.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::totals::Totals;
@@ -67,6 +67,8 @@ pub(super) struct Ledger {
     streams: BTreeMap<String, BTreeMap<String, Stream>>,
     /// Where each message stands, by number and epoch.
     places: BTreeMap<(usize, String), u64>,
+    /// Messages and epochs that were acknowledged as new.
+    acknowledged: BTreeSet<(usize, String)>,
     absences: Vec<Absence>,
     /// Users that clients have heard of.
     pub(super) users: Vec<String>,
@@ -112,6 +114,22 @@ impl Ledger {
             }
             Some(_) => {}
         }
+    }
+
+    /// A sender was told what became of its message.
+    pub(super) fn acknowledge(&mut self, heard: &Heard, duplicate: bool, client_id: Option<&str>, by: u64) {
+        self.hear(heard, by);
+        let Some(send) = self.sends.get(heard.number) else { return };
+        if duplicate && send.times < 2 {
+            self.violate("only a repeat is a duplicate", format!("{heard:?}"));
+        } else if send.client_id.as_deref() != client_id {
+            let what = format!("{client_id:?} for {:?}", send.client_id);
+            self.violate("a clientId comes back as it was", what);
+        } else if !duplicate && !self.acknowledged.insert((heard.number, heard.epoch.clone())) {
+            self.violate("a repeat is answered as a duplicate", format!("{heard:?}"));
+        }
+        self.totals.acknowledged += 1;
+        self.totals.duplicates += u64::from(duplicate);
     }
 
     /// A client received a message, and not only its acknowledgement.

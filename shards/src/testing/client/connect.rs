@@ -44,6 +44,7 @@ impl Client {
             awaited: BTreeMap::new(),
             recoveries: BTreeMap::new(),
             deserved_errors: 0,
+            errors: 0,
             guilty: refuse.is_some(),
             close_code: None,
             stalled_until_ms: 0,
@@ -97,8 +98,10 @@ impl Client {
         let silent = shown == Shown::Never && self.grant.is_some();
         let Some(link) = &mut self.link else { return };
         link.guilty |= switches || silent;
-        // A client without a token can only wait for its end.
-        link.deserved_errors += u64::from(silent) * 1_000;
+        if silent {
+            // Without a token it can only wait for its end.
+            link.stage = Stage::Authenticating;
+        }
     }
 
     /// Whether the first frame must change the dialect that the server assumes.

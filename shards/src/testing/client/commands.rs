@@ -1,0 +1,343 @@
+//! What clients do: the mishaps of all, and the commands of the event dialect.
+
+use super::super::host::Around;
+use super::super::ledger::Send;
+use super::super::network::ClientEnd;
+use super::super::scenario::{PATTERNS, ROOMS, Scenario};
+use super::super::wire;
+use super::{Asked, Client, Position, Recovery, Stage};
+use crate::protocol::profile::Dialect;
+
+/// Texts that are no commands; each is answered with an error.
+const NONSENSE: [&str; 7] = [
+    "",
+    "{",
+    "[]",
+    r#"{"event":"no:such","data":{}}"#,
+    r#"{"event":"room:join","data":{"roomId":"not a room"}}"#,
+    r#"{"event":"room:join","data":7}"#,
+    r#"{"event":"message:send","requestId":{},"data":{}}"#,
+];
+
+impl Client {
+    pub(super) fn act(&mut self, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        if link.stalled_until_ms > around.now.ms {
+            return;
+        }
+        let open = link.stage == Stage::Open;
+        if around.dice.permille(around.scenario.faults_permille) {
+            self.suffer(around);
+        } else if open && around.dice.percent(25) {
+            match self.dialect {
+                Dialect::Event => self.command(around),
+                Dialect::Topic => self.topic_command(around),
+            }
+        }
+    }
+
+    /// Something goes wrong at the client.
+    fn suffer(&mut self, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        match around.dice.between(0, 9) {
+            0..2 => self.vanish(around),
+            2 => {
+                around.network.sockets[link.socket].client = ClientEnd::Finished;
+                self.lose(around);
+            }
+            3..5 if link.stage == Stage::Open => self.close(around),
+            5 if link.stage == Stage::Open => {
+                link.guilty = true;
+                link.stage = Stage::Ending;
+                around.ledger.totals.garbage += 1;
+                let opcode = *around.dice.pick(&[wire::BINARY, 3, wire::CONTINUATION]);
+                self.send_frame(opcode, b"garbage", around);
+            }
+            _ => {
+                link.guilty = true;
+                link.stalled_until_ms = around.now.ms + around.dice.between(200, 7_000);
+            }
+        }
+    }
+
+    /// Says goodbye, and waits for the answer.
+    pub(super) fn close(&mut self, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        link.stage = Stage::Ending;
+        around.ledger.totals.client_closes += 1;
+        self.send_frame(wire::CLOSE, &1000u16.to_be_bytes(), around);
+    }
+
+    fn command(&mut self, around: &mut Around<'_>) {
+        match around.dice.between(0, 99) {
+            0..18 => self.join(around),
+            18..23 => self.leave(around),
+            23..58 => self.send_message(around),
+            58..66 => self.send_batch(around),
+            66..72 => self.ask_history(around),
+            72..76 => self.ask_something(around),
+            76..82 => self.send_to_user(around),
+            82..88 => self.several(around),
+            88..90 => self.refresh(around),
+            90..93 => self.ping(around),
+            93..95 => self.nonsense(around),
+            _ => self.repeat(around),
+        }
+    }
+
+    /// Sends a command whose answer is awaited.
+    pub(super) fn request(&mut self, event: &str, data: &str, asked: Asked, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        link.requests += 1;
+        let id = if around.dice.percent(50) {
+            link.requests.to_string()
+        } else {
+            format!("\"r{}\"", link.requests)
+        };
+        let text = format!(r#"{{"event":"{event}","data":{data},"requestId":{id},"version":"1"}}"#);
+        link.asked.insert(id, asked);
+        self.send_text(&text, around);
+    }
+
+    fn join(&mut self, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        let room = (*around.dice.pick(&ROOMS)).to_owned();
+        let covered = !link.patterns.is_empty();
+        let view = link.view(&room);
+        if view.busy_parts > 0 {
+            return;
+        }
+        let fresh = view.busy == 0 && !view.member && !covered;
+        let from = self.positions.get(&room).filter(|_| fresh).cloned();
+        let recover = from.and_then(|from| recovery(from, around));
+        let history = if around.dice.percent(30) { around.dice.size(1, 30) } else { 0 };
+        let position = recover.as_ref().map(|recovery| {
+            format!(r#","recover":{{"epoch":"{}","offset":{}}}"#, recovery.from.epoch, recovery.from.offset)
+        });
+        let position = position.unwrap_or_default();
+        let data = format!(r#"{{"roomId":"{room}","history":{history}{position}}}"#);
+        let event = *around.dice.pick(&["room:join", "room:join", "join:chat"]);
+        view_of(self, &room, |view| view.busy += 1);
+        self.request(event, &data, Asked::Join { room, recover, history }, around);
+    }
+
+    fn leave(&mut self, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        let Some(room) = around.dice.pick_any(&link.rooms()).cloned() else { return };
+        link.view(&room).busy += 1;
+        self.request("room:leave", &format!(r#"{{"roomId":"{room}"}}"#), Asked::Leave { room }, around);
+    }
+
+    /// A room to send to, mostly one that the client is in.
+    fn target(&mut self, around: &mut Around<'_>) -> Option<(String, bool)> {
+        let link = self.link.as_mut()?;
+        if around.dice.percent(4) {
+            return Some(((*around.dice.pick(&ROOMS)).to_owned(), false));
+        }
+        Some((around.dice.pick_any(&link.rooms())?.clone(), !link.guilty && !around.scenario.limited))
+    }
+
+    fn send_message(&mut self, around: &mut Around<'_>) {
+        let Some((room, sure)) = self.target(around) else { return };
+        let (number, data) = self.draft(&room, "roomId", &room, around);
+        if around.dice.percent(70) {
+            let asked = Asked::Send { numbers: vec![number], batch: false, sure };
+            self.request("message:send", &data, asked, around);
+        } else {
+            self.deserve_error(!sure);
+            self.send_text(&format!(r#"{{"event":"message:send","data":{data}}}"#), around);
+        }
+    }
+
+    fn send_batch(&mut self, around: &mut Around<'_>) {
+        let (mut numbers, mut drafts, mut all_sure) = (Vec::new(), Vec::new(), true);
+        for _ in 0..around.dice.between(1, 12) {
+            let Some((room, sure)) = self.target(around) else { return };
+            let (number, data) = self.draft(&room, "roomId", &room, around);
+            numbers.push(number);
+            drafts.push(data);
+            all_sure &= sure;
+        }
+        let data = format!(r#"{{"messages":[{}]}}"#, drafts.join(","));
+        let asked = Asked::Send { numbers, batch: true, sure: all_sure };
+        self.request("message:send-batch", &data, asked, around);
+    }
+
+    fn send_to_user(&mut self, around: &mut Around<'_>) {
+        let Some(user) = around.dice.pick_any(&around.ledger.users).cloned() else { return };
+        let (number, data) = self.draft(&format!("user:{user}"), "userId", &user, around);
+        self.request("user:send", &data, Asked::Send { numbers: vec![number], batch: false, sure: false }, around);
+    }
+
+    /// A new message, as the `data` of a command.
+    fn draft(&mut self, room: &str, field: &str, to: &str, around: &mut Around<'_>) -> (usize, String) {
+        let exclude = around.dice.percent(15) && !Scenario::is_ephemeral(room);
+        let named = around.dice.percent(40);
+        let number = self.new_send(room, exclude, named, around);
+        (number, self.data_of(number, field, to, around))
+    }
+
+    /// Enters a message into the ledger.
+    pub(super) fn new_send(&mut self, room: &str, exclude: bool, named: bool, around: &mut Around<'_>) -> usize {
+        let number = around.ledger.sends.len();
+        let padding = "x".repeat(around.dice.size(0, around.scenario.padding_bytes_max));
+        let extra = *around.dice.pick(&[
+            "",
+            r#", "big" : 12345678901234567890123,"small":1e-7 "#,
+            r#","text":"\ud83d\ude00 \"\\ \u0041""#,
+        ]);
+        let link = self.link.as_mut().expect("only connected clients send");
+        if named {
+            link.repeatable.push(number);
+        }
+        around.ledger.totals.sends += 1;
+        around.ledger.sends.push(Send {
+            connection: link.number,
+            user: link.user.clone().unwrap_or_default(),
+            room: room.to_owned(),
+            content: format!(r#"{{"n": {number},"p":"{padding}"{extra}}}"#),
+            exclude,
+            client_id: named.then(|| client_id(number)),
+            sent_ms: around.now.ms,
+            times: 1,
+        });
+        number
+    }
+
+    fn data_of(&self, number: usize, field: &str, to: &str, around: &Around<'_>) -> String {
+        let send = &around.ledger.sends[number];
+        let exclude = if send.exclude { r#","excludeSender":true"# } else { "" };
+        let name = send.client_id.as_ref().map(|id| format!(r#","clientId":"{}""#, escaped(id)));
+        let name = name.unwrap_or_default();
+        format!(r#"{{"{field}":"{to}","content":{}{exclude}{name}}}"#, send.content)
+    }
+
+    /// Sends a message again that was sent before, under the same name.
+    fn repeat(&mut self, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        let Some(number) = around.dice.pick_any(&link.repeatable).copied() else { return };
+        let room = around.ledger.sends[number].room.clone();
+        if !link.rooms().contains(&room) || room.starts_with("user:") {
+            return;
+        }
+        around.ledger.sends[number].times += 1;
+        let data = self.data_of(number, "roomId", &room, around);
+        let asked = Asked::Send { numbers: vec![number], batch: false, sure: !around.scenario.limited };
+        self.request("message:send", &data, asked, around);
+    }
+
+    fn ask_history(&mut self, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        let Some(room) = around.dice.pick_any(&link.rooms()).cloned() else { return };
+        let last = link.view(&room).position().map_or(5, |position| position.offset);
+        let after = around.dice.percent(40).then(|| around.dice.between(0, last));
+        let before = around.dice.percent(40).then(|| around.dice.between(0, last + 1));
+        let limit = around.dice.size(1, 50);
+        let bound = |name: &str, bound: Option<u64>| bound.map(|at| format!(r#","{name}":{at}"#)).unwrap_or_default();
+        let bounds = bound("after", after) + &bound("before", before);
+        let data = format!(r#"{{"roomId":"{room}","limit":{limit}{bounds}}}"#);
+        self.request("room:history", &data, Asked::History { room, after, before, limit }, around);
+    }
+
+    fn ask_something(&mut self, around: &mut Around<'_>) {
+        let room = *around.dice.pick(&ROOMS);
+        let data = format!(r#"{{"roomId":"{room}"}}"#);
+        match around.dice.between(0, 3) {
+            0 => self.request("room:list", "{}", Asked::Other, around),
+            1 => self.request("room:online", &data, Asked::Other, around),
+            _ => self.request("room:info", &data, Asked::Info { room: None }, around),
+        }
+    }
+
+    fn several(&mut self, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        let enter = around.dice.percent(65);
+        let mut rooms: Vec<String> = Vec::new();
+        for _ in 0..around.dice.between(0, 3) {
+            let room = *around.dice.pick(&ROOMS);
+            let view = link.view(room);
+            if view.busy == 0 && view.busy_parts == 0 && !rooms.iter().any(|known| known == room) {
+                view.busy_parts += 1;
+                rooms.push(room.to_owned());
+            }
+        }
+        let mut patterns = Vec::new();
+        if around.dice.percent(40) || rooms.is_empty() {
+            let pattern = *around.dice.pick(&PATTERNS);
+            link.expect_pattern(pattern, enter);
+            patterns.push(pattern.to_owned());
+        }
+        let list = |names: &[String]| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(",");
+        let data = format!(r#"{{"rooms":[{}],"patterns":[{}]}}"#, list(&rooms), list(&patterns));
+        let event = if enter { "room:subscribe-multiple" } else { "room:unsubscribe-multiple" };
+        self.request(event, &data, Asked::Several { enter, rooms, patterns }, around);
+    }
+
+    /// Presents a later token, perhaps with a room more in it; without tokens it learns its name so.
+    fn refresh(&mut self, around: &mut Around<'_>) {
+        let mut token = "none".to_owned();
+        let mut rooms = Vec::new();
+        if let Some(grant) = &mut self.grant {
+            let room = (*around.dice.pick(&["room.b", "room.c"])).to_owned();
+            if around.dice.percent(50) && !grant.rooms.contains(&room) {
+                grant.rooms.push(room);
+            }
+            token = grant.sign(around.now.unix_ms / 1_000 + 3_600);
+            rooms = grant.forced_rooms();
+        }
+        let data = format!(r#"{{"token":"{token}"}}"#);
+        self.request("auth:refresh", &data, Asked::Refresh { rooms }, around);
+    }
+
+    fn ping(&mut self, around: &mut Around<'_>) {
+        match around.dice.between(0, 2) {
+            0 => self.send_frame(wire::PING, b"are you there?", around),
+            1 => self.request("ping", "null", Asked::Other, around),
+            _ => self.send_text(r#"{"event":"ping"}"#, around),
+        }
+    }
+
+    fn nonsense(&mut self, around: &mut Around<'_>) {
+        self.deserve_error(true);
+        around.ledger.totals.garbage += 1;
+        let text = *around.dice.pick(&NONSENSE);
+        self.send_text(text, around);
+    }
+
+    pub(super) fn deserve_error(&mut self, deserved: bool) {
+        if let Some(link) = &mut self.link {
+            link.deserved_errors += u64::from(deserved);
+        }
+    }
+}
+
+/// A recovery from where the client was, or from a place that never was.
+pub(super) fn recovery(from: Position, around: &mut Around<'_>) -> Option<Recovery> {
+    Some(match around.dice.between(0, 9) {
+        0 => return None,
+        1 => Recovery { from: Position { epoch: "00112233445566".to_owned(), ..from }, bogus: true },
+        2 => Recovery { from: Position { offset: from.offset + 100_000, ..from }, bogus: true },
+        _ => Recovery { from, bogus: false },
+    })
+}
+
+fn view_of(client: &mut Client, room: &str, change: impl FnOnce(&mut super::View)) {
+    if let Some(link) = &mut client.link {
+        change(link.view(room));
+    }
+}
+
+/// Names that differ in characters which JSON may write as pairs of escapes.
+fn client_id(number: usize) -> String {
+    let offset = u32::try_from(number % 64).expect("less than 64");
+    format!("{}{}", char::from_u32(0x1_F600 + offset).unwrap_or('x'), number / 64)
+}
+
+/// As clients write it that escape whatever is not ASCII.
+fn escaped(text: &str) -> String {
+    let escape = |unit: u16| match u8::try_from(unit) {
+        Ok(byte) => char::from(byte).to_string(),
+        Err(_) => format!("\\u{unit:04x}"),
+    };
+    text.encode_utf16().map(escape).collect()
+}

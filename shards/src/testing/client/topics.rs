@@ -1,0 +1,286 @@
+//! The topic dialect, as a client speaks and hears it.
+
+use serde_json::Value;
+
+use super::super::host::Around;
+use super::super::ledger::Heard;
+use super::super::scenario::{PATTERNS, ROOMS};
+use super::commands::recovery;
+use super::{Client, Covered, Link, Position, Recovery, Stage};
+use crate::room::pattern::Pattern;
+
+/// Texts that are no commands; each is answered with an error.
+const NONSENSE: [&str; 5] = [
+    "}",
+    r#"{"type":"nope"}"#,
+    r#"{"type":"subscribe"}"#,
+    r#"{"type":"message","topic":"room.*","data":1}"#,
+    r#"{"type":"message","topic":"room.a","data":1,"metadata":{"offset":1}}"#,
+];
+
+impl Client {
+    pub(super) fn topic_command(&mut self, around: &mut Around<'_>) {
+        match around.dice.between(0, 99) {
+            0..22 => self.subscribe(around),
+            22..30 => self.unsubscribe(around),
+            30..40 => self.subscribe_pattern(around),
+            40..44 => self.unsubscribe_pattern(around),
+            44..88 => self.publish(around),
+            88..94 => {
+                self.wait_for("pong", "");
+                self.send_text(r#"{"type":"ping"}"#, around);
+            }
+            _ => {
+                self.deserve_error(true);
+                around.ledger.totals.garbage += 1;
+                let text = *around.dice.pick(&NONSENSE);
+                self.send_text(text, around);
+            }
+        }
+    }
+
+    fn wait_for(&mut self, kind: &'static str, topic: &str) {
+        if let Some(link) = &mut self.link {
+            *link.awaited.entry((kind, topic.to_owned())).or_default() += 1;
+        }
+    }
+
+    fn subscribe(&mut self, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        let room = (*around.dice.pick(&ROOMS)).to_owned();
+        let covered = !link.patterns.is_empty();
+        let view = link.view(&room);
+        let fresh = view.busy == 0 && !view.member && !covered;
+        view.busy += 1;
+        let from = self.positions.get(&room).filter(|_| fresh).cloned();
+        let recover = from.and_then(|from| recovery(from, around));
+        let position = recover.as_ref().map(|recovery| {
+            format!(r#","recover":{{"epoch":"{}","offset":{}}}"#, recovery.from.epoch, recovery.from.offset)
+        });
+        if let Some(recover) = recover {
+            link.recoveries.insert(room.clone(), recover);
+        }
+        self.wait_for("subscribed", &room);
+        let position = position.unwrap_or_default();
+        self.send_text(&format!(r#"{{"type":"subscribe","topic":"{room}"{position}}}"#), around);
+    }
+
+    fn unsubscribe(&mut self, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        let room = (*around.dice.pick(&ROOMS)).to_owned();
+        link.view(&room).busy += 1;
+        self.wait_for("unsubscribed", &room);
+        self.send_text(&format!(r#"{{"type":"unsubscribe","topic":"{room}"}}"#), around);
+    }
+
+    fn subscribe_pattern(&mut self, around: &mut Around<'_>) {
+        let pattern = *around.dice.pick(&PATTERNS);
+        let Some(link) = &mut self.link else { return };
+        // What a recovery gives could not be told from what a pattern brings.
+        if !link.recoveries.is_empty() {
+            return;
+        }
+        link.expect_pattern(pattern, true);
+        self.wait_for("subscribed", pattern);
+        self.send_text(&format!(r#"{{"type":"subscribe","topic":"{pattern}"}}"#), around);
+    }
+
+    fn unsubscribe_pattern(&mut self, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        let known: Vec<String> = link.patterns.keys().cloned().collect();
+        let Some(pattern) = around.dice.pick_any(&known).cloned() else { return };
+        link.expect_pattern(&pattern, false);
+        self.wait_for("unsubscribed", &pattern);
+        self.send_text(&format!(r#"{{"type":"unsubscribe","topic":"{pattern}"}}"#), around);
+    }
+
+    fn publish(&mut self, around: &mut Around<'_>) {
+        let room = (*around.dice.pick(&ROOMS)).to_owned();
+        let number = self.new_send(&room, false, false, around);
+        let content = around.ledger.sends[number].content.clone();
+        let metadata = *around.dice.pick(&["", r#","metadata":{}"#, r#","metadata":{ "mine": [1, 2] }"#]);
+        self.send_text(&format!(r#"{{"type":"message","topic":"{room}","data":{content}{metadata}}}"#), around);
+    }
+
+    pub(super) fn on_topic(&mut self, text: &str, frame: &Value, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        let kind = frame["type"].as_str().unwrap_or_default();
+        let topic = frame["topic"].as_str().unwrap_or_default();
+        match kind {
+            "message" => self.on_topic_message(text, frame, around),
+            "error" | "auth_error" => self.on_topic_error(frame, around),
+            "auth_success" => {
+                link.user = frame["userId"].as_str().map(str::to_owned);
+                self.open(around);
+                self.settle_forced(around);
+            }
+            "pong" => {
+                // The first ping of a connection is not counted.
+                link.answered("pong", "");
+                if link.stage == Stage::Open {
+                    self.settle_forced(around);
+                }
+            }
+            "subscribed" if topic.contains('*') => {
+                self.settle_forced(around);
+                self.on_answer_to("subscribed", topic, around);
+                self.on_covered(topic, around);
+            }
+            "subscribed" => {
+                self.settle_forced(around);
+                self.on_answer_to("subscribed", topic, around);
+                self.on_subscribed(topic, frame, around);
+            }
+            "unsubscribed" => {
+                self.settle_forced(around);
+                self.on_answer_to("unsubscribed", topic, around);
+                if !topic.contains('*') {
+                    self.on_left(topic, around);
+                }
+            }
+            _ => around.ledger.violate("a topic client hears its dialect", text),
+        }
+    }
+
+    fn on_answer_to(&mut self, kind: &'static str, topic: &str, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        if !link.answered(kind, topic) {
+            around.ledger.violate("exactly one reply to a request", format!("{kind} {topic} was not asked for"));
+        }
+    }
+
+    fn on_topic_error(&mut self, frame: &Value, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        link.errors += 1;
+        around.ledger.totals.errors += 1;
+        let limited = frame["code"] == 429 && around.scenario.limited;
+        around.ledger.totals.rate_limited += u64::from(limited);
+        if !limited && link.deserved_errors == 0 {
+            around.ledger.violate("errors have a cause", format!("connection {}: {frame}", link.number));
+        }
+        link.deserved_errors = link.deserved_errors.saturating_sub(u64::from(!limited));
+    }
+
+    fn on_topic_message(&mut self, text: &str, frame: &Value, around: &mut Around<'_>) {
+        let Some(heard) = heard_topic(frame) else {
+            return around.ledger.violate("a message is complete", text);
+        };
+        if !carries(text, "data", heard.number, around) {
+            around.ledger.violate("content is carried byte for byte", text);
+        }
+        let Some(link) = &mut self.link else { return };
+        if link.recoveries.contains_key(&heard.room) {
+            link.view(&heard.room).missed.push(heard);
+        } else {
+            self.on_message(&heard, around);
+        }
+    }
+
+    fn on_subscribed(&mut self, topic: &str, frame: &Value, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        let recovery = link.recoveries.remove(topic);
+        let missed = std::mem::take(&mut link.view(topic).missed);
+        let at = Position {
+            epoch: frame["epoch"].as_str().unwrap_or_default().to_owned(),
+            offset: frame["offset"].as_u64().unwrap_or_default(),
+        };
+        self.on_joined(topic, &at, recovery, frame["recovered"].as_bool(), &missed, around);
+    }
+}
+
+impl Client {
+    /// A pattern is known to all shards.
+    pub(super) fn on_covered(&mut self, pattern: &str, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        if let Some(covered) = link.patterns.get_mut(pattern) {
+            covered.since_ms.get_or_insert(around.now.ms);
+        }
+    }
+
+    /// An answer let the connection into a room.
+    pub(super) fn on_joined(
+        &mut self,
+        room: &str,
+        at: &Position,
+        recovery: Option<Recovery>,
+        recovered: Option<bool>,
+        missed: &[Heard],
+        around: &mut Around<'_>,
+    ) {
+        around.ledger.totals.joins += 1;
+        let Some(link) = &mut self.link else { return };
+        let view = link.view(room);
+        view.busy = view.busy.saturating_sub(1);
+        match (recovery, recovered) {
+            (None, None) => {}
+            (Some(recovery), Some(true)) => {
+                around.ledger.totals.recovered_true += 1;
+                around.ledger.totals.recovered_messages += missed.len() as u64;
+                view.recover(&recovery.from, missed, at, around.ledger);
+                if recovery.bogus || super::Scenario::is_ephemeral(room) {
+                    around.ledger.violate("nothing is recovered from nowhere", format!("{recovery:?}"));
+                }
+            }
+            (Some(recovery), Some(false)) => {
+                around.ledger.totals.recovered_false += 1;
+                let possible = !recovery.bogus && !super::Scenario::is_ephemeral(room);
+                if possible && around.scenario.generous && recovery.from.epoch == at.epoch {
+                    around.ledger.violate("what is kept can be recovered", format!("{recovery:?} at {at:?}"));
+                }
+            }
+            (recovery, recovered) => {
+                let what = format!("{recovered:?} to {recovery:?}");
+                around.ledger.violate("a recovery is answered", what);
+            }
+        }
+        view.enter(at, around.now.ms, around.ledger);
+    }
+
+    /// An answer let the connection out of a room.
+    pub(super) fn on_left(&mut self, room: &str, around: &mut Around<'_>) {
+        around.ledger.totals.leaves += 1;
+        let Some(link) = &mut self.link else { return };
+        let view = link.view(room);
+        view.busy = view.busy.saturating_sub(1);
+        if let Some(position) = view.leave() {
+            self.positions.insert(room.to_owned(), position);
+        }
+    }
+}
+
+impl Link {
+    /// The client asks for a pattern, or gives it up.
+    pub(super) fn expect_pattern(&mut self, pattern: &str, enter: bool) {
+        if enter {
+            let parsed = Pattern::parse(pattern).expect("the patterns of the scenario are some");
+            let covered = || Covered { pattern: parsed, since_ms: None };
+            self.patterns.entry(pattern.to_owned()).or_insert_with(covered);
+        } else if let Some(covered) = self.patterns.remove(pattern) {
+            let matching = self.views.iter_mut().filter(|(room, _)| covered.pattern.matches(room));
+            matching.for_each(|(_, view)| view.uncover());
+        }
+    }
+
+    /// One answer of a kind came; whether it was awaited.
+    fn answered(&mut self, kind: &'static str, topic: &str) -> bool {
+        let awaited = self.awaited.get_mut(&(kind, topic.to_owned())).filter(|count| **count > 0);
+        awaited.map(|count| *count -= 1).is_some()
+    }
+}
+
+fn heard_topic(frame: &Value) -> Option<Heard> {
+    let metadata = &frame["metadata"];
+    Some(Heard {
+        room: frame["topic"].as_str()?.to_owned(),
+        epoch: metadata["epoch"].as_str()?.to_owned(),
+        offset: metadata["offset"].as_u64()?,
+        id: metadata["id"].as_str()?.to_owned(),
+        number: usize::try_from(frame["data"]["n"].as_u64()?).ok()?,
+    })
+}
+
+/// Whether a frame carries a message's content as it was sent.
+pub(super) fn carries(text: &str, field: &str, number: usize, around: &Around<'_>) -> bool {
+    let send = around.ledger.sends.get(number);
+    send.is_some_and(|send| text.contains(&format!("\"{field}\":{}", send.content)))
+}
