@@ -6,6 +6,7 @@
 
 mod admission;
 mod listener;
+mod memory;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -28,6 +29,7 @@ use roomcast_shards::rim::{Rejected, Shards};
 use crate::control::AcceptorMetrics;
 use admission::{Admissions, Verdict};
 pub(crate) use listener::bind;
+use memory::Memory;
 
 /// How often news of the shards are taken in when nobody connects.
 const NEWS_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -54,6 +56,7 @@ impl Acceptor {
         listeners: Vec<TcpListener>,
         shards: Arc<Shards>,
         limits: &Limits,
+        memory_max: Option<u64>,
         clock: Clock,
         metrics: Arc<AcceptorMetrics>,
     ) -> io::Result<Self> {
@@ -71,6 +74,7 @@ impl Acceptor {
             clock,
             metrics,
             hasher: RandomState::new(),
+            memory: Memory::new(memory_max),
             complained: None,
         };
         let thread = std::thread::Builder::new().name("acceptor".to_owned()).spawn(move || worker.run())?;
@@ -92,6 +96,7 @@ struct Worker {
     clock: Clock,
     metrics: Arc<AcceptorMetrics>,
     hasher: RandomState,
+    memory: Memory,
     /// When a failure to accept was last logged.
     complained: Option<Instant>,
 }
@@ -109,6 +114,9 @@ impl Worker {
                 std::thread::sleep(BACK_OFF);
             }
             self.take_news();
+            if let Some(overload) = self.memory.look(self.clock.now().ms) {
+                self.shards.shed(overload);
+            }
             for event in &events {
                 match event.data.u64() {
                     STOP => return,

@@ -126,8 +126,12 @@ fn io_uring(facts: &Facts) -> Item {
     let name = "io_uring";
     let fix = "sysctl -w kernel.io_uring_disabled=0";
     match facts.io_uring_disabled {
+        Some(0) | None if facts.io_uring_error.is_some() => {
+            let error = facts.io_uring_error.as_deref().unwrap_or_default();
+            item(Verdict::Fail, name, format!("{error}: see the container's seccomp profile and `ulimit -l`"))
+        }
         // Kernels before 6.6 have no such switch.
-        None | Some(0) => item(Verdict::Ok, name, "not disabled".to_owned()),
+        None | Some(0) => item(Verdict::Ok, name, "works".to_owned()),
         Some(1) if facts.privileged => {
             item(Verdict::Ok, name, "for privileged processes, such as this".to_owned())
         }

@@ -24,6 +24,8 @@ pub(crate) struct Host {
     pub(crate) descriptors_soft: Option<u64>,
     /// Descriptors that it may allow itself; `None` is no limit.
     pub(crate) descriptors_hard: Option<u64>,
+    /// Bytes of memory of the host or, if that is less, of the control group; `None` when nobody says.
+    pub(crate) memory_bytes: Option<u64>,
     /// Bytes that the process may lock in memory; `None` is no limit.
     pub(crate) locked_bytes: Option<u64>,
 }
@@ -36,6 +38,7 @@ impl Host {
             cpus: usable_cpus(),
             descriptors_soft: descriptors.current,
             descriptors_hard: descriptors.maximum,
+            memory_bytes: memory_bytes(),
             locked_bytes: if may_lock_any() { None } else { getrlimit(Resource::Memlock).current },
         }
     }
@@ -67,6 +70,16 @@ pub(crate) fn raise_descriptor_limit() -> Result<(), Errno> {
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
 }
 
+fn memory_bytes() -> Option<u64> {
+    let of_host = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+    });
+    let of_group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let of_group = of_group.and_then(|text| text.trim().parse::<u64>().ok());
+    of_host.into_iter().chain(of_group).min()
+}
+
 fn usable_cpus() -> Vec<usize> {
     match sched_getaffinity(None) {
         Ok(set) => (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect(),
@@ -91,6 +104,7 @@ mod tests {
             descriptors_soft: hard,
             descriptors_hard: hard,
             locked_bytes: Some(8 << 20),
+            memory_bytes: Some(8 << 30),
         };
         assert_eq!(host(Some(512)).connections_max(2), 448);
         assert_eq!(host(Some(10)).connections_max(2), 1);

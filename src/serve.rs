@@ -47,8 +47,9 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     let control =
         control::start(pending, Arc::clone(&shards), ControlSettings { admin_listener, dev_page }, extra)
             .map_err(Failure::other)?;
-    let acceptor = Acceptor::start(listeners, Arc::clone(&shards), &config.limits, clock, metrics)
-        .map_err(Failure::other)?;
+    let acceptor =
+        Acceptor::start(listeners, Arc::clone(&shards), &config.limits, settings.memory_max, clock, metrics)
+            .map_err(Failure::other)?;
 
     for address in &addresses {
         tracing::info!(event = "listening", address = %address, shards = config.shards);

@@ -26,6 +26,11 @@ use layers::Layers;
 pub(crate) use layers::SettingError;
 pub(crate) use value::format_size;
 
+/// Share of the memory that the process may use before it sheds load.
+const MEMORY_PERCENT: u64 = 90;
+/// Less than this the process does not even start with.
+const MEMORY_MIN: u64 = 32 << 20;
+
 /// All that the process has been told, checked.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -35,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) listen: Vec<SocketAddr>,
     /// Address for everything that is no client, if it has one of its own.
     pub(crate) admin_listen: Option<SocketAddr>,
+    /// Resident bytes of the process above which load is shed; `None` never.
+    pub(crate) memory_max: Option<u64>,
     /// Milliseconds over which a drain closes connections.
     pub(crate) drain_timeout_ms: u64,
     /// How to log.
@@ -148,10 +155,19 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         presence_room_max: layers.parse("presence-room-max", value::count(0..=1_000_000))?,
         room_classes: layers.parse_list("room-class", value::room_class)?,
         ring_items_max: layers.parse("ring-items", value::count(16..=1 << 20))?,
-        ring_overflow_bytes_max: Config::default().ring_overflow_bytes_max,
     };
     let drain_timeout_ms = layers.parse("drain-timeout", value::duration_ms)?;
-    Ok(Settings { data_plane, listen, admin_listen, drain_timeout_ms, log, dev: None, warnings })
+    let memory_max = memory_max(layers, host)?;
+    Ok(Settings { data_plane, listen, admin_listen, memory_max, drain_timeout_ms, log, dev: None, warnings })
+}
+
+/// Resident bytes above which load is shed.
+fn memory_max(layers: &Layers, host: &Host) -> Result<Option<u64>, SettingError> {
+    layers.parse("max-memory", |text| match text {
+        "off" => Ok(None),
+        "auto" => Ok(host.memory_bytes.map(|bytes| bytes / 100 * MEMORY_PERCENT)),
+        text => value::size(MEMORY_MIN..=u64::MAX)(text).map(|bytes| Some(bytes as u64)),
+    })
 }
 
 /// Settings of features that are to come are checked already, so that a file written now stays valid.

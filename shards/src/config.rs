@@ -124,8 +124,6 @@ pub struct Config {
     pub room_classes: Vec<RoomClassRule>,
     /// Items that one ring between two shards holds.
     pub ring_items_max: usize,
-    /// Bytes that may wait beside a full ring before publishers are no longer read.
-    pub ring_overflow_bytes_max: usize,
 }
 
 /// So many events in an interval, and how many of them at once: `N/interval[,burst]`.
@@ -200,7 +198,7 @@ pub fn parse_duration_ms(text: &str) -> Result<u64, DurationError> {
 #[must_use]
 pub fn format_duration_ms(ms: u64) -> String {
     for (factor, unit) in [(3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
-        if ms >= factor && ms % factor == 0 {
+        if ms >= factor && ms.is_multiple_of(factor) {
             return format!("{}{unit}", ms / factor);
         }
     }
@@ -258,7 +256,6 @@ impl Default for Config {
             presence_room_max: 200,
             room_classes: Vec::new(),
             ring_items_max: 16_384,
-            ring_overflow_bytes_max: 16 << 20,
         }
     }
 }

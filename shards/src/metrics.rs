@@ -98,6 +98,10 @@ counters! {
     frames_encoded,
     /// Ephemeral frames dropped because a queue was full.
     frames_dropped,
+    /// Ephemeral messages dropped for all local subscribers because of overload.
+    publications_shed,
+    /// How far load is shed now: 0 not at all, 1 new connections are refused, 2 ephemeral messages are dropped too.
+    overload,
     /// Times that unread replies stopped a connection's reading.
     reads_paused,
     /// Recoveries asked for.

@@ -56,6 +56,15 @@ pub enum Overload {
     DropEphemeral,
 }
 
+/// Reads a clock in microseconds.
+struct Stopwatch(Box<dyn Fn() -> u64>);
+
+impl std::fmt::Debug for Stopwatch {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Stopwatch")
+    }
+}
+
 /// What a pattern means to a shard.
 #[derive(Debug, Default)]
 struct PatternEntry {
@@ -90,7 +99,9 @@ pub struct Shard {
     /// Items for this shard itself: the local branch of the mesh, in the same order as a ring would give.
     local: VecDeque<Item>,
     scratch: Vec<u8>,
-    overload: Overload,
+    loop_overload: Overload,
+    process_overload: Overload,
+    stopwatch: Option<Stopwatch>,
     draining: bool,
     /// What the shard wants done; the rim empties it.
     pub effects: Effects,
@@ -121,7 +132,9 @@ impl Shard {
             message_ids: MessageIds::default(),
             local: VecDeque::new(),
             scratch: Vec::new(),
-            overload: Overload::None,
+            loop_overload: Overload::None,
+            process_overload: Overload::None,
+            stopwatch: None,
             draining: false,
             effects: Effects::new(config.shards),
             metrics: Metrics::default(),
@@ -153,9 +166,23 @@ impl Shard {
         self.effects.outboxes.iter().all(|outbox| outbox.items.is_empty())
     }
 
-    /// Sets how far the shard sheds load.
-    pub fn set_overload(&mut self, overload: Overload) {
-        self.overload = overload;
+    /// Sets how far the shard sheds load because its own turns take too long.
+    pub fn set_loop_overload(&mut self, overload: Overload) {
+        self.loop_overload = overload;
+    }
+
+    /// Sets how far the shard sheds load because the process is short of something.
+    pub fn set_process_overload(&mut self, overload: Overload) {
+        self.process_overload = overload;
+    }
+
+    fn overload(&self) -> Overload {
+        self.loop_overload.max(self.process_overload)
+    }
+
+    /// Measures fan-outs with a clock in microseconds, which the core itself does not have.
+    pub fn measure_with(&mut self, stopwatch: impl Fn() -> u64 + 'static) {
+        self.stopwatch = Some(Stopwatch(Box::new(stopwatch)));
     }
 
     /// An item from another shard's ring.
@@ -183,8 +210,17 @@ impl Shard {
                 .sum(),
             history_bytes: self.owned.iter().map(|(_, room)| room.history_bytes() as u64).sum(),
             ring_overflow_items: self.overflow_items() as u64,
+            overload: self.overload() as u64,
             ..self.metrics.clone()
         }
+    }
+
+    /// Whether nothing is left of any connection, room or pattern: as a new shard, but for what it counted.
+    #[must_use]
+    pub fn is_quiescent(&self) -> bool {
+        let connections = self.connections.is_empty() && self.gathers.is_empty() && self.local.is_empty();
+        let rooms = self.directory.is_empty() && self.owned.is_empty() && self.owned_by_name.is_empty();
+        connections && rooms && self.patterns.is_empty() && self.overflow_items() == 0
     }
 
     /// What waits for a connection, if it is still there.

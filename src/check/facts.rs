@@ -1,5 +1,6 @@
 //! What the kernel says of this host, for `check` to judge.
 
+use roomcast_shards::rim::runtime;
 use rustix::system::uname;
 use rustix::thread::{CapabilitySet, capabilities};
 
@@ -10,6 +11,8 @@ pub(super) struct Facts {
     pub(super) kernel: String,
     /// `/proc/sys/kernel/io_uring_disabled`: 0 for all, 1 for the privileged only, 2 for nobody.
     pub(super) io_uring_disabled: Option<u64>,
+    /// Why an executor cannot start here, if it cannot.
+    pub(super) io_uring_error: Option<String>,
     pub(super) privileged: bool,
     pub(super) somaxconn: Option<u64>,
     pub(super) ports: Option<(u64, u64)>,
@@ -22,6 +25,7 @@ impl Facts {
     pub(super) fn read() -> Self {
         Self {
             kernel: uname().release().to_string_lossy().into_owned(),
+            io_uring_error: runtime::probe().err().map(|error| error.to_string()),
             io_uring_disabled: numbers("/proc/sys/kernel/io_uring_disabled").first().copied(),
             privileged: capabilities(None)
                 .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN)),

@@ -6,6 +6,7 @@ fn facts() -> Facts {
     Facts {
         kernel: "6.1.0".to_owned(),
         io_uring_disabled: Some(0),
+        io_uring_error: None,
         privileged: false,
         somaxconn: Some(4096),
         ports: Some((1024, 65_535)),
@@ -15,6 +16,7 @@ fn facts() -> Facts {
             descriptors_soft: Some(1024),
             descriptors_hard: Some(1 << 20),
             locked_bytes: Some(8 << 20),
+            memory_bytes: Some(8 << 30),
         },
     }
 }

@@ -59,10 +59,12 @@ async fn readyz(State(gateway): State<Arc<Gateway>>) -> Response {
     if gateway.draining.load(Ordering::Relaxed) {
         return unready("draining");
     }
-    match gateway.snapshots.take().await.unresponsive {
-        0 => state(StatusCode::OK, "ready"),
-        _ => unready("overloaded"),
+    let snapshot = gateway.snapshots.take().await;
+    let shedding = snapshot.shards.iter().any(|shard| shard.overload > 0);
+    if shedding || snapshot.unresponsive > 0 {
+        return unready("overloaded");
     }
+    state(StatusCode::OK, "ready")
 }
 
 async fn scrape(State(gateway): State<Arc<Gateway>>) -> Response {

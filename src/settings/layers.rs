@@ -267,15 +267,18 @@ mod tests {
         let check = |text: &str, expected: &str| {
             assert_eq!(Layers::from_toml(text).expect_err("bad").to_string(), expected);
         };
-        check("auth_timeout = 1", "--config test.toml: unknown key \"auth_timeout\" (did you mean \"auth-timeout\"?)");
+        check(
+            "auth_timeout = 1",
+            "--config test.toml: unknown key \"auth_timeout\" (did you mean \"auth-timeout\"?)",
+        );
         check(
             "pingintervall = 1",
             "--config test.toml: unknown key \"pingintervall\" (did you mean \"ping-interval\"?)",
         );
         check("colour = 1", "--config test.toml: unknown key \"colour\"");
-        check("shards = [1]", "test.toml: shards: expected a string or an integer");
-        check("[limits]\nrate = 1", "test.toml: limits: expected a string or an integer");
+        check("shards = [1]", "--config test.toml: shards: expected a string or an integer");
+        check("[limits]\nrate = 1", "--config test.toml: limits: expected a string or an integer");
         let error = Layers::from_toml("shards = 1\njwt-secret = 'hush\n").expect_err("no end").to_string();
-        assert!(error.starts_with("test.toml: line 2") && !error.contains("hush"), "{error}");
+        assert!(error.starts_with("--config test.toml: line 2") && !error.contains("hush"), "{error}");
     }
 }

@@ -229,6 +229,13 @@ const LIMITS: &[Setting] = &[
         "Connections of the process; further ones get 503. auto: the descriptor limit less 32, and less 16 for each \
          shard.",
     ),
+    one(
+        "max-memory",
+        "auto|off|SIZE",
+        "auto",
+        "Resident memory of the process above which new connections get 503 and, a tenth above it, messages of \
+         ephemeral rooms are dropped. auto: 90 % of what the host or its control group has.",
+    ),
     one("max-message-size", "SIZE", "1MiB", "Bytes of one message of a client."),
     one("max-depth", "N", "32", "Nesting of one message, its outermost object being 1."),
     one("max-rooms", "N", "256", "Rooms that one connection may be in, the forced ones not counted."),

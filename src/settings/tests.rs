@@ -10,6 +10,7 @@ fn host() -> Host {
         descriptors_soft: Some(1024),
         descriptors_hard: Some(512),
         locked_bytes: Some(8 << 20),
+        memory_bytes: Some(8 << 30),
     }
 }
 

@@ -51,6 +51,7 @@ pub struct WebSocket {
 
 /// Parsers that stand between two messages, ready for any connection of the shard.
 #[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "a parser moves between pool and connection; boxed, that is a pointer")]
 pub struct Pool(Vec<Box<WebSocketContext>>);
 
 impl Pool {
@@ -104,7 +105,7 @@ impl Reading<'_> {
     ///
     /// # Errors
     /// [`Failure`] once; nothing may be read after it.
-    pub fn next(&mut self) -> Result<Option<Incoming>, Failure> {
+    pub fn next_message(&mut self) -> Result<Option<Incoming>, Failure> {
         if self.input.is_empty() && self.socket.parser.is_none() {
             return Ok(None);
         }

@@ -191,11 +191,23 @@ fn blunt_string(text: &mut [u8]) {
             at += 1;
             continue;
         }
+        if is_surrogate_pair(&text[at..]) {
+            at += 12;
+            continue;
+        }
         if text.get(at + 1) == Some(&b'u') && is_surrogate(&text[at + 2..]) {
             text[at + 2..at + 6].copy_from_slice(b"fffd");
         }
         at += 2;
     }
+}
+
+/// Whether `text` begins with the two escapes of one character, which stays what it is.
+fn is_surrogate_pair(text: &[u8]) -> bool {
+    let [b'\\', b'u', first @ .., _, _, _, _, _, _] = text.get(..12).unwrap_or_default() else { return false };
+    let second = &text[6..];
+    let is_high = matches!(first, [b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', ..]);
+    is_high && matches!(second, [b'\\', b'u', b'd' | b'D', b'c'..=b'f' | b'C'..=b'F', ..])
 }
 
 /// A parsed value: its tape and the bytes that the client sent for it.
@@ -221,14 +233,11 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value of a whole number that is not negative.
+    /// The value of a whole number that is not negative and fits; read from the bytes, since the tape may be blunted.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
-        match self.nodes.first() {
-            Some(Node::Static(StaticNode::U64(number))) => Some(*number),
-            Some(Node::Static(StaticNode::I64(number))) => u64::try_from(*number).ok(),
-            _ => None,
-        }
+        let digits = Some(self.raw).filter(|raw| self.is_number() && raw.iter().all(u8::is_ascii_digit))?;
+        std::str::from_utf8(digits).ok()?.parse().ok()
     }
 
     /// The value of a boolean.

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::HttpSink;
 use crate::effect::Admission;
 use crate::metrics::Metrics;
+use crate::shard::Overload;
 
 /// A socket from the acceptor.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(super) enum Command {
         /// Within so many milliseconds they are told to come back.
         window_ms: u64,
     },
+    /// Shed load, as far as the whole process must.
+    Shed(Overload),
     /// End.
     Stop,
 }
@@ -39,6 +42,7 @@ impl fmt::Debug for Command {
         out.write_str(match self {
             Self::Snapshot(_) => "Snapshot",
             Self::Drain { .. } => "Drain",
+            Self::Shed(_) => "Shed",
             Self::Stop => "Stop",
         })
     }

@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::effect::Admission;
 use crate::id::ShardId;
 use crate::metrics::Metrics;
-use crate::shard::SHARDS_MAX;
+use crate::shard::{Overload, SHARDS_MAX};
 
 pub use doorbell::Doorbell;
 use inbox::{Accepted, Command, Inbox};
@@ -207,6 +207,13 @@ impl Shards {
     pub fn drain(&self, spread_ms: u64, window_ms: u64) {
         for remote in &self.remotes {
             remote.command(Command::Drain { spread_ms, window_ms });
+        }
+    }
+
+    /// Tells every shard how far to shed load because the whole process is short of something.
+    pub fn shed(&self, overload: Overload) {
+        for remote in &self.remotes {
+            remote.command(Command::Shed(overload));
         }
     }
 

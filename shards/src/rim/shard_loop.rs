@@ -74,8 +74,10 @@ impl ShardLoop {
         let Setup { id, config, mesh_seed, seed, clock } = setup;
         let poller = Poller::new(mesh.bell())?;
         let now = clock.now();
+        let mut shard = Shard::new(id, config, mesh_seed, seed, now);
+        shard.measure_with(move || clock.micros());
         Ok(Self {
-            shard: Shard::new(id, config, mesh_seed, seed, now),
+            shard,
             idle: Awaitable::new(poller.try_clone()?)?,
             clock,
             now,
@@ -124,7 +126,7 @@ impl ShardLoop {
     /// Waits unless there is work; the number of events.
     async fn wait(&mut self, busy: bool) -> usize {
         if busy {
-            if self.shard.metrics.turns % TURNS_BETWEEN_YIELDS == 0 {
+            if self.shard.metrics.turns.is_multiple_of(TURNS_BETWEEN_YIELDS) {
                 yield_now().await;
             }
             return self.poll(Duration::ZERO);
@@ -199,6 +201,7 @@ impl ShardLoop {
                 Command::Drain { spread_ms, window_ms } => {
                     self.shard.on_drain(spread_ms, window_ms, self.now)
                 }
+                Command::Shed(overload) => self.shard.set_process_overload(overload),
                 Command::Stop => self.running = false,
             }
         }
@@ -353,7 +356,7 @@ impl ShardLoop {
             REFUSE_TURN_US..DROP_TURN_US => Overload::RefuseNew,
             _ => Overload::DropEphemeral,
         };
-        self.shard.set_overload(overload);
+        self.shard.set_loop_overload(overload);
     }
 }
 

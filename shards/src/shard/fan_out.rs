@@ -69,16 +69,20 @@ impl Shard {
     pub(super) fn on_publication(&mut self, publication: &Arc<Publication>, now: Now) {
         let class = self.directory.find(&publication.room).map(|key| self.directory.get(key).class);
         let class = class.unwrap_or_else(|| self.classes.of(&publication.room));
-        if class == RoomClass::Ephemeral && self.overload >= Overload::DropEphemeral {
-            self.metrics.frames_dropped += 1;
+        if class == RoomClass::Ephemeral && self.overload() >= Overload::DropEphemeral {
+            self.metrics.publications_shed += 1;
             return;
         }
         let class = if class == RoomClass::Ephemeral { FrameClass::Ephemeral } else { FrameClass::Reliable };
+        let began_us = self.stopwatch.as_ref().map(|stopwatch| stopwatch.0());
         let push = Push::Message(Arc::clone(publication));
         let exclude = publication.exclude;
         self.push_to_room(&publication.room, &push, class, now, |client| Some(client.session) != exclude);
         if !self.patterns.is_empty() {
             self.push_to_patterns(&publication.room, &push, class, exclude, now);
+        }
+        if let (Some(began_us), Some(stopwatch)) = (began_us, &self.stopwatch) {
+            self.metrics.fan_out.observe(stopwatch.0().saturating_sub(began_us));
         }
     }
 

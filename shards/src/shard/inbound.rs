@@ -74,7 +74,7 @@ impl Shard {
             None if self.draining => {
                 Some(Refusal::new(503, "the gateway is draining").retry_after(RETRY_AFTER_S))
             }
-            None if self.overload >= Overload::RefuseNew => {
+            None if self.overload() >= Overload::RefuseNew => {
                 Some(Refusal::new(503, "the gateway is overloaded").retry_after(RETRY_AFTER_S))
             }
             None => None,
@@ -139,7 +139,7 @@ impl Shard {
         while self.client(id).is_some_and(|client| reads(client.phase, client.awaiting, client.paused)) {
             let bytes_max = self.message_bytes_max(slot);
             let mut reading = socket.read(&mut pool, rest, bytes_max);
-            let incoming = reading.next();
+            let incoming = reading.next_message();
             let replies = reading.take_replies();
             rest = &rest[rest.len() - reading.rest().len()..];
             if !replies.is_empty() {

@@ -15,6 +15,7 @@ use super::dice::Dice;
 use super::host::Around;
 use super::ledger::Heard;
 use super::network::{ClientEnd, ServerEnd};
+use super::scenario::Scenario;
 use super::token::Grant;
 use super::wire::{self, Reader, Received};
 use crate::effect::Release;
@@ -66,6 +67,8 @@ struct Covered {
     pattern: Pattern,
     /// From when on every message must come; `None` before the answer.
     since_ms: Option<u64>,
+    /// Whether an answer about it is awaited; until then its messages may come.
+    busy: bool,
 }
 
 /// One connection of a client.

@@ -77,12 +77,12 @@ impl Host {
     }
 
     /// One turn of the rim's loop, unless the shard is paused.
-    pub(super) fn turn(&mut self, around: &mut Around<'_>) {
+    pub(super) fn turn(&mut self, faults: bool, around: &mut Around<'_>) {
         let now = around.now;
         if self.paused_until_ms > now.ms {
             return;
         }
-        if around.dice.permille(around.scenario.faults_permille) {
+        if faults && around.dice.permille(around.scenario.faults_permille) {
             self.paused_until_ms = now.ms + around.dice.between(20, 900);
             around.ledger.totals.shard_pauses += 1;
             return;

@@ -25,8 +25,6 @@ impl fmt::Display for Violation {
 pub(super) struct Send {
     /// The connection that sent it first.
     pub(super) connection: u64,
-    /// Whose message it is.
-    pub(super) user: String,
     pub(super) room: String,
     pub(super) content: String,
     pub(super) exclude: bool,
@@ -76,7 +74,7 @@ pub(super) struct Ledger {
     pub(super) losses: u64,
     pub(super) violation: Option<Violation>,
     pub(super) totals: Totals,
-    /// What happened, when somebody wants to read it.
+    /// What happened, when somebody wants to read it; padding is left out.
     pub(super) trace: Option<Vec<String>>,
 }
 
@@ -89,7 +87,7 @@ impl Ledger {
 
     pub(super) fn note(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
-            trace.push(line());
+            trace.push(line().replace("xxxxxxxx", ""));
         }
     }
 
@@ -164,10 +162,6 @@ impl Ledger {
         })
     }
 
-    /// Where a message stands in that epoch, if anybody heard.
-    pub(super) fn place(&self, number: usize, epoch: &str) -> Option<u64> {
-        self.places.get(&(number, epoch.to_owned())).copied()
-    }
 
     /// At the end of a run: whatever a connection did not get was its own and excluded.
     pub(super) fn check_absences(&mut self) {

@@ -76,6 +76,10 @@ table! {
         Counter frames_encoded: "frames_encoded", "Frames encoded for fan-out: one a message, dialect and profile.";
         Counter bytes_received: "bytes_received", "Bytes received from clients.";
         Counter bytes_sent: "bytes_sent", "Bytes sent to clients.";
+        Counter publications_shed: "publications_shed",
+            "Ephemeral messages dropped for all subscribers of the shard because of overload.";
+        Gauge overload: "overload",
+            "How far load is shed: 0 not at all, 1 new connections are refused, 2 ephemeral messages are dropped too.";
         Counter reads_paused: "reads_paused", "Times that unread replies stopped a connection's reading.";
         Counter history_dropped: "history_dropped",
             "Messages and names that histories and dedupe windows forgot before their time.";

@@ -29,7 +29,7 @@ fn read(
         socket.receive(piece);
         let mut reading = socket.read(pool, piece, MAX);
         loop {
-            match reading.next() {
+            match reading.next_message() {
                 Ok(Some(Incoming::Text(text))) => texts.push(text.to_string()),
                 Ok(Some(Incoming::Binary(data))) => texts.push(format!("{data:?}")),
                 Ok(Some(Incoming::Close)) => {

@@ -37,6 +37,27 @@ fn the_last_of_duplicate_keys_counts() {
 }
 
 #[test]
+fn escaped_pairs_are_one_character() {
+    let text_of = |text: &str| {
+        Parser::new(32).parse(text.as_bytes(), |value| value.as_str().map(str::to_owned)).expect("valid")
+    };
+    assert_eq!(text_of(r#""\\ud83d\ude00\uD83D\uDE01""#).as_deref(), Some("\\ud83d😀😁"));
+    assert_eq!(text_of(r#""\ud83d\ud83d\ude00\ude00""#).as_deref(), Some("\u{fffd}😀\u{fffd}"));
+    assert_eq!(text_of(r#""\ud83d\u0041""#).as_deref(), Some("\u{fffd}A"));
+}
+
+#[test]
+fn whole_numbers_are_exact_or_none() {
+    let number_of =
+        |text: &str| Parser::new(32).parse(text.as_bytes(), |value| value.as_u64()).expect("valid");
+    assert_eq!(number_of("18446744073709551615"), Some(u64::MAX));
+    assert_eq!(number_of("1234567890123456"), Some(1_234_567_890_123_456));
+    for text in ["18446744073709551616", "1e3", "1.0", "-1", "\"1\"", "123456789012345678901234567890"] {
+        assert_eq!(number_of(text), None, "{text}");
+    }
+}
+
+#[test]
 fn depth_counts_from_the_outer_object() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     let mut parser = Parser::new(4);

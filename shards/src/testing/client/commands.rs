@@ -102,7 +102,7 @@ impl Client {
     fn join(&mut self, around: &mut Around<'_>) {
         let Some(link) = &mut self.link else { return };
         let room = (*around.dice.pick(&ROOMS)).to_owned();
-        let covered = !link.patterns.is_empty();
+        let covered = link.is_covered();
         let view = link.view(&room);
         if view.busy_parts > 0 {
             return;
@@ -193,7 +193,6 @@ impl Client {
         around.ledger.totals.sends += 1;
         around.ledger.sends.push(Send {
             connection: link.number,
-            user: link.user.clone().unwrap_or_default(),
             room: room.to_owned(),
             content: format!(r#"{{"n": {number},"p":"{padding}"{extra}}}"#),
             exclude,
@@ -262,10 +261,12 @@ impl Client {
             }
         }
         let mut patterns = Vec::new();
-        if around.dice.percent(40) || rooms.is_empty() {
-            let pattern = *around.dice.pick(&PATTERNS);
-            link.expect_pattern(pattern, enter);
+        let pattern = *around.dice.pick(&PATTERNS);
+        if (around.dice.percent(40) || rooms.is_empty()) && link.expect_pattern(pattern, enter) {
             patterns.push(pattern.to_owned());
+        }
+        if rooms.is_empty() && patterns.is_empty() {
+            return;
         }
         let list = |names: &[String]| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(",");
         let data = format!(r#"{{"rooms":[{}],"patterns":[{}]}}"#, list(&rooms), list(&patterns));

@@ -48,7 +48,7 @@ impl Client {
     fn subscribe(&mut self, around: &mut Around<'_>) {
         let Some(link) = &mut self.link else { return };
         let room = (*around.dice.pick(&ROOMS)).to_owned();
-        let covered = !link.patterns.is_empty();
+        let covered = link.is_covered();
         let view = link.view(&room);
         let fresh = view.busy == 0 && !view.member && !covered;
         view.busy += 1;
@@ -77,10 +77,9 @@ impl Client {
         let pattern = *around.dice.pick(&PATTERNS);
         let Some(link) = &mut self.link else { return };
         // What a recovery gives could not be told from what a pattern brings.
-        if !link.recoveries.is_empty() {
+        if !link.recoveries.is_empty() || !link.expect_pattern(pattern, true) {
             return;
         }
-        link.expect_pattern(pattern, true);
         self.wait_for("subscribed", pattern);
         self.send_text(&format!(r#"{{"type":"subscribe","topic":"{pattern}"}}"#), around);
     }
@@ -89,7 +88,9 @@ impl Client {
         let Some(link) = &mut self.link else { return };
         let known: Vec<String> = link.patterns.keys().cloned().collect();
         let Some(pattern) = around.dice.pick_any(&known).cloned() else { return };
-        link.expect_pattern(&pattern, false);
+        if !link.expect_pattern(&pattern, false) {
+            return;
+        }
         self.wait_for("unsubscribed", &pattern);
         self.send_text(&format!(r#"{{"type":"unsubscribe","topic":"{pattern}"}}"#), around);
     }
@@ -134,7 +135,9 @@ impl Client {
             "unsubscribed" => {
                 self.settle_forced(around);
                 self.on_answer_to("unsubscribed", topic, around);
-                if !topic.contains('*') {
+                if topic.contains('*') {
+                    self.on_uncovered(topic);
+                } else {
                     self.on_left(topic, around);
                 }
             }
@@ -193,7 +196,15 @@ impl Client {
     pub(super) fn on_covered(&mut self, pattern: &str, around: &mut Around<'_>) {
         let Some(link) = &mut self.link else { return };
         if let Some(covered) = link.patterns.get_mut(pattern) {
+            covered.busy = false;
             covered.since_ms.get_or_insert(around.now.ms);
+        }
+    }
+
+    /// A pattern was given up.
+    pub(super) fn on_uncovered(&mut self, pattern: &str) {
+        if let Some(link) = &mut self.link {
+            link.patterns.remove(pattern);
         }
     }
 
@@ -249,16 +260,25 @@ impl Client {
 }
 
 impl Link {
-    /// The client asks for a pattern, or gives it up.
-    pub(super) fn expect_pattern(&mut self, pattern: &str, enter: bool) {
-        if enter {
-            let parsed = Pattern::parse(pattern).expect("the patterns of the scenario are some");
-            let covered = || Covered { pattern: parsed, since_ms: None };
-            self.patterns.entry(pattern.to_owned()).or_insert_with(covered);
-        } else if let Some(covered) = self.patterns.remove(pattern) {
+    /// Whether a pattern may bring messages of any room.
+    pub(super) fn is_covered(&self) -> bool {
+        !self.patterns.is_empty()
+    }
+
+    /// The client asks for a pattern, or gives it up; not while it waits for an answer about it.
+    pub(super) fn expect_pattern(&mut self, pattern: &str, enter: bool) -> bool {
+        let parsed = Pattern::parse(pattern).expect("the patterns of the scenario are some");
+        let new = || Covered { pattern: parsed, since_ms: None, busy: false };
+        let covered = self.patterns.entry(pattern.to_owned()).or_insert_with(new);
+        if std::mem::replace(&mut covered.busy, true) {
+            return false;
+        }
+        if !enter {
+            covered.since_ms = None;
             let matching = self.views.iter_mut().filter(|(room, _)| covered.pattern.matches(room));
             matching.for_each(|(_, view)| view.uncover());
         }
+        true
     }
 
     /// One answer of a kind came; whether it was awaited.

@@ -1,0 +1,185 @@
+//! A run from its seed: clients act, the storm settles, everybody is checked, everybody goes, nothing is left.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use super::client::Client;
+use super::dice::Dice;
+use super::host::{Around, Host};
+use super::ledger::{Ledger, Violation};
+use super::network::Network;
+use super::scenario::Scenario;
+use super::totals::Totals;
+use crate::clock::Now;
+use crate::id::ShardId;
+use crate::shard::Shard;
+
+/// When the virtual clock starts: 2023-11-14 22:13:20 UTC.
+const START_UNIX_MS: u64 = 1_700_000_000_000;
+/// Milliseconds within which everything that is under way must have arrived.
+const SETTLE_MS_MAX: u64 = 60_000;
+
+/// A run in which a promise was broken.
+#[derive(Debug)]
+pub struct Failure {
+    /// The seed that repeats it.
+    pub seed: u64,
+    /// Which promise.
+    pub violation: Violation,
+    /// What happened, one line each, if that was asked for.
+    pub trace: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "seed {}: {}", self.seed, self.violation)
+    }
+}
+
+/// Runs the simulation of a seed; with `traced` a failure tells everything that led to it.
+///
+/// # Errors
+/// [`Failure`] at the first broken promise.
+pub fn run(seed: u64, traced: bool) -> Result<Totals, Failure> {
+    let mut simulation = Simulation::new(seed);
+    simulation.ledger.trace = traced.then(Vec::new);
+    let finished = simulation.play();
+    let Simulation { mut ledger, hosts, .. } = simulation;
+    match finished {
+        Err(violation) => Err(Failure { seed, violation, trace: ledger.trace.unwrap_or_default() }),
+        Ok(()) => {
+            for host in &hosts {
+                ledger.totals.drops += host.shard.metrics.frames_dropped;
+                ledger.totals.reads_paused += host.shard.metrics.reads_paused;
+            }
+            ledger.totals.losses = ledger.losses;
+            Ok(ledger.totals)
+        }
+    }
+}
+
+struct Simulation {
+    dice: Dice,
+    scenario: Scenario,
+    now: Now,
+    hosts: Vec<Host>,
+    clients: Vec<Client>,
+    network: Network,
+    ledger: Ledger,
+    opened: u32,
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let scenario = Scenario::new(&mut dice);
+        let now = Now { ms: 0, unix_ms: START_UNIX_MS };
+        let mesh_seed = dice.between(0, u64::MAX);
+        let config = &scenario.config;
+        let shards = u16::try_from(config.shards).expect("a simulation has few shards");
+        let shard = |id| Shard::new(ShardId(id), Arc::clone(config), mesh_seed, dice.seed(), now);
+        let hosts = (0..shards).map(shard).map(Host::new).collect();
+        let clients =
+            (0..scenario.clients).map(|index| Client::new(index, &scenario.grants, &mut dice)).collect();
+        let network = Network::new(config.shards, config.ring_items_max);
+        Self { dice, now, hosts, clients, network, ledger: Ledger::default(), opened: 0, scenario }
+    }
+
+    fn play(&mut self) -> Result<(), Violation> {
+        while self.now.ms < self.scenario.active_ms {
+            self.turn(true, 25)?;
+        }
+        self.settle()?;
+        self.each_client(Client::audit);
+        self.settle()?;
+        self.each_client(|client, around| client.check_complete(around));
+        self.ledger.check_absences();
+        self.ledger.check_send_order();
+        self.check_losses();
+        self.verdict()?;
+        self.part()
+    }
+
+    fn verdict(&self) -> Result<(), Violation> {
+        self.ledger.violation.clone().map_or(Ok(()), Err)
+    }
+
+    fn each_client(&mut self, mut what: impl FnMut(&mut Client, &mut Around<'_>)) {
+        let Self { dice, scenario, now, clients, network, ledger, .. } = self;
+        let mut around = Around { now: *now, dice, network, ledger, scenario };
+        clients.iter_mut().for_each(|client| what(client, &mut around));
+    }
+
+    fn turn(&mut self, acts: bool, step_ms_max: u64) -> Result<(), Violation> {
+        let step_ms = self.dice.between(1, step_ms_max);
+        self.now = Now { ms: self.now.ms + step_ms, unix_ms: self.now.unix_ms + step_ms };
+        let Self { dice, scenario, now, hosts, network, ledger, .. } = self;
+        let first = dice.size(0, hosts.len() - 1);
+        let mut around = Around { now: *now, dice, network, ledger, scenario };
+        for index in 0..hosts.len() {
+            let at = (first + index) % hosts.len();
+            hosts[at].turn(acts, &mut around);
+        }
+        self.each_client(|client, around| client.turn(acts, around));
+        self.accept();
+        self.verdict()
+    }
+
+    /// The acceptor: every socket goes to some shard.
+    fn accept(&mut self) {
+        for arrival in std::mem::take(&mut self.network.arrivals) {
+            self.opened += 1;
+            let peer = IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + self.opened));
+            let home = self.dice.size(0, self.hosts.len() - 1);
+            self.hosts[home].open(arrival.socket, peer, arrival.refuse, self.now);
+        }
+    }
+
+    /// Nobody acts any more, and everything that is under way arrives.
+    fn settle(&mut self) -> Result<(), Violation> {
+        let deadline_ms = self.now.ms + SETTLE_MS_MAX;
+        let mut quiet = 0;
+        while quiet < 5 {
+            self.turn(false, 25)?;
+            let idle = self.network.is_idle() && self.hosts.iter().all(Host::is_idle);
+            quiet = if idle { quiet + 1 } else { 0 };
+            if self.now.ms > deadline_ms {
+                self.ledger.violate("what is under way arrives", "it does not become quiet");
+                return self.verdict();
+            }
+        }
+        Ok(())
+    }
+
+    /// Every message that a member of an ephemeral room missed was dropped, and counted.
+    fn check_losses(&mut self) {
+        let dropped: u64 = self.hosts.iter().map(|host| host.shard.metrics.frames_dropped).sum();
+        if self.ledger.losses > dropped {
+            let what = format!("{} lost, {dropped} counted", self.ledger.losses);
+            self.ledger.violate("every loss is a counted drop", what);
+        }
+    }
+
+    /// Everybody goes, or is sent away; when time has passed nothing is left.
+    fn part(&mut self) -> Result<(), Violation> {
+        if self.dice.percent(30) {
+            for host in &mut self.hosts {
+                host.shard.on_drain(1_000, 5_000, self.now);
+            }
+        } else {
+            self.each_client(Client::farewell);
+        }
+        let end_ms = self.now.ms + self.scenario.forgetting_ms();
+        while self.now.ms < end_ms {
+            self.turn(false, 150)?;
+        }
+        if let Some(client) = self.clients.iter().position(|client| !client.is_gone()) {
+            self.ledger.violate("everybody can go", format!("client {client} is still there"));
+        }
+        for host in &self.hosts {
+            host.check_empty(&mut self.ledger);
+        }
+        self.verdict()
+    }
+}
