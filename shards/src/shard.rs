@@ -259,7 +259,7 @@ impl Shard {
             Item::Ask(ask) => self.on_ask(from, *ask, now),
             Item::Answer(answer) => self.on_answer(*answer, now),
             Item::Publish(publication) => self.on_publication(&publication, now),
-            Item::Notice(notice) => self.on_notice(notice, now),
+            Item::Notice(notice) => self.on_notice(&notice, now),
             Item::Interest { pattern, subscribed, caller } => {
                 self.on_interest(from, &pattern, subscribed, caller)
             }

@@ -96,6 +96,11 @@ impl OutboundQueue {
     /// Queues the last frame; whatever comes later is ignored.
     pub fn push_close(&mut self, bytes: Bytes) {
         self.push_always(bytes, FrameClass::Control);
+        self.seal();
+    }
+
+    /// Ignores whatever comes later: the close frame is among what waits, or has been sent.
+    pub fn seal(&mut self) {
         self.sealed = true;
     }
 

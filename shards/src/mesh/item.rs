@@ -11,6 +11,7 @@ use crate::protocol::catalog::Event;
 use crate::protocol::command::{Draft, Position, RequestId};
 use crate::protocol::error_code::CommandError;
 use crate::protocol::message::Publication;
+use crate::protocol::push::Notice;
 use crate::protocol::reply::{HistoryPage, Joined, OnlinePage, RoomInfo, Sent};
 use crate::room::pattern::Pattern;
 
@@ -232,25 +233,4 @@ pub enum Outcome {
     History(HistoryPage),
     /// A shard knows of a pattern.
     Interested,
-}
-
-/// Something about a room's members, for those of them who are on the shard.
-#[derive(Debug)]
-pub enum Notice {
-    /// A user came or left; not for that user's own connections.
-    Edge {
-        /// The room.
-        room: Arc<str>,
-        /// The user.
-        user: Arc<str>,
-        /// Which of the two.
-        joined: bool,
-    },
-    /// How many users a large room has.
-    Count {
-        /// The room.
-        room: Arc<str>,
-        /// Users in it.
-        members: usize,
-    },
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::catalog::Event;
 use super::error_code::CommandError;
+use super::json::Value;
 use super::message::MessageType;
 use crate::id::{Epoch, Offset};
 use crate::room::pattern::Pattern;
@@ -50,6 +51,22 @@ pub struct Position {
     pub epoch: Option<Epoch>,
     /// The last offset that the client has.
     pub offset: Offset,
+}
+
+impl Position {
+    /// Reads the `recover` member of a frame, if it has one.
+    ///
+    /// # Errors
+    /// When it is no object with an epoch and an offset.
+    pub fn read(value: Option<Value<'_>>) -> Result<Option<Self>, CommandError> {
+        let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(None) };
+        let epoch = value.get("epoch").and_then(|epoch| epoch.as_str());
+        let offset = value.get("offset").and_then(|offset| offset.as_u64());
+        let (Some(epoch), Some(offset)) = (epoch, offset) else {
+            return Err(CommandError::invalid("recover", "must be an object with an epoch and an offset"));
+        };
+        Ok(Some(Self { epoch: Epoch::parse(epoch), offset }))
+    }
 }
 
 /// A command of any dialect.

@@ -7,7 +7,6 @@ use super::command::{Command, Draft, Invalid, Position, Rejection, Request, Requ
 use super::error_code::{CommandError, Detail};
 use super::json::Value;
 use super::message::MessageType;
-use crate::id::Epoch;
 use crate::room::pattern::{Pattern, validate_name};
 
 /// Most messages that one reply carries.
@@ -83,7 +82,11 @@ impl<'a> Data<'a> {
             Event::Ping => Command::Ping,
             Event::RoomJoin => {
                 let history = self.number("history")?.unwrap_or(0).min(HISTORY_LIMIT_MAX);
-                Command::Join { room: self.room()?, history: to_usize(history), recover: self.recover()? }
+                Command::Join {
+                    room: self.room()?,
+                    history: to_usize(history),
+                    recover: Position::read(self.get("recover"))?,
+                }
             }
             Event::RoomLeave => Command::Leave { room: self.room()? },
             Event::RoomList => Command::List,
@@ -163,19 +166,6 @@ impl<'a> Data<'a> {
             }
         }
         Err(CommandError::invalid("roomId", "is required"))
-    }
-
-    fn recover(self) -> Result<Option<Position>, CommandError> {
-        let Some(value) = self.get("recover") else { return Ok(None) };
-        if !value.is_object() {
-            return Err(CommandError::invalid("recover", "must be an object"));
-        }
-        let epoch = value.get("epoch").and_then(|epoch| epoch.as_str());
-        let offset = value.get("offset").and_then(|offset| offset.as_u64());
-        let (Some(epoch), Some(offset)) = (epoch, offset) else {
-            return Err(CommandError::invalid("recover", "needs an epoch and an offset"));
-        };
-        Ok(Some(Position { epoch: Epoch::parse(epoch), offset }))
     }
 
     fn draft(self, room: String) -> Result<Draft, CommandError> {

@@ -204,7 +204,9 @@ fn blunt_string(text: &mut [u8]) {
 
 /// Whether `text` begins with the two escapes of one character, which stays what it is.
 fn is_surrogate_pair(text: &[u8]) -> bool {
-    let [b'\\', b'u', first @ .., _, _, _, _, _, _] = text.get(..12).unwrap_or_default() else { return false };
+    let [b'\\', b'u', first @ .., _, _, _, _, _, _] = text.get(..12).unwrap_or_default() else {
+        return false;
+    };
     let second = &text[6..];
     let is_high = matches!(first, [b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', ..]);
     is_high && matches!(second, [b'\\', b'u', b'd' | b'D', b'c'..=b'f' | b'C'..=b'F', ..])

@@ -14,22 +14,8 @@ use super::write::{self, display, key, name, time};
 pub enum Push {
     /// A message in a room.
     Message(Arc<Publication>),
-    /// A user came into a room, or left it.
-    Edge {
-        /// The room.
-        room: Arc<str>,
-        /// The user.
-        user: Arc<str>,
-        /// Which of the two.
-        joined: bool,
-    },
-    /// How many users a large room has.
-    Count {
-        /// The room.
-        room: Arc<str>,
-        /// Users in it.
-        members: usize,
-    },
+    /// Something about a room's members.
+    Room(Notice),
     /// A room of the token is no longer allowed.
     Lost {
         /// The room.
@@ -47,6 +33,61 @@ pub enum Push {
         /// Milliseconds to wait.
         reconnect_ms: u64,
     },
+}
+
+/// Something about a room's members, for those of them who are on a shard.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// A user came or left; not for that user's own connections.
+    Edge {
+        /// The room.
+        room: Arc<str>,
+        /// The user.
+        user: Arc<str>,
+        /// Which of the two.
+        joined: bool,
+    },
+    /// How many users a large room has.
+    Count {
+        /// The room.
+        room: Arc<str>,
+        /// Users in it.
+        members: usize,
+    },
+}
+
+impl Notice {
+    /// The room.
+    #[must_use]
+    pub fn room(&self) -> &Arc<str> {
+        match self {
+            Self::Edge { room, .. } | Self::Count { room, .. } => room,
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        key(out, "roomId");
+        name(out, self.room());
+        match self {
+            Self::Edge { user, .. } => {
+                key(out, "userId");
+                name(out, user);
+            }
+            Self::Count { members, .. } => {
+                key(out, "members");
+                display(out, members);
+            }
+        }
+    }
+
+    /// The user who knows it already.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        match self {
+            Self::Edge { user, .. } => Some(user),
+            Self::Count { .. } => None,
+        }
+    }
 }
 
 impl Push {
@@ -68,9 +109,9 @@ impl Push {
     fn event(&self) -> &'static str {
         match self {
             Self::Message(_) => "message:received",
-            Self::Edge { joined: true, .. } => "room:member-joined",
-            Self::Edge { .. } => "room:member-left",
-            Self::Count { .. } => "room:count",
+            Self::Room(Notice::Edge { joined: true, .. }) => "room:member-joined",
+            Self::Room(Notice::Edge { .. }) => "room:member-left",
+            Self::Room(Notice::Count { .. }) => "room:count",
             Self::Lost { .. } => "room:left",
             Self::Expiring { .. } => "auth:expiring",
             Self::Draining { .. } => "server:draining",
@@ -82,21 +123,12 @@ impl Push {
             return write::message(out, publication, false);
         }
         out.push(b'{');
-        if let Self::Edge { room, .. } | Self::Count { room, .. } | Self::Lost { room, .. } = self {
-            key(out, "roomId");
-            name(out, room);
-        }
         match self {
             Self::Message(_) => {}
-            Self::Edge { user, .. } => {
-                key(out, "userId");
-                name(out, user);
-            }
-            Self::Count { members, .. } => {
-                key(out, "members");
-                display(out, members);
-            }
-            Self::Lost { reason, .. } => {
+            Self::Room(notice) => notice.write(out),
+            Self::Lost { room, reason } => {
+                key(out, "roomId");
+                name(out, room);
                 key(out, "reason");
                 name(out, reason);
             }

@@ -7,7 +7,6 @@ use super::command::{Command, Draft, Position, Rejection, Request};
 use super::error_code::CommandError;
 use super::json::Value;
 use super::message::MessageType;
-use crate::id::Epoch;
 use crate::room::pattern::{Pattern, validate_name};
 
 /// Members of `metadata` that the server adds, and that a client may therefore not send.
@@ -75,7 +74,9 @@ fn topic(frame: Value<'_>) -> Result<Topic, CommandError> {
 fn subscribe(frame: Value<'_>) -> Result<Command, CommandError> {
     match topic(frame)? {
         Topic::Pattern(pattern) => Ok(Command::SubscribePattern(pattern)),
-        Topic::Room(room) => Ok(Command::Join { room, history: 0, recover: recover(frame)? }),
+        Topic::Room(room) => {
+            Ok(Command::Join { room, history: 0, recover: Position::read(frame.get("recover"))? })
+        }
     }
 }
 
@@ -84,19 +85,6 @@ fn unsubscribe(frame: Value<'_>) -> Result<Command, CommandError> {
         Topic::Pattern(pattern) => Command::UnsubscribePattern(pattern),
         Topic::Room(room) => Command::Leave { room },
     })
-}
-
-fn recover(frame: Value<'_>) -> Result<Option<Position>, CommandError> {
-    let Some(value) = frame.get("recover").filter(|value| !value.is_null()) else { return Ok(None) };
-    if !value.is_object() {
-        return Err(CommandError::invalid("recover", "must be an object"));
-    }
-    let epoch = value.get("epoch").and_then(|epoch| epoch.as_str());
-    let offset = value.get("offset").and_then(|offset| offset.as_u64());
-    let (Some(epoch), Some(offset)) = (epoch, offset) else {
-        return Err(CommandError::invalid("recover", "needs an epoch and an offset"));
-    };
-    Ok(Some(Position { epoch: Epoch::parse(epoch), offset }))
 }
 
 fn message(frame: Value<'_>) -> Result<Draft, CommandError> {

@@ -96,7 +96,7 @@ impl Mesh {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mesh::item::Notice;
+    use crate::protocol::push::Notice;
 
     fn item(members: usize) -> Item {
         Item::Notice(Notice::Count { room: "r".into(), members })

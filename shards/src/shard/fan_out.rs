@@ -13,11 +13,10 @@ use crate::connection::outbound_queue::{FrameClass, Pushed};
 use crate::connection::{Connection, Dirty, Phase};
 use crate::effect::Effects;
 use crate::id::SessionId;
-use crate::mesh::item::Notice;
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::message::Publication;
 use crate::protocol::profile::Variant;
-use crate::protocol::push::Push;
+use crate::protocol::push::{Notice, Push};
 
 /// Recipients beyond which a fan-out is flushed in slices, so that others do not wait for it.
 const BULK_RECIPIENTS: usize = 512;
@@ -87,20 +86,12 @@ impl Shard {
     }
 
     /// Something about a room's members.
-    pub(super) fn on_notice(&mut self, notice: Notice, now: Now) {
-        match notice {
-            Notice::Edge { room, user, joined } => {
-                let push = Push::Edge { room: Arc::clone(&room), user: Arc::clone(&user), joined };
-                let other = |client: &Connection| {
-                    client.identity.as_ref().is_some_and(|identity| identity.user != user)
-                };
-                self.push_to_room(&room, &push, FrameClass::Ephemeral, now, other);
-            }
-            Notice::Count { room, members } => {
-                let push = Push::Count { room: Arc::clone(&room), members };
-                self.push_to_room(&room, &push, FrameClass::Ephemeral, now, |_| true);
-            }
-        }
+    pub(super) fn on_notice(&mut self, notice: &Notice, now: Now) {
+        let (room, subject) = (notice.room(), notice.subject());
+        let other = |client: &Connection| {
+            client.identity.as_ref().is_none_or(|identity| Some(&*identity.user) != subject)
+        };
+        self.push_to_room(room, &Push::Room(notice.clone()), FrameClass::Ephemeral, now, other);
     }
 
     fn push_to_room(

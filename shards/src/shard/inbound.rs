@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{Overload, Shard};
+use crate::access::limits::scaled;
 use crate::access::permission::Identity;
+use crate::access::token::UserType;
 use crate::clock::Now;
 use crate::connection::handshake::{self, Endpoint, Request as HttpRequest, TokenOrigin, Upgrade};
 use crate::connection::http::Refusal;
@@ -227,8 +229,10 @@ impl Shard {
 
     /// Takes one event from the connection's bucket; the error when it is empty.
     fn take_event(&mut self, slot: usize, now: Now) -> Option<CommandError> {
-        let rate = self.config.limits.events?;
-        self.connections[slot].events.take(rate, now.ms, 1).err().map(rate_limited)
+        let client = &mut self.connections[slot];
+        let guest = client.identity.as_ref().is_some_and(|identity| identity.user_type == UserType::Guest);
+        let rate = scaled(self.config.limits.events?, guest);
+        client.events.take(rate, now.ms, 1).err().map(rate_limited)
     }
 
     pub(super) fn identity(&self, slot: usize) -> &Arc<Identity> {

@@ -129,6 +129,8 @@ impl Shard {
     /// The client closed; the answer to that is queued already.
     pub(super) fn closed_by_client(&mut self, slot: usize, now: Now) {
         self.metrics.count_close(CloseCode::Normal);
+        // Answers of owners may still be on their way, and nothing follows a close frame.
+        self.connections[slot].queue.seal();
         self.begin_close(slot, now);
     }
 

@@ -6,10 +6,11 @@ use super::Shard;
 use super::timers::Timer;
 use crate::clock::Now;
 use crate::id::{SessionId, ShardId};
-use crate::mesh::item::{Answer, Ask, Caller, Item, Notice, Operation, Outcome, ReplyTo};
+use crate::mesh::item::{Answer, Ask, Caller, Item, Operation, Outcome, ReplyTo};
 use crate::protocol::command::Draft;
 use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::message::Publication;
+use crate::protocol::push::Notice;
 use crate::protocol::reply::OnlinePage;
 use crate::room::owned::{Change, OwnedRoom};
 use crate::room::pattern::Pattern;
@@ -121,15 +122,15 @@ impl Shard {
     fn announce(&mut self, key: usize, change: Change, now: Now) {
         if let Change::Edge { user, joined } = change {
             let room = Arc::clone(self.owned[key].name());
-            self.notify(key, |_| Notice::Edge { room: Arc::clone(&room), user: Arc::clone(&user), joined });
+            self.notify(key, &Notice::Edge { room, user, joined });
         }
         self.schedule_room(key, now);
     }
 
-    fn notify(&mut self, key: usize, notice: impl Fn(ShardId) -> Notice) {
+    fn notify(&mut self, key: usize, notice: &Notice) {
         let shards: smallvec::SmallVec<[ShardId; 8]> = self.owned[key].interested().collect();
         for shard in shards {
-            self.dispatch(shard, Item::Notice(notice(shard)));
+            self.dispatch(shard, Item::Notice(notice.clone()));
         }
     }
 
@@ -212,7 +213,7 @@ impl Shard {
             self.announce(key, Change::Edge { user, joined: false }, now);
         }
         if let Some(members) = count {
-            self.notify(key, |_| Notice::Count { room: Arc::clone(name), members });
+            self.notify(key, &Notice::Count { room: Arc::clone(name), members });
         }
         self.schedule_room(key, now);
     }

@@ -39,17 +39,40 @@ enum Stage {
 /// A request whose answer is awaited.
 #[derive(Debug)]
 enum Asked {
-    Join { room: String, recover: Option<Recovery>, history: usize },
-    Leave { room: String },
+    Join {
+        room: String,
+        recover: Option<Recovery>,
+        history: usize,
+    },
+    Leave {
+        room: String,
+    },
     /// Sends, by number; in a batch perhaps several. `sure` when the client is in all the rooms.
-    Send { numbers: Vec<usize>, batch: bool, sure: bool },
-    History { room: String, after: Option<u64>, before: Option<u64>, limit: usize },
+    Send {
+        numbers: Vec<usize>,
+        batch: bool,
+        sure: bool,
+    },
+    History {
+        room: String,
+        after: Option<u64>,
+        before: Option<u64>,
+        limit: usize,
+    },
     /// Several rooms and patterns, entered or left.
-    Several { enter: bool, rooms: Vec<String>, patterns: Vec<String> },
+    Several {
+        enter: bool,
+        rooms: Vec<String>,
+        patterns: Vec<String>,
+    },
     /// Whose answer proves that the connection is in the room.
-    Info { room: Option<String> },
+    Info {
+        room: Option<String>,
+    },
     /// A later token, with these rooms in it.
-    Refresh { rooms: Vec<String> },
+    Refresh {
+        rooms: Vec<String>,
+    },
     Other,
 }
 
@@ -172,7 +195,9 @@ impl Client {
             Received::Close(code) => self.on_close(code, around),
             Received::Text(text) => match serde_json::from_str(&text) {
                 Ok(value) => self.on_text(&text, &value, around),
-                Err(error) => around.ledger.violate("the server's texts are JSON", format!("{error}: {text}")),
+                Err(error) => {
+                    around.ledger.violate("the server's texts are JSON", format!("{error}: {text}"))
+                }
             },
         }
     }
@@ -221,20 +246,16 @@ impl Client {
     fn notice_end(&mut self, around: &mut Around<'_>) {
         let Some(link) = &mut self.link else { return };
         let socket = &mut around.network.sockets[link.socket];
-        let over = match socket.server {
-            ServerEnd::Open => return,
-            ServerEnd::Finished | ServerEnd::HandedOver => true,
-            ServerEnd::Released(_) => false,
-        };
+        if socket.server == ServerEnd::Open || !socket.is_read() {
+            return;
+        }
         let told = link.close_code.is_some() || link.stage == Stage::Ending;
         let reset = socket.server == ServerEnd::Released(Release::Reset);
         if !told && !link.guilty && !(reset && self.pace != usize::MAX) {
             let what = format!("connection {} ended without a close frame: {:?}", link.number, socket.server);
             around.ledger.violate("connections end for a reason", what);
         }
-        if over {
-            socket.client = ClientEnd::Finished;
-        }
+        socket.client = ClientEnd::Finished;
         self.lose(around);
     }
 
@@ -305,7 +326,8 @@ impl Client {
 impl Link {
     /// Whether the server put the connection into the room; without a token its user's name is not known.
     fn is_forced(&self, room: &str) -> bool {
-        self.forced.iter().any(|forced| forced == room) || (self.forced.is_empty() && room.starts_with("user:"))
+        self.forced.iter().any(|forced| forced == room)
+            || (self.forced.is_empty() && room.starts_with("user:"))
     }
 
     fn view(&mut self, room: &str) -> &mut View {
@@ -314,7 +336,8 @@ impl Link {
 
     /// Rooms that the connection is surely in, and has not asked to leave.
     fn rooms(&self) -> Vec<String> {
-        let settled = self.views.iter().filter(|(_, view)| view.member && view.busy == 0 && view.busy_parts == 0);
+        let settled =
+            self.views.iter().filter(|(_, view)| view.member && view.busy == 0 && view.busy_parts == 0);
         settled.map(|(room, _)| room.clone()).collect()
     }
 }

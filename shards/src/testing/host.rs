@@ -265,7 +265,9 @@ impl Host {
             let Some(queue) = self.shard.queue(*id) else { continue };
             let bytes = queue.bytes() - queue.reply_bytes();
             if bytes > limit {
-                around.ledger.violate("queues are bounded", format!("{bytes} of {limit} bytes wait for {id:?}"));
+                around
+                    .ledger
+                    .violate("queues are bounded", format!("{bytes} of {limit} bytes wait for {id:?}"));
             }
         }
     }

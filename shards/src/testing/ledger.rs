@@ -143,7 +143,13 @@ impl Ledger {
     }
 
     /// A connection got what stands behind these offsets, but not them.
-    pub(super) fn miss(&mut self, connection: u64, room: &str, epoch: &str, offsets: impl Iterator<Item = u64>) {
+    pub(super) fn miss(
+        &mut self,
+        connection: u64,
+        room: &str,
+        epoch: &str,
+        offsets: impl Iterator<Item = u64>,
+    ) {
         for offset in offsets {
             let (room, epoch) = (room.to_owned(), epoch.to_owned());
             self.absences.push(Absence { connection, room, epoch, offset });
@@ -162,12 +168,12 @@ impl Ledger {
         })
     }
 
-
     /// At the end of a run: whatever a connection did not get was its own and excluded.
     pub(super) fn check_absences(&mut self) {
         let mut unexplained: BTreeMap<(u64, String), i64> = BTreeMap::new();
         for absence in std::mem::take(&mut self.absences) {
-            let known = self.stream(&absence.room, &absence.epoch).and_then(|stream| stream.get(&absence.offset));
+            let known =
+                self.stream(&absence.room, &absence.epoch).and_then(|stream| stream.get(&absence.offset));
             match known.map(|(_, number)| *number) {
                 Some(number) if self.is_own_excluded(number, absence.connection) => self.totals.excluded += 1,
                 Some(_) => return self.violate("no gap at a member", format!("{absence:?}")),

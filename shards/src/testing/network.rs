@@ -93,6 +93,11 @@ impl Socket {
         self.downstream.drain(..bytes).collect()
     }
 
+    /// Whether the client has taken everything that reached it.
+    pub(super) fn is_read(&self) -> bool {
+        self.downstream.is_empty()
+    }
+
     /// The client dies.
     pub(super) fn reset(&mut self) {
         self.client = ClientEnd::Reset;

@@ -28,7 +28,8 @@ impl Grant {
             "sub": self.user, "exp": expires_unix_s, "userType": "employee",
             "accountId": self.account, "rooms": self.rooms,
         });
-        encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET)).expect("a secret signs anything")
+        encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET))
+            .expect("a secret signs anything")
     }
 }
 

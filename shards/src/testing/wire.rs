@@ -48,7 +48,9 @@ pub fn client_frame(opcode: u8, last: bool, payload: &[u8], mask: [u8; 4]) -> Ve
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Received {
     /// The answer to the upgrade request.
-    Head { status: u16 },
+    Head {
+        status: u16,
+    },
     Text(String),
     Ping(Vec<u8>),
     Pong,

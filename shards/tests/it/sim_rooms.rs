@@ -22,7 +22,9 @@ fn repeat(seed: u64) -> String {
 /// Runs a seed, and again with a trace when it fails.
 fn check(seed: u64) -> Totals {
     let outcome = catch_unwind(AssertUnwindSafe(|| run(seed, false)));
-    let Ok(outcome) = outcome else { panic!("seed {seed}: the core panicked; repeat with\n  {}", repeat(seed)) };
+    let Ok(outcome) = outcome else {
+        panic!("seed {seed}: the core panicked; repeat with\n  {}", repeat(seed))
+    };
     outcome.unwrap_or_else(|failure| {
         let trace = run(seed, true).err().map(|Failure { trace, .. }| trace).unwrap_or_default();
         panic!("{}\n{failure}\nrepeat with\n  {}", trace.join("\n"), repeat(seed))

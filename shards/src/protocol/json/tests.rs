@@ -41,7 +41,7 @@ fn escaped_pairs_are_one_character() {
     let text_of = |text: &str| {
         Parser::new(32).parse(text.as_bytes(), |value| value.as_str().map(str::to_owned)).expect("valid")
     };
-    assert_eq!(text_of(r#""\\ud83d\ude00\uD83D\uDE01""#).as_deref(), Some("\\ud83d😀😁"));
+    assert_eq!(text_of(r#""\\ud83d\ude00\uD83D\uDE01""#).as_deref(), Some("\\ud83d\u{fffd}😁"));
     assert_eq!(text_of(r#""\ud83d\ud83d\ude00\ude00""#).as_deref(), Some("\u{fffd}😀\u{fffd}"));
     assert_eq!(text_of(r#""\ud83d\u0041""#).as_deref(), Some("\u{fffd}A"));
 }

@@ -43,7 +43,9 @@ impl Client {
         }
         let view = link.view(room);
         if !view.member && view.busy_parts == 0 {
-            around.ledger.violate("edges come to members only", format!("connection {}: {data}", link.number));
+            around
+                .ledger
+                .violate("edges come to members only", format!("connection {}: {data}", link.number));
         }
     }
 
@@ -97,7 +99,9 @@ impl Client {
                 }
                 self.check_history(&room, &messages, limit, None, around);
             }
-            Asked::Several { enter, rooms, patterns } => self.on_several(enter, &rooms, &patterns, data, around),
+            Asked::Several { enter, rooms, patterns } => {
+                self.on_several(enter, &rooms, &patterns, data, around)
+            }
             Asked::Refresh { rooms } => self.on_refreshed(rooms, data, around),
             Asked::Info { room } => {
                 if let (Some(room), Some(link)) = (room, &mut self.link) {
@@ -117,12 +121,14 @@ impl Client {
             Asked::Join { room, .. } | Asked::Leave { room } => {
                 let view = link.view(room);
                 view.busy = view.busy.saturating_sub(1);
+                view.leaving = view.leaving.saturating_sub(u32::from(matches!(asked, Asked::Leave { .. })));
                 // Leaving what the client is not in, or was put into, is refused.
                 matches!(asked, Asked::Join { .. })
             }
             Asked::Send { sure, .. } => *sure,
             Asked::Several { rooms, .. } => {
                 rooms.iter().for_each(|room| link.view(room).busy_parts -= 1);
+                rooms.iter().for_each(|room| link.view(room).leaving = 0);
                 true
             }
             Asked::History { .. } | Asked::Refresh { .. } => true,
@@ -183,7 +189,7 @@ impl Client {
                         self.positions.insert(room.clone(), position);
                     }
                 }
-                (false, false) => {}
+                (false, false) => view.leaving -= 1,
             }
         }
         for pattern in patterns {
@@ -224,7 +230,9 @@ impl Client {
         around.ledger.totals.history_messages += messages.len() as u64;
         let misplaced = messages.iter().any(|heard| heard.room != room);
         if messages.len() > limit || misplaced || (Scenario::is_ephemeral(room) && !messages.is_empty()) {
-            around.ledger.violate("a history is what was asked for", format!("{limit} of {room}: {messages:?}"));
+            around
+                .ledger
+                .violate("a history is what was asked for", format!("{limit} of {room}: {messages:?}"));
         }
         for heard in messages {
             around.ledger.receive(heard, link.number);

@@ -124,7 +124,9 @@ impl Client {
     fn leave(&mut self, around: &mut Around<'_>) {
         let Some(link) = &mut self.link else { return };
         let Some(room) = around.dice.pick_any(&link.rooms()).cloned() else { return };
-        link.view(&room).busy += 1;
+        let view = link.view(&room);
+        view.busy += 1;
+        view.leaving += 1;
         self.request("room:leave", &format!(r#"{{"roomId":"{room}"}}"#), Asked::Leave { room }, around);
     }
 
@@ -166,7 +168,12 @@ impl Client {
     fn send_to_user(&mut self, around: &mut Around<'_>) {
         let Some(user) = around.dice.pick_any(&around.ledger.users).cloned() else { return };
         let (number, data) = self.draft(&format!("user:{user}"), "userId", &user, around);
-        self.request("user:send", &data, Asked::Send { numbers: vec![number], batch: false, sure: false }, around);
+        self.request(
+            "user:send",
+            &data,
+            Asked::Send { numbers: vec![number], batch: false, sure: false },
+            around,
+        );
     }
 
     /// A new message, as the `data` of a command.
@@ -178,7 +185,13 @@ impl Client {
     }
 
     /// Enters a message into the ledger.
-    pub(super) fn new_send(&mut self, room: &str, exclude: bool, named: bool, around: &mut Around<'_>) -> usize {
+    pub(super) fn new_send(
+        &mut self,
+        room: &str,
+        exclude: bool,
+        named: bool,
+        around: &mut Around<'_>,
+    ) -> usize {
         let number = around.ledger.sends.len();
         let padding = "x".repeat(around.dice.size(0, around.scenario.padding_bytes_max));
         let extra = *around.dice.pick(&[
@@ -232,7 +245,8 @@ impl Client {
         let after = around.dice.percent(40).then(|| around.dice.between(0, last));
         let before = around.dice.percent(40).then(|| around.dice.between(0, last + 1));
         let limit = around.dice.size(1, 50);
-        let bound = |name: &str, bound: Option<u64>| bound.map(|at| format!(r#","{name}":{at}"#)).unwrap_or_default();
+        let bound =
+            |name: &str, bound: Option<u64>| bound.map(|at| format!(r#","{name}":{at}"#)).unwrap_or_default();
         let bounds = bound("after", after) + &bound("before", before);
         let data = format!(r#"{{"roomId":"{room}","limit":{limit}{bounds}}}"#);
         self.request("room:history", &data, Asked::History { room, after, before, limit }, around);
@@ -257,6 +271,7 @@ impl Client {
             let view = link.view(room);
             if view.busy == 0 && view.busy_parts == 0 && !rooms.iter().any(|known| known == room) {
                 view.busy_parts += 1;
+                view.leaving += u32::from(!enter);
                 rooms.push(room.to_owned());
             }
         }
@@ -268,7 +283,8 @@ impl Client {
         if rooms.is_empty() && patterns.is_empty() {
             return;
         }
-        let list = |names: &[String]| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(",");
+        let list =
+            |names: &[String]| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(",");
         let data = format!(r#"{{"rooms":[{}],"patterns":[{}]}}"#, list(&rooms), list(&patterns));
         let event = if enter { "room:subscribe-multiple" } else { "room:unsubscribe-multiple" };
         self.request(event, &data, Asked::Several { enter, rooms, patterns }, around);

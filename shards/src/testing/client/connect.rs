@@ -61,9 +61,9 @@ impl Client {
     fn send_head(&mut self, head: &[u8], guilty: bool, around: &mut Around<'_>) {
         let Some(link) = &mut self.link else { return };
         link.guilty |= guilty;
-        around.ledger.note(|| {
-            format!("{:>6} {} > {:?}", around.now.ms, link.number, String::from_utf8_lossy(head))
-        });
+        around
+            .ledger
+            .note(|| format!("{:>6} {} > {:?}", around.now.ms, link.number, String::from_utf8_lossy(head)));
         let due_ms = around.now.ms + around.dice.between(0, around.scenario.network_delay_ms);
         around.network.sockets[link.socket].send(head.to_vec(), due_ms);
     }

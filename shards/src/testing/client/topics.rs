@@ -68,7 +68,9 @@ impl Client {
     fn unsubscribe(&mut self, around: &mut Around<'_>) {
         let Some(link) = &mut self.link else { return };
         let room = (*around.dice.pick(&ROOMS)).to_owned();
-        link.view(&room).busy += 1;
+        let view = link.view(&room);
+        view.busy += 1;
+        view.leaving += 1;
         self.wait_for("unsubscribed", &room);
         self.send_text(&format!(r#"{{"type":"unsubscribe","topic":"{room}"}}"#), around);
     }
@@ -100,7 +102,10 @@ impl Client {
         let number = self.new_send(&room, false, false, around);
         let content = around.ledger.sends[number].content.clone();
         let metadata = *around.dice.pick(&["", r#","metadata":{}"#, r#","metadata":{ "mine": [1, 2] }"#]);
-        self.send_text(&format!(r#"{{"type":"message","topic":"{room}","data":{content}{metadata}}}"#), around);
+        self.send_text(
+            &format!(r#"{{"type":"message","topic":"{room}","data":{content}{metadata}}}"#),
+            around,
+        );
     }
 
     pub(super) fn on_topic(&mut self, text: &str, frame: &Value, around: &mut Around<'_>) {
@@ -148,7 +153,9 @@ impl Client {
     fn on_answer_to(&mut self, kind: &'static str, topic: &str, around: &mut Around<'_>) {
         let Some(link) = &mut self.link else { return };
         if !link.answered(kind, topic) {
-            around.ledger.violate("exactly one reply to a request", format!("{kind} {topic} was not asked for"));
+            around
+                .ledger
+                .violate("exactly one reply to a request", format!("{kind} {topic} was not asked for"));
         }
     }
 

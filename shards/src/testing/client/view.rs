@@ -23,6 +23,8 @@ pub(super) struct View {
     pub(super) busy: u32,
     /// Those of them that are parts of a larger command, whose answer may come late.
     pub(super) busy_parts: u32,
+    /// Leaves that were not answered yet: what comes meanwhile may have gaps.
+    pub(super) leaving: u32,
     /// From when on every message sent must come.
     pub(super) since_ms: Option<u64>,
     epoch: String,
@@ -72,7 +74,8 @@ impl View {
     }
 
     /// Offsets behind `after` up to `until` did not come.
-    fn skip(&self, after: u64, until: u64, ledger: &mut Ledger) {
+    fn skip(&mut self, after: u64, until: u64, ledger: &mut Ledger) {
+        self.anchored &= self.leaving == 0 || until <= after;
         if !self.anchored {
             return;
         }
@@ -150,6 +153,7 @@ impl View {
     /// The connection is out of the room; where it was.
     pub(super) fn leave(&mut self) -> Option<Position> {
         let position = self.position();
+        self.leaving = self.leaving.saturating_sub(1);
         self.member = false;
         self.anchored = false;
         self.since_ms = None;
