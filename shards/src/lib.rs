@@ -13,7 +13,7 @@
 //! ```
 //!
 //! [`shard::Shard`] is the pure state machine that walks it: inputs in, [`effect::Effects`] out, time as an
-//! argument. [`rim`] gives it sockets, rings and a clock; [`testing`] gives it simulated ones.
+//! argument. [`rim`] gives it sockets, rings and a clock; `testing` gives it simulated ones.
 //!
 //! # Invariants
 //!

@@ -49,7 +49,7 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct ControlSettings {
     /// Serves all routes in place of the gateway's own addresses.
     pub(crate) admin_listener: Option<std::net::TcpListener>,
-    /// The page at `/`, see [`chat_page`]; `None` outside `roomcast dev`.
+    /// The page at `/`, see [`chat_page()`]; `None` outside `roomcast dev`.
     pub(crate) dev_page: Option<String>,
 }
 

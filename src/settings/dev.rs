@@ -36,7 +36,7 @@ impl fmt::Debug for DevUser {
 /// The settings of `roomcast dev`: those of `serve` with defaults that need no set-up.
 ///
 /// # Errors
-/// As [`serve`].
+/// As [`super::serve`].
 pub(crate) fn dev(typed: TypedSettings) -> Result<Settings, SettingError> {
     let mut layers = read(typed)?;
     layers.set_default("listen", "127.0.0.1:3000");

@@ -2,7 +2,7 @@
 //!
 //! Pure: the time is an argument, so the library's own validation, which reads a clock, is never used; the
 //! library checks signatures and nothing else. A token chooses neither its algorithm nor its key: each key has
-//! one algorithm ([`keys`]), and `kid` only selects among the keys that we hold. What the header offers in
+//! one algorithm (`keys`), and `kid` only selects among the keys that we hold. What the header offers in
 //! `jwk`, `jku` and `x5u` is never looked at.
 
 mod claims;

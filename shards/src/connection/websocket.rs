@@ -1,6 +1,6 @@
 //! A WebSocket over memory: tungstenite's state machine between the receive buffer and the outbound queue.
 //!
-//! An idle connection needs no parser. [`Boundary`] follows the frames on the wire, so that a socket that stands
+//! An idle connection needs no parser. `Boundary` follows the frames on the wire, so that a socket that stands
 //! between two messages gives its parser (and the read arena inside) back to the shard's [`Pool`]; only one that
 //! stopped within a message keeps it. Ten thousand idle sockets then cost no parser at all.
 

@@ -69,7 +69,7 @@ enum Asked {
     Info {
         room: Option<String>,
     },
-    /// A later token, with these rooms in it.
+    /// A later token, and which of its rooms nothing else is asked about.
     Refresh {
         rooms: Vec<String>,
     },
@@ -104,7 +104,10 @@ struct Link {
     dialect: Dialect,
     /// The user, as far as the client knows.
     user: Option<String>,
+    /// Rooms that the server enters for the user.
     forced: Vec<String>,
+    /// Whether an answer has shown that they were entered.
+    settled: bool,
     views: BTreeMap<String, View>,
     patterns: BTreeMap<String, Covered>,
     asked: BTreeMap<String, Asked>,

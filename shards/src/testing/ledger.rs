@@ -46,7 +46,7 @@ pub(super) struct Heard {
 }
 
 /// An offset that a connection did not get where it got the next one.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Absence {
     connection: u64,
     room: String,
@@ -67,7 +67,7 @@ pub(super) struct Ledger {
     places: BTreeMap<(usize, String), u64>,
     /// Messages and epochs that were acknowledged as new.
     acknowledged: BTreeSet<(usize, String)>,
-    absences: Vec<Absence>,
+    absences: BTreeSet<Absence>,
     /// Users that clients have heard of.
     pub(super) users: Vec<String>,
     /// Messages of ephemeral rooms that members missed.
@@ -152,7 +152,7 @@ impl Ledger {
     ) {
         for offset in offsets {
             let (room, epoch) = (room.to_owned(), epoch.to_owned());
-            self.absences.push(Absence { connection, room, epoch, offset });
+            self.absences.insert(Absence { connection, room, epoch, offset });
         }
     }
 

@@ -41,14 +41,17 @@ impl Scenario {
     pub(super) fn new(dice: &mut Dice) -> Self {
         let grants = if dice.percent(50) { grants(dice) } else { Vec::new() };
         let (generous, limited) = (dice.percent(50), dice.percent(10));
+        let config = config(dice, !grants.is_empty(), generous, limited);
+        // A ring of few places must be quick, or whoever waits for it is taken for dead.
+        let ring_delay_ms = if config.ring_items_max < 8 { 15 } else { *dice.pick(&[0, 5, 60, 300]) };
         Self {
-            config: Arc::new(config(dice, !grants.is_empty(), generous, limited)),
+            config: Arc::new(config),
             clients: dice.size(3, 12),
             active_ms: dice.between(3_000, 9_000),
             grants,
             generous,
             limited,
-            ring_delay_ms: *dice.pick(&[0, 5, 60, 300]),
+            ring_delay_ms,
             network_delay_ms: *dice.pick(&[0, 10, 80]),
             send_buffer_bytes: dice.size(64, 4096),
             padding_bytes_max: *dice.pick(&[0, 100, 700]),
@@ -94,11 +97,11 @@ fn config(dice: &mut Dice, authenticated: bool, generous: bool, limited: bool) -
         shards: dice.size(1, 4),
         auth: if authenticated { AuthMode::Required } else { AuthMode::Off },
         verifier: authenticated.then(token::verifier),
-        auth_timeout_ms: 1_500,
-        handshake_timeout_ms: 1_200,
+        auth_timeout_ms: 5_000,
+        handshake_timeout_ms: 5_000,
         profile: (*dice.pick(&["native", "native", "chat", "support", "topic"])).to_owned(),
-        ping_interval_ms: 1_500,
-        ping_timeout_ms: 4_000,
+        ping_interval_ms: 2_000,
+        ping_timeout_ms: 6_000,
         limits: Limits {
             messages: rate(60, 1_000, 30),
             events: rate(40, 1_000, 20),

@@ -63,6 +63,8 @@ pub(super) enum Received {
 pub(super) struct Reader {
     bytes: Vec<u8>,
     head_read: bool,
+    /// Whether the upgrade was refused, so that what follows is a body.
+    refused: bool,
     closed: bool,
 }
 
@@ -75,6 +77,9 @@ impl Reader {
     pub(super) fn next(&mut self) -> Result<Option<Received>, String> {
         if self.closed && !self.bytes.is_empty() {
             return Err(format!("{} bytes behind the close frame", self.bytes.len()));
+        }
+        if self.refused {
+            self.bytes.clear();
         }
         if !self.head_read {
             return self.next_head();
@@ -103,9 +108,8 @@ impl Reader {
             return Err("a wrong Sec-WebSocket-Accept".to_owned());
         }
         self.head_read = true;
-        // A refusal's body is of no interest, and nothing follows it.
-        let consumed = if status == 101 { end + 4 } else { self.bytes.len() };
-        self.bytes.drain(..consumed);
+        self.refused = status != 101;
+        self.bytes.drain(..end + 4);
         Ok(Some(Received::Head { status }))
     }
 

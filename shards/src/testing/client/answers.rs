@@ -105,7 +105,9 @@ impl Client {
             Asked::Refresh { rooms } => self.on_refreshed(rooms, data, around),
             Asked::Info { room } => {
                 if let (Some(room), Some(link)) = (room, &mut self.link) {
-                    link.view(&room).enter_somewhere(around.now.ms);
+                    let view = link.view(&room);
+                    view.busy_parts -= 1;
+                    view.enter_somewhere(around.now.ms);
                 }
             }
             Asked::Other => {}
@@ -131,7 +133,15 @@ impl Client {
                 rooms.iter().for_each(|room| link.view(room).leaving = 0);
                 true
             }
-            Asked::History { .. } | Asked::Refresh { .. } => true,
+            Asked::Refresh { rooms } => {
+                rooms.iter().for_each(|room| link.view(room).busy_parts -= 1);
+                true
+            }
+            Asked::Info { room: Some(room) } => {
+                link.view(room).busy_parts -= 1;
+                true
+            }
+            Asked::History { .. } => true,
             Asked::Info { .. } | Asked::Other => false,
         };
         if surprising && !limited {
@@ -197,21 +207,21 @@ impl Client {
         }
     }
 
-    /// The token is accepted: the rooms that it names are being entered.
+    /// The token is accepted: the rooms that it names are being entered, before anything else is asked of them.
     fn on_refreshed(&mut self, rooms: Vec<String>, data: &Value, around: &mut Around<'_>) {
         let Some(link) = &mut self.link else { return };
         let Some(user) = data["userId"].as_str() else {
             return around.ledger.violate("an auth:ok names the user", format!("{data}"));
         };
         link.user = Some(user.to_owned());
-        if rooms.is_empty() {
+        if link.forced.is_empty() {
             // Without tokens the connection has been in its own room from the start.
             link.forced = vec![format!("user:{user}")];
-            return self.open(around);
+            link.settled = false;
+            self.open(around);
+            self.settle_forced(around);
         }
-        let new: Vec<_> = rooms.into_iter().filter(|room| !link.forced.contains(room)).collect();
-        link.forced.extend(new.iter().cloned());
-        for room in new {
+        for room in rooms {
             let data = format!(r#"{{"roomId":"{room}"}}"#);
             self.request("room:info", &data, Asked::Info { room: Some(room) }, around);
         }

@@ -55,7 +55,7 @@ impl Client {
             }
             _ => {
                 link.guilty = true;
-                link.stalled_until_ms = around.now.ms + around.dice.between(200, 7_000);
+                link.stalled_until_ms = around.now.ms + around.dice.between(200, 9_000);
             }
         }
     }
@@ -294,13 +294,16 @@ impl Client {
     fn refresh(&mut self, around: &mut Around<'_>) {
         let mut token = "none".to_owned();
         let mut rooms = Vec::new();
-        if let Some(grant) = &mut self.grant {
+        if let (Some(grant), Some(link)) = (&mut self.grant, &mut self.link) {
             let room = (*around.dice.pick(&["room.b", "room.c"])).to_owned();
             if around.dice.percent(50) && !grant.rooms.contains(&room) {
                 grant.rooms.push(room);
             }
             token = grant.sign(around.now.unix_ms / 1_000 + 3_600);
             rooms = grant.forced_rooms();
+            link.forced.extend(rooms.iter().cloned());
+            rooms.retain(|room| link.view(room).busy == 0 && link.view(room).busy_parts == 0);
+            rooms.iter().for_each(|room| link.view(room).busy_parts += 1);
         }
         let data = format!(r#"{{"token":"{token}"}}"#);
         self.request("auth:refresh", &data, Asked::Refresh { rooms }, around);

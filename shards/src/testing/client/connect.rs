@@ -37,6 +37,7 @@ impl Client {
             dialect: self.dialect,
             user: self.grant.as_ref().map(|grant| grant.user.clone()),
             forced: self.grant.iter().flat_map(|grant| grant.forced_rooms()).collect(),
+            settled: false,
             views: BTreeMap::new(),
             patterns: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -192,7 +193,8 @@ impl Client {
 
     /// The first answer to a command proves that the forced rooms have been entered.
     pub(super) fn settle_forced(&mut self, around: &mut Around<'_>) {
-        let Some(link) = &mut self.link else { return };
+        let Some(link) = self.link.as_mut().filter(|link| !link.settled) else { return };
+        link.settled = true;
         for room in link.forced.clone() {
             link.view(&room).enter_somewhere(around.now.ms);
         }
