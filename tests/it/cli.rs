@@ -1,31 +1,9 @@
 //! Settings by flag, environment and file: what wins, and what is refused before anything is bound.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
 
 use crate::support::server::roomcast;
-use crate::support::{ProcessEnd, SECRET, Server, Token};
-
-/// A file of this test process, removed on drop.
-struct TemporaryFile(PathBuf);
-
-impl TemporaryFile {
-    fn with(name: &str, text: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("roomcast-test-{}-{name}", std::process::id()));
-        std::fs::write(&path, text).expect("the temporary folder is writable");
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().expect("UTF-8")
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
+use crate::support::{ProcessEnd, SECRET, Server, TemporaryFile, Token};
 
 /// Arguments of a server that would start.
 fn serve(more: &[&str]) -> Vec<String> {

@@ -197,6 +197,10 @@ impl Shard {
                 self.connections[slot].variant.dialect = *dialect;
             }
             self.settle_dialect(slot, now);
+            // What had waited for the dialect may be more than the queue takes.
+            if !self.connections[slot].is_active() {
+                return;
+            }
         }
         let request = match parsed {
             Ok((_, decoded)) => decoded,

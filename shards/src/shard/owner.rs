@@ -60,7 +60,8 @@ impl Shard {
     }
 
     fn answer(&mut self, to: ShardId, caller: Caller, outcome: Result<Outcome, CommandError>) {
-        if !matches!(caller.reply, ReplyTo::Nobody) {
+        // A join is answered even if nobody asked to be told: the answer lets the room's messages through.
+        if !matches!(caller.reply, ReplyTo::Nobody) || matches!(outcome, Ok(Outcome::Joined { .. })) {
             self.dispatch(to, Item::Answer(Box::new(Answer { caller, outcome })));
         }
     }

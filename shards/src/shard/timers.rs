@@ -109,6 +109,9 @@ impl Shard {
         let client = &self.connections[slot];
         if client.held.is_some() && client.opened_ms + DIALECT_WAIT_MS <= now.ms {
             self.settle_dialect(slot, now);
+            if !self.connections[slot].is_active() {
+                return;
+            }
         }
         if let Some(expires_unix_ms) = self.identity(slot).expires_unix_ms {
             if expires_unix_ms <= now.unix_ms {

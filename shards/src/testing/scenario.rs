@@ -42,8 +42,10 @@ impl Scenario {
         let grants = if dice.percent(50) { grants(dice) } else { Vec::new() };
         let (generous, limited) = (dice.percent(50), dice.percent(10));
         let config = config(dice, !grants.is_empty(), generous, limited);
-        // A ring of few places must be quick, or whoever waits for it is taken for dead.
         let ring_delay_ms = if config.ring_items_max < 8 { 15 } else { *dice.pick(&[0, 5, 60, 300]) };
+        // Where silence soon counts as death, a long answer must not take longer than that.
+        let quick = config.ping_timeout_ms < 10_000;
+        let send_buffer_bytes = if quick { dice.size(4_096, 16_384) } else { dice.size(64, 4_096) };
         Self {
             config: Arc::new(config),
             clients: dice.size(3, 12),
@@ -53,7 +55,7 @@ impl Scenario {
             limited,
             ring_delay_ms,
             network_delay_ms: *dice.pick(&[0, 10, 80]),
-            send_buffer_bytes: dice.size(64, 4096),
+            send_buffer_bytes,
             padding_bytes_max: *dice.pick(&[0, 100, 700]),
             faults_permille: *dice.pick(&[0, 2, 8]),
         }
@@ -93,15 +95,18 @@ fn config(dice: &mut Dice, authenticated: bool, generous: bool, limited: bool) -
             replay_bytes_max: dice.size(500, 20_000),
         }
     };
+    // A shard does not read while a ring is full: with small rings whoever waits would be taken for dead.
+    let patient = dice.percent(50);
+    let timeout_ms = if patient { 60_000 } else { 4_000 };
     Config {
         shards: dice.size(1, 4),
         auth: if authenticated { AuthMode::Required } else { AuthMode::Off },
         verifier: authenticated.then(token::verifier),
-        auth_timeout_ms: 5_000,
-        handshake_timeout_ms: 5_000,
+        auth_timeout_ms: timeout_ms,
+        handshake_timeout_ms: timeout_ms,
         profile: (*dice.pick(&["native", "native", "chat", "support", "topic"])).to_owned(),
-        ping_interval_ms: 2_000,
-        ping_timeout_ms: 6_000,
+        ping_interval_ms: 1_500,
+        ping_timeout_ms: timeout_ms,
         limits: Limits {
             messages: rate(60, 1_000, 30),
             events: rate(40, 1_000, 20),
@@ -112,7 +117,7 @@ fn config(dice: &mut Dice, authenticated: bool, generous: bool, limited: bool) -
         presence_grace_ms: *dice.pick(&[0, 300, 2_000]),
         presence_room_max: *dice.pick(&[2, 200]),
         room_classes: vec![RoomClassRule { pattern: "eph.*".to_owned(), class: RoomClass::Ephemeral }],
-        ring_items_max: *dice.pick(&[1, 2, 8, 64]),
+        ring_items_max: if patient { *dice.pick(&[1, 2, 8, 32]) } else { 4_096 },
         ..Config::default()
     }
 }

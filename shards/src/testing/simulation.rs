@@ -172,7 +172,7 @@ impl Simulation {
         }
         let end_ms = self.now.ms + self.scenario.forgetting_ms();
         while self.now.ms < end_ms {
-            self.turn(false, 150)?;
+            self.turn(false, 400)?;
         }
         if let Some(client) = self.clients.iter().position(|client| !client.is_gone()) {
             self.ledger.violate("everybody can go", format!("client {client} is still there"));

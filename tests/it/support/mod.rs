@@ -5,6 +5,7 @@
 
 mod client;
 mod connect;
+mod file;
 mod frame;
 pub(crate) mod http;
 pub(crate) mod raw;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use client::Client;
 pub(crate) use connect::Connect;
+pub(crate) use file::TemporaryFile;
 pub(crate) use frame::Frame;
 pub(crate) use raw::RawSocket;
 pub(crate) use server::{ProcessEnd, Server};

@@ -17,6 +17,7 @@ pub(crate) struct ServerBuilder {
     arguments: Vec<String>,
     limits: bool,
     auth: bool,
+    secret: bool,
     descriptors_max: Option<u32>,
 }
 
@@ -67,6 +68,12 @@ impl ServerBuilder {
         self
     }
 
+    /// Leaves the keys to the arguments.
+    pub(crate) fn without_secret(mut self) -> Self {
+        self.secret = false;
+        self
+    }
+
     /// Gives the process a descriptor limit.
     pub(crate) fn descriptors_max(mut self, count: u32) -> Self {
         self.descriptors_max = Some(count);
@@ -79,9 +86,9 @@ impl ServerBuilder {
         if !self.limits {
             arguments.extend(["--limits".to_owned(), "off".to_owned()]);
         }
-        if self.auth {
+        if self.auth && self.secret {
             arguments.extend(["--jwt-secret".to_owned(), SECRET.to_owned()]);
-        } else {
+        } else if !self.auth {
             arguments.extend(["--auth".to_owned(), "off".to_owned()]);
         }
         arguments.extend(self.arguments);
@@ -102,7 +109,13 @@ impl ServerBuilder {
 impl Server {
     /// A server with a secret, the default number of shards and without rates.
     pub(crate) fn builder() -> ServerBuilder {
-        ServerBuilder { arguments: Vec::new(), limits: false, auth: true, descriptors_max: None }
+        ServerBuilder {
+            arguments: Vec::new(),
+            limits: false,
+            auth: true,
+            secret: true,
+            descriptors_max: None,
+        }
     }
 
     /// A server on one shard with a secret and without rates.

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use jsonwebtoken::{EncodingKey, Header};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
 /// The secret of every server that a test starts.
@@ -68,6 +68,12 @@ impl Token {
     /// The compact form, signed with [`SECRET`].
     pub(crate) fn mint(&self) -> String {
         self.mint_with(SECRET)
+    }
+
+    /// The compact form, signed with a private key by that algorithm, naming `kid` in its header.
+    pub(crate) fn mint_by(&self, algorithm: Algorithm, key: &EncodingKey, kid: Option<&str>) -> String {
+        let header = Header { kid: kid.map(str::to_owned), ..Header::new(algorithm) };
+        jsonwebtoken::encode(&header, &self.claims, key).expect("the key suits the algorithm")
     }
 
     /// The compact form, signed with another secret.

@@ -41,8 +41,9 @@ impl Client {
         if link.user.is_some() && link.user.as_deref() == data["userId"].as_str() {
             around.ledger.violate("nobody is told of itself", format!("connection {}: {data}", link.number));
         }
+        let forced = link.is_forced(room);
         let view = link.view(room);
-        if !view.member && view.busy_parts == 0 {
+        if !view.member && view.busy_parts == 0 && !forced {
             around
                 .ledger
                 .violate("edges come to members only", format!("connection {}: {data}", link.number));

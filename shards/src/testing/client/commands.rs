@@ -292,6 +292,10 @@ impl Client {
 
     /// Presents a later token, perhaps with a room more in it; without tokens it learns its name so.
     fn refresh(&mut self, around: &mut Around<'_>) {
+        // Before its rooms are settled it could not tell which token brought which.
+        if self.grant.is_some() && self.link.as_ref().is_none_or(|link| !link.settled) {
+            return;
+        }
         let mut token = "none".to_owned();
         let mut rooms = Vec::new();
         if let (Some(grant), Some(link)) = (&mut self.grant, &mut self.link) {

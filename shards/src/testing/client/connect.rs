@@ -141,6 +141,7 @@ impl Client {
         }
         let short = around.dice.percent(5);
         link.guilty |= short;
+        link.deserved_errors += u64::from(short);
         grant.sign(now_s + if short { 3 } else { 3_600 })
     }
 
