@@ -8,6 +8,7 @@
 mod acceptor_metrics;
 mod chat_page;
 mod metrics;
+mod places;
 mod replay;
 mod response;
 mod routes;
@@ -36,8 +37,9 @@ pub(crate) use chat_page::chat_page;
 pub(crate) use sink::{Pending, channel};
 
 use metrics::Sources;
+use places::Places;
 use routes::Gateway;
-use server::{Places, Server};
+use server::Server;
 use snapshots::Snapshots;
 use visit::Access;
 

@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,17 +15,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use roomcast_shards::rim::HttpConnection;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use super::places::Places;
 use super::replay::Replayed;
 use super::sink::Pending;
 use super::visit::{Access, Visit};
 
-/// Connections that are served at a time.
-pub(super) const CONNECTIONS_MAX: u32 = 256;
-/// Connections beyond [`CONNECTIONS_MAX`] that are told so at a time; still further ones are just closed.
-const REFUSALS_MAX: u32 = 256;
 /// A head must have arrived within this time of the answer before it; so an idle connection ends then, too.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
 /// A connection asks for nothing more after this time, busy or not: nobody holds a place by reading slowly.
@@ -36,37 +33,6 @@ const REFUSAL_TIME_MAX: Duration = Duration::from_secs(1);
 const LAST_ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long the listener rests when the kernel has no connection to give, for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-
-/// The places for connections.
-#[derive(Debug)]
-pub(super) struct Places {
-    served: Arc<Semaphore>,
-    told: Arc<Semaphore>,
-    refused: AtomicU64,
-}
-
-impl Places {
-    pub(super) fn new() -> Self {
-        let places = |count: u32| Arc::new(Semaphore::new(count as usize));
-        Self { served: places(CONNECTIONS_MAX), told: places(REFUSALS_MAX), refused: AtomicU64::new(0) }
-    }
-
-    /// Connections that are served now.
-    pub(super) fn taken(&self) -> u64 {
-        (CONNECTIONS_MAX as usize).saturating_sub(self.served.available_permits()) as u64
-    }
-
-    /// Connections that found no place so far.
-    pub(super) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    /// Waits until no connection is served.
-    pub(super) async fn all_free(&self) {
-        // Fails only for a closed semaphore, and none is ever closed.
-        let _ = self.served.acquire_many(CONNECTIONS_MAX).await;
-    }
-}
 
 /// Serves connections, each in a task of its own.
 #[derive(Debug)]

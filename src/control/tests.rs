@@ -9,7 +9,7 @@ use roomcast_shards::id::ShardId;
 use roomcast_shards::metrics::Metrics;
 use roomcast_shards::rim::{HttpConnection, HttpSink};
 
-use super::server::CONNECTIONS_MAX;
+use super::places::CONNECTIONS_MAX;
 use super::*;
 
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -43,7 +43,7 @@ fn a_slow_consumer_of_an_ephemeral_room_loses_the_oldest_and_stays() {
     let dropped =
         metrics.lines().find(|line| line.starts_with("roomcast_frames_dropped_total")).expect("counted");
     let dropped: u64 = dropped.rsplit(' ').next().and_then(|number| number.parse().ok()).expect("a number");
-    assert_eq!(dropped as usize, 400 - seen.len(), "every loss is counted");
+    assert_eq!(dropped, 400 - seen.len() as u64, "every loss is counted");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use super::Extra;
-use super::server::Places;
+use super::places::Places;
 use super::snapshots::Snapshot;
 use family::Families;
 

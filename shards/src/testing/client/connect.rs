@@ -181,7 +181,9 @@ impl Client {
     /// Commands may be sent from here on; they are read when the forced rooms have been entered.
     pub(super) fn open(&mut self, around: &mut Around<'_>) {
         let Some(link) = &mut self.link else { return };
-        link.stage = Stage::Open;
+        if link.stage != Stage::Ending {
+            link.stage = Stage::Open;
+        }
         for room in link.forced.clone() {
             link.view(&room).member = true;
         }

@@ -31,7 +31,8 @@ pub(super) struct View {
     last: Option<u64>,
     /// Whether nothing may be missing behind `last`.
     anchored: bool,
-    received: BTreeSet<u64>,
+    /// Epochs and offsets.
+    received: BTreeSet<(String, u64)>,
     /// What a recovery of the topic dialect has given so far.
     pub(super) missed: Vec<Heard>,
 }
@@ -55,12 +56,12 @@ impl View {
     pub(super) fn message(&mut self, heard: &Heard, covered: bool, ledger: &mut Ledger) {
         ledger.receive(heard, self.connection);
         if heard.epoch != self.epoch {
-            if self.anchored {
+            if self.anchored && self.member && self.leaving == 0 {
                 ledger.violate("a room's epoch lasts as long as its members", self.says(heard));
             }
             self.restart(&heard.epoch);
         }
-        if !self.received.insert(heard.offset) {
+        if !self.received.insert((heard.epoch.clone(), heard.offset)) {
             ledger.violate("no duplicate at a member", self.says(heard));
         }
         if let Some(last) = self.last {
@@ -88,7 +89,6 @@ impl View {
 
     fn restart(&mut self, epoch: &str) {
         epoch.clone_into(&mut self.epoch);
-        self.received.clear();
         self.last = None;
         self.anchored = false;
     }
@@ -144,7 +144,7 @@ impl View {
             }
             ledger.miss(self.connection, &self.room, &at.epoch, last + 1..=heard.offset.saturating_sub(1));
             last = heard.offset;
-            if !self.received.insert(heard.offset) && newest {
+            if !self.received.insert((heard.epoch.clone(), heard.offset)) && newest {
                 ledger.violate("no duplicate at a member", self.says(heard));
             }
         }
@@ -175,7 +175,7 @@ impl View {
             let behind = |offset| known && self.anchored && self.last.is_some_and(|last| offset > last);
             let of_epoch = stream.iter().filter(|(offset, (_, number))| {
                 let promised = ledger.sends[*number].sent_ms > since_ms || behind(**offset);
-                promised && !(known && self.received.contains(offset))
+                promised && !self.received.contains(&(epoch.to_owned(), **offset))
             });
             absent.extend(of_epoch.map(|(offset, _)| (epoch.to_owned(), *offset)));
         }
