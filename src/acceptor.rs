@@ -24,10 +24,11 @@ use rustix::net::{SendFlags, SocketFlags, acceptfrom_with, send, sockopt};
 
 use roomcast_shards::clock::Clock;
 use roomcast_shards::config::Limits;
+use roomcast_shards::connection::http::TurnAway;
 use roomcast_shards::rim::{Rejected, Shards};
 
 use crate::control::AcceptorMetrics;
-use admission::{Admissions, Verdict};
+use admission::{Admissions, RETRY_AFTER_S, Verdict};
 pub(crate) use listener::bind;
 use memory::Memory;
 
@@ -167,15 +168,15 @@ impl Worker {
         // What the client was told before it came back has been reported before that.
         self.take_news();
         let verdict = self.admissions.admit(peer.ip(), self.clock.now().ms);
-        let refuse = match verdict {
+        let turn_away = match verdict {
             Verdict::Admitted => None,
-            Verdict::AddressFull => {
+            Verdict::AddressFull { retry_after_s } => {
                 self.metrics.refused_address.fetch_add(1, Ordering::Relaxed);
-                Some(429)
+                Some(TurnAway { status: 429, retry_after_s })
             }
             Verdict::ProcessFull => {
                 self.metrics.refused_full.fetch_add(1, Ordering::Relaxed);
-                Some(503)
+                Some(TurnAway { status: 503, retry_after_s: RETRY_AFTER_S })
             }
             Verdict::Overrun => {
                 self.metrics.refused_full.fetch_add(1, Ordering::Relaxed);
@@ -184,7 +185,7 @@ impl Worker {
         };
         let shard = self.hasher.hash_one(peer);
         let shard = usize::try_from(shard % self.shards.len() as u64).unwrap_or(0);
-        if let Err(Rejected(stream)) = self.shards.accept(shard, TcpStream::from(socket), peer, refuse) {
+        if let Err(Rejected(stream)) = self.shards.accept(shard, TcpStream::from(socket), peer, turn_away) {
             self.metrics.refused_backlog.fetch_add(1, Ordering::Relaxed);
             self.admissions.take_back(peer.ip(), verdict);
             hang_up(&stream);

@@ -100,7 +100,7 @@ pub struct Config {
     pub handshake_timeout_ms: u64,
     /// Profile of a connection that names none; one of [`crate::protocol::profile::names`].
     pub profile: String,
-    /// Origins that a browser may come from; `None` allows any.
+    /// Origins that a browser may come from; `None` allows any but `null`, which must be listed.
     pub allowed_origins: Option<Vec<String>>,
     /// Serves a plain WebSocket echo at this path, for conformance suites.
     pub echo_path: Option<String>,

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
-use roomcast_shards::access::limits::Bucket;
+use roomcast_shards::access::limits::{Bucket, RetryAfter};
 use roomcast_shards::config::{Limits, Rate};
 use roomcast_shards::effect::{Admission, AdmissionEvent};
 
 /// Refused connections that may be on their way to an answer at a time; the reserve of descriptors covers them.
 const REFUSED_MAX: u32 = 16;
+/// Seconds after which to try again when nobody can know.
+pub(super) const RETRY_AFTER_S: u64 = 5;
 /// How often addresses without connections are forgotten.
 const SWEEP_INTERVAL_MS: u64 = 10_000;
 
@@ -18,7 +20,10 @@ pub(super) enum Verdict {
     /// It is handed to a shard.
     Admitted,
     /// A limit of its address: 429.
-    AddressFull,
+    AddressFull {
+        /// Seconds after which it may be different.
+        retry_after_s: u64,
+    },
     /// The limit of the process: 503.
     ProcessFull,
     /// It is refused, and so many are already that nobody can be bothered to read its request.
@@ -58,10 +63,10 @@ impl Admissions {
                 address.connections += 1;
                 address.pending += 1;
             }
-            Verdict::AddressFull | Verdict::ProcessFull if self.refused >= REFUSED_MAX => {
+            Verdict::AddressFull { .. } | Verdict::ProcessFull if self.refused >= REFUSED_MAX => {
                 return Verdict::Overrun;
             }
-            Verdict::AddressFull | Verdict::ProcessFull => self.refused += 1,
+            Verdict::AddressFull { .. } | Verdict::ProcessFull => self.refused += 1,
             Verdict::Overrun => {}
         }
         verdict
@@ -74,9 +79,12 @@ impl Admissions {
         let Some(address) = self.addresses.get_mut(&network(peer)) else { return Verdict::Admitted };
         let at = |count: u32, max: Option<u32>| max.is_some_and(|max| count >= max);
         let full = at(address.connections, self.limits.connections_per_ip_max)
-            || at(address.pending, self.limits.pending_per_ip_max)
-            || self.limits.connects.is_some_and(|rate| address.has_failed_too_often(rate, now_ms));
-        if full { Verdict::AddressFull } else { Verdict::Admitted }
+            || at(address.pending, self.limits.pending_per_ip_max);
+        if full {
+            return Verdict::AddressFull { retry_after_s: RETRY_AFTER_S };
+        }
+        let wait_ms = self.limits.connects.and_then(|rate| address.failure_wait_ms(rate, now_ms));
+        wait_ms.map_or(Verdict::Admitted, |ms| Verdict::AddressFull { retry_after_s: ms.div_ceil(1_000) })
     }
 
     /// Forgets a connection that no shard took.
@@ -126,14 +134,15 @@ impl Admissions {
 }
 
 impl Address {
-    /// Whether one more failure would be refused.
-    fn has_failed_too_often(&mut self, rate: Rate, now_ms: u64) -> bool {
+    /// Milliseconds until one more failure would be allowed, unless it is now.
+    fn failure_wait_ms(&mut self, rate: Rate, now_ms: u64) -> Option<u64> {
         match self.failures.take(rate, now_ms, 1) {
             Ok(()) => {
                 self.failures.give_back(rate, 1);
-                false
+                None
             }
-            Err(_) => true,
+            Err(RetryAfter::Ms(ms)) => Some(ms),
+            Err(RetryAfter::Never) => Some(rate.interval_ms),
         }
     }
 }
@@ -175,7 +184,7 @@ mod tests {
         let mut admissions = admissions(|limits| limits.connections_per_ip_max = Some(2));
         assert_eq!(admissions.admit(address(1), 0), Verdict::Admitted);
         assert_eq!(admissions.admit(address(1), 0), Verdict::Admitted);
-        assert_eq!(admissions.admit(address(1), 0), Verdict::AddressFull);
+        assert_eq!(admissions.admit(address(1), 0), Verdict::AddressFull { retry_after_s: RETRY_AFTER_S });
         assert_eq!(admissions.admit(address(2), 0), Verdict::Admitted);
         news(&mut admissions, address(1), AdmissionEvent::Closed { pending: true, refused: false });
         assert_eq!(admissions.admit(address(1), 0), Verdict::Admitted);
@@ -185,7 +194,7 @@ mod tests {
     fn authenticated_connections_no_longer_count_as_pending() {
         let mut admissions = admissions(|limits| limits.pending_per_ip_max = Some(1));
         assert_eq!(admissions.admit(address(1), 0), Verdict::Admitted);
-        assert_eq!(admissions.admit(address(1), 0), Verdict::AddressFull);
+        assert_eq!(admissions.admit(address(1), 0), Verdict::AddressFull { retry_after_s: RETRY_AFTER_S });
         news(&mut admissions, address(1), AdmissionEvent::Authenticated);
         assert_eq!(admissions.admit(address(1), 0), Verdict::Admitted);
     }
@@ -199,7 +208,7 @@ mod tests {
             news(&mut admissions, address(1), AdmissionEvent::Failed);
             news(&mut admissions, address(1), AdmissionEvent::Closed { pending: true, refused: false });
         }
-        assert_eq!(admissions.admit(address(1), 1), Verdict::AddressFull);
+        assert_eq!(admissions.admit(address(1), 1), Verdict::AddressFull { retry_after_s: 1 });
         assert_eq!(admissions.admit(address(1), 600), Verdict::Admitted);
     }
 

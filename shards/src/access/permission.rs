@@ -114,10 +114,15 @@ impl Identity {
         by_role || self.grants.iter().any(|grant| grant.covers(spec.name))
     }
 
-    /// Whether a right that is no event is granted.
+    /// Whether a right that is no event is granted for a room.
     #[must_use]
-    pub fn has_right(&self, right: &str) -> bool {
-        self.user_type == UserType::Supervisor || self.grants.iter().any(|grant| grant.covers(right))
+    pub fn has_right(&self, right: &str, room: &str) -> bool {
+        let grants = |grant: &Grant| match &grant.rooms {
+            Rooms::All => true,
+            Rooms::Matching(pattern) => pattern.matches(room),
+        };
+        let mut covering = self.grants.iter().filter(|grant| grant.covers(right));
+        self.user_type == UserType::Supervisor || covering.any(grants)
     }
 
     /// Whether the user may enter, and so read, a room.
@@ -163,8 +168,16 @@ impl Identity {
     fn granted(&self, event: Event, room: &str, explicit: bool) -> bool {
         self.grants.iter().filter(|grant| grant.covers(event.spec().name)).any(|grant| match &grant.rooms {
             Rooms::All => !explicit,
-            Rooms::Matching(pattern) => pattern.matches(room),
+            Rooms::Matching(pattern) => pattern.matches(room) && self.opens(pattern, room),
         })
+    }
+
+    /// Whether a pattern that matches means the room: nobody opens a user's room, and no guest an account's, by a
+    /// wildcard that stands for any room.
+    fn opens(&self, pattern: &Pattern, room: &str) -> bool {
+        let guest = self.user_type == UserType::Guest;
+        let closed = ["user:", "account:"].into_iter().find(|kind| room.starts_with(kind));
+        closed.is_none_or(|kind| (!guest && kind == "account:") || pattern.as_str().starts_with(kind))
     }
 }
 
@@ -213,7 +226,11 @@ mod tests {
     #[test]
     fn the_longest_event_name_of_a_permission_counts() {
         let guest = identity(UserType::Guest, &["message:send-as"]);
-        assert!(guest.has_right("message:send-as"));
+        assert!(guest.has_right("message:send-as", "any"));
+        let scoped = identity(UserType::Employee, &["message:send-as:bots.*"]);
+        assert!(
+            scoped.has_right("message:send-as", "bots.a") && !scoped.has_right("message:send-as", "team.a")
+        );
         assert!(!guest.may(Event::RoomHistory));
         assert!(identity(UserType::Guest, &["room:history:team.*"]).may(Event::RoomHistory));
     }
@@ -226,5 +243,9 @@ mod tests {
         assert!(!employee.may_send_from_outside("user:bob", true));
         let employee = identity(UserType::Employee, &["message:send:lobby"]);
         assert!(employee.may_send_from_outside("lobby", false));
+        for role in [UserType::Guest, UserType::Employee] {
+            assert!(!identity(role, &["message:send:**"]).may_send_from_outside("user:bob", false));
+            assert!(identity(role, &["message:send:user:*"]).may_send_from_outside("user:bob", false));
+        }
     }
 }

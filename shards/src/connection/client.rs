@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::http::TurnAway;
 use super::outbound_queue::OutboundQueue;
 use super::websocket::WebSocket;
 use crate::access::limits::{Bucket, SharedBucket};
@@ -89,7 +90,9 @@ pub struct Connection {
     pub queue: OutboundQueue,
     /// Dialect and profile.
     pub variant: Variant,
-    /// Until the first frame or a time-out settles the dialect.
+    /// Whether the first frame, which is yet to come, may switch the dialect.
+    pub may_switch: bool,
+    /// Pushes that wait for the first frame, for as long as they do.
     pub held: Option<Box<Held>>,
     /// Who it is, once authenticated.
     pub identity: Option<Arc<Identity>>,
@@ -129,8 +132,8 @@ pub struct Connection {
     pub dirty: Dirty,
     /// Whether the socket takes nothing until it is writable.
     pub blocked: bool,
-    /// Whether the acceptor refused it: it is answered with this status once its head is read.
-    pub refuse: Option<u16>,
+    /// Whether the acceptor turned it away: it is answered so once its head is read.
+    pub turn_away: Option<TurnAway>,
     /// Whether the acceptor still counts it as pending.
     pub counted_pending: bool,
     /// While its forced rooms are being entered: the `auth` to answer then.
@@ -144,7 +147,13 @@ pub struct Connection {
 impl Connection {
     /// A connection whose head is yet to come.
     #[must_use]
-    pub fn new(id: ConnectionId, peer: IpAddr, session: SessionId, refuse: Option<u16>, now: Now) -> Self {
+    pub fn new(
+        id: ConnectionId,
+        peer: IpAddr,
+        session: SessionId,
+        turn_away: Option<TurnAway>,
+        now: Now,
+    ) -> Self {
         Self {
             id,
             peer,
@@ -153,6 +162,7 @@ impl Connection {
             unread: Vec::new(),
             queue: OutboundQueue::default(),
             variant: Variant { dialect: PROFILES[0].dialect, profile: &PROFILES[0] },
+            may_switch: false,
             held: None,
             identity: None,
             session,
@@ -173,8 +183,8 @@ impl Connection {
             timer_ms: u64::MAX,
             dirty: Dirty::Clean,
             blocked: false,
-            refuse,
-            counted_pending: refuse.is_none(),
+            turn_away,
+            counted_pending: turn_away.is_none(),
             attach: None,
             shut: false,
             reset: false,

@@ -173,12 +173,12 @@ impl<'a> Head<'a> {
 
     fn check_origin(&self, allowed: Option<&[String]>) -> Result<(), Refusal> {
         let origin = self.single("Origin", "several Origin headers")?;
-        match (origin, allowed) {
-            (Some(origin), Some(allowed)) if !allowed.iter().any(|entry| entry == origin.trim()) => {
-                Err(Refusal::new(403, "this origin is not allowed"))
-            }
-            _ => Ok(()),
-        }
+        let Some(origin) = origin.map(str::trim) else { return Ok(()) };
+        let listed = match allowed {
+            Some(allowed) => allowed.iter().any(|entry| entry == origin),
+            None => origin != "null",
+        };
+        if listed { Ok(()) } else { Err(Refusal::new(403, "this origin is not allowed")) }
     }
 
     fn upgrade(&self, endpoint: Endpoint, config: &Config, head_len: usize) -> Result<Upgrade, Refusal> {

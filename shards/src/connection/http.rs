@@ -2,6 +2,15 @@
 
 use std::fmt::Write;
 
+/// What the acceptor decided of a connection that it does not admit: it is answered so once its request is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TurnAway {
+    /// 429 for a limit of the address, 503 for one of the process.
+    pub status: u16,
+    /// Seconds after which to try again.
+    pub retry_after_s: u64,
+}
+
 /// An HTTP refusal: sent with `Content-Length`, then the connection is closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {

@@ -13,10 +13,17 @@ pub enum FrameClass {
     Ephemeral,
     /// A push that must arrive, or the connection ends.
     Reliable,
-    /// An answer to the client, never dropped; unread ones stop further reading.
+    /// An answer to the client, pongs included, never dropped; unread ones stop further reading.
     Reply,
-    /// Pong, handshake and the like, never dropped.
+    /// Handshake, ping and close, never dropped.
     Control,
+}
+
+impl FrameClass {
+    /// Whether the client caused it and it is never dropped.
+    fn is_answer(self) -> bool {
+        matches!(self, Self::Reply | Self::Control)
+    }
 }
 
 #[derive(Debug)]
@@ -44,7 +51,7 @@ pub struct OutboundQueue {
     written: usize,
     /// Unwritten bytes.
     bytes: usize,
-    /// Unwritten bytes of replies.
+    /// Unwritten bytes of replies and control frames.
     reply_bytes: usize,
     /// After the close frame nothing else is sent (RFC 6455 §5.5.1).
     sealed: bool,
@@ -59,8 +66,9 @@ impl OutboundQueue {
         if self.sealed {
             return Pushed::Queued;
         }
-        // One frame always fits an empty queue.
-        if self.bytes + bytes.len() <= bytes_max || self.frames.is_empty() {
+        // One frame always fits a queue without pushes: replies have a bound of their own.
+        let waiting = self.bytes - self.reply_bytes;
+        if waiting + bytes.len() <= bytes_max || waiting == 0 {
             self.append(bytes, class);
             return Pushed::Queued;
         }
@@ -71,7 +79,7 @@ impl OutboundQueue {
     fn push_dropping(&mut self, bytes: Bytes, bytes_max: usize) -> Pushed {
         let mut dropped = 0;
         let mut at = usize::from(self.written > 0);
-        while self.bytes + bytes.len() > bytes_max && at < self.frames.len() {
+        while self.bytes - self.reply_bytes + bytes.len() > bytes_max && at < self.frames.len() {
             if self.frames[at].class == FrameClass::Ephemeral {
                 self.bytes -= self.frames.remove(at).map_or(0, |frame| frame.bytes.len());
                 dropped += 1;
@@ -79,7 +87,8 @@ impl OutboundQueue {
                 at += 1;
             }
         }
-        if self.bytes + bytes.len() > bytes_max && !self.frames.is_empty() {
+        let waiting = self.bytes - self.reply_bytes;
+        if waiting + bytes.len() > bytes_max && waiting > 0 {
             return Pushed::Dropped(dropped + 1);
         }
         self.append(bytes, FrameClass::Ephemeral);
@@ -104,19 +113,21 @@ impl OutboundQueue {
         self.sealed = true;
     }
 
-    /// Drops all but the frame in flight, so that a close can follow it.
+    /// Drops all but the frame in flight and control frames, so that a close can follow: the handshake's answer may
+    /// not have been written yet.
     pub fn clear(&mut self) {
-        self.frames.truncate(usize::from(self.written > 0));
-        self.bytes = self.frames.front().map_or(0, |frame| frame.bytes.len() - self.written);
-        self.reply_bytes = match self.frames.front() {
-            Some(frame) if frame.class == FrameClass::Reply => self.bytes,
-            _ => 0,
-        };
+        let mut in_flight = self.written > 0;
+        self.frames.retain(|frame| std::mem::take(&mut in_flight) || frame.class == FrameClass::Control);
+        self.bytes = self.frames.iter().map(|frame| frame.bytes.len()).sum::<usize>() - self.written;
+        let answers = self.frames.iter().filter(|frame| frame.class.is_answer());
+        let answer_bytes: usize = answers.map(|frame| frame.bytes.len()).sum();
+        let first_is_answer = self.frames.front().is_some_and(|frame| frame.class.is_answer());
+        self.reply_bytes = answer_bytes - if first_is_answer { self.written } else { 0 };
     }
 
     fn append(&mut self, bytes: Bytes, class: FrameClass) {
         self.bytes += bytes.len();
-        if class == FrameClass::Reply {
+        if class.is_answer() {
             self.reply_bytes += bytes.len();
         }
         self.frames.push_back(Queued { bytes, class });
@@ -149,7 +160,7 @@ impl OutboundQueue {
         self.bytes -= written;
         while let Some(first) = self.frames.front() {
             let rest = first.bytes.len() - self.written;
-            if first.class == FrameClass::Reply {
+            if first.class.is_answer() {
                 self.reply_bytes -= rest.min(left);
             }
             if left < rest {
@@ -179,7 +190,7 @@ impl OutboundQueue {
         self.bytes
     }
 
-    /// Bytes of replies that wait.
+    /// Bytes of replies and control frames that wait.
     #[must_use]
     pub fn reply_bytes(&self) -> usize {
         self.reply_bytes
@@ -235,6 +246,26 @@ mod tests {
         queue.push_close(frame("close"));
         queue.push_always(frame("late"), FrameClass::Reply);
         assert_eq!(drain(&mut queue, 2), "aaaclose");
+    }
+
+    #[test]
+    fn a_handshake_that_waits_is_answered_before_the_close() {
+        let mut queue = OutboundQueue::default();
+        queue.push_always(frame("101"), FrameClass::Control);
+        queue.push_always(frame("reply"), FrameClass::Reply);
+        queue.push(frame("push"), FrameClass::Reliable, 100);
+        queue.clear();
+        assert_eq!((queue.bytes(), queue.reply_bytes()), (3, 3));
+        queue.push_close(frame("close"));
+        assert_eq!(drain(&mut queue, 2), "101close");
+    }
+
+    #[test]
+    fn a_waiting_reply_takes_no_room_from_pushes() {
+        let mut queue = OutboundQueue::default();
+        queue.push_always(frame("reply"), FrameClass::Reply);
+        assert_eq!(queue.push(frame("larger than the bound"), FrameClass::Reliable, 4), Pushed::Queued);
+        assert_eq!(queue.push(frame("b"), FrameClass::Reliable, 4), Pushed::Full);
     }
 
     #[test]

@@ -115,8 +115,6 @@ pub enum Operation {
         sequence: u32,
         /// Whether the connection is in the room already; then only the answer is wanted.
         again: bool,
-        /// Whether the server forced it in; then nobody is told.
-        forced: bool,
         /// Newest messages to answer with.
         history: usize,
         /// From where to catch up.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::catalog::Event;
 use super::error_code::CommandError;
 use super::json::Value;
-use super::message::MessageType;
+use super::message::{MessageType, Metadata};
 use crate::id::{Epoch, Offset};
 use crate::room::pattern::Pattern;
 
@@ -164,8 +164,8 @@ pub struct Draft {
     pub kind: MessageType,
     /// The content, byte for byte.
     pub content: Bytes,
-    /// A JSON object, byte for byte.
-    pub metadata: Option<Bytes>,
+    /// The application's own.
+    pub metadata: Option<Metadata>,
     /// Makes the send idempotent.
     pub client_id: Option<Box<str>>,
     /// Whether the sender's own session is left out.

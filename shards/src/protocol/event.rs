@@ -6,7 +6,7 @@ use super::catalog::Event;
 use super::command::{Command, Draft, Invalid, Position, Rejection, Request, RequestId};
 use super::error_code::{CommandError, Detail};
 use super::json::Value;
-use super::message::MessageType;
+use super::message::{MessageType, Metadata};
 use crate::room::pattern::{Pattern, validate_name};
 
 /// Most messages that one reply carries.
@@ -17,6 +17,7 @@ const ONLINE_LIMIT_MAX: u64 = 1000;
 const EVENT_BYTES_MAX: usize = 64;
 const REQUEST_ID_BYTES_MAX: usize = 64;
 const CLIENT_ID_BYTES_MAX: usize = 128;
+const USER_ID_BYTES_MAX: usize = 120;
 /// Most rooms, patterns or messages in one command.
 const BATCH_MAX: usize = 256;
 
@@ -64,10 +65,10 @@ fn data(frame: Value<'_>) -> Result<Data<'_>, CommandError> {
 }
 
 fn check_version(frame: Value<'_>) -> Result<(), CommandError> {
-    let Some(version) = frame.get("version").filter(|value| !value.is_null()) else { return Ok(()) };
+    let Some(version) = frame.get("version") else { return Ok(()) };
     match (version.as_str(), version.as_u64()) {
         (Some("1" | "1.0"), _) | (_, Some(1)) => Ok(()),
-        _ => Err(CommandError::protocol("unknown version").with("supported", Detail::List(&["1"]))),
+        _ => Err(CommandError::protocol("unknown version").with("supported", Detail::List(&["1", "1.0"]))),
     }
 }
 
@@ -109,7 +110,12 @@ impl<'a> Data<'a> {
             Event::UserSend => {
                 let user = self.text("userId")?.to_owned();
                 let room = format!("user:{user}");
-                validate_name(&room).map_err(|_| CommandError::invalid("userId", "is no user id"))?;
+                if validate_name(&user).is_err() || user.len() > USER_ID_BYTES_MAX {
+                    return Err(CommandError::invalid(
+                        "userId",
+                        "is no user id: 1 to 120 bytes of a room name's",
+                    ));
+                }
                 Command::UserSend { user, draft: self.draft(room)? }
             }
         })
@@ -186,7 +192,7 @@ impl<'a> Data<'a> {
             room,
             kind,
             content: Bytes::copy_from_slice(content.raw()),
-            metadata: metadata.map(|value| Bytes::copy_from_slice(value.raw())),
+            metadata: metadata.map(Metadata::read),
             client_id: client_id.map(Into::into),
             exclude_sender: self.flag("excludeSender")?,
         })

@@ -122,7 +122,8 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The value of a whole number that is not negative and fits; read from the bytes, since the tape may be blunted.
+    /// The value of a whole number that is not negative, written as digits and fits; read from the bytes, since the
+    /// tape may be blunted.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
         let digits = Some(self.raw).filter(|raw| self.is_number() && raw.iter().all(u8::is_ascii_digit))?;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::json::Value;
+use super::write;
 use crate::id::{Epoch, MessageId, Offset, SessionId};
 
 /// The kinds of messages (protocol §5).
@@ -52,6 +54,43 @@ impl MessageType {
     }
 }
 
+/// What an application says about a message: a JSON object, byte for byte as sent.
+#[derive(Debug, Clone)]
+pub struct Metadata {
+    /// The object.
+    pub raw: Bytes,
+    /// Where it differs, the object without the members that the topic dialect's frames add to it, so that nobody
+    /// can speak for the server there.
+    pub for_topics: Option<Bytes>,
+}
+
+/// Members that a topic frame's metadata gets from the server.
+const RESERVED_METADATA: [&str; 4] = ["id", "senderId", "epoch", "offset"];
+
+impl Metadata {
+    /// Takes an object that was parsed.
+    #[must_use]
+    pub fn read(value: Value<'_>) -> Self {
+        let raw = Bytes::copy_from_slice(value.raw());
+        let for_topics = Self::names_reserved(value).then(|| {
+            let mut out = vec![b'{'];
+            for (name, member) in value.members().filter(|(name, _)| !RESERVED_METADATA.contains(name)) {
+                write::key_escaped(&mut out, name);
+                out.extend_from_slice(member.raw());
+            }
+            out.push(b'}');
+            out.into()
+        });
+        Self { raw, for_topics }
+    }
+
+    /// Whether an object has a member of the server's.
+    #[must_use]
+    pub fn names_reserved(value: Value<'_>) -> bool {
+        value.members().any(|(name, _)| RESERVED_METADATA.contains(&name))
+    }
+}
+
 /// One accepted message; never changes.
 #[derive(Debug)]
 pub struct Publication {
@@ -69,8 +108,8 @@ pub struct Publication {
     pub kind: MessageType,
     /// JSON, byte for byte as sent.
     pub content: Bytes,
-    /// A JSON object, byte for byte as sent.
-    pub metadata: Option<Bytes>,
+    /// The application's own.
+    pub metadata: Option<Metadata>,
     /// The sender's own name for it.
     pub client_id: Option<Box<str>>,
     /// When the owner accepted it.
@@ -83,7 +122,7 @@ impl Publication {
     /// Bytes that it takes in a history: what varies, and a fair share of what does not.
     #[must_use]
     pub fn cost(&self) -> usize {
-        let metadata = self.metadata.as_ref().map_or(0, Bytes::len);
+        let metadata = self.metadata.as_ref().map_or(0, |metadata| metadata.raw.len());
         let client_id = self.client_id.as_ref().map_or(0, |id| id.len());
         self.content.len() + metadata + client_id + size_of::<Self>()
     }

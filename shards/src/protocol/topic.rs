@@ -6,11 +6,8 @@ use super::catalog::Event;
 use super::command::{Command, Draft, Position, Rejection, Request};
 use super::error_code::CommandError;
 use super::json::Value;
-use super::message::MessageType;
+use super::message::{MessageType, Metadata};
 use crate::room::pattern::{Pattern, validate_name};
-
-/// Members of `metadata` that the server adds, and that a client may therefore not send.
-const RESERVED_METADATA: [&str; 4] = ["id", "senderId", "epoch", "offset"];
 
 /// Decodes a frame that was parsed.
 ///
@@ -100,7 +97,7 @@ fn message(frame: Value<'_>) -> Result<Draft, CommandError> {
         room,
         kind: MessageType::Chat,
         content: Bytes::copy_from_slice(content.raw()),
-        metadata: metadata.map(|value| Bytes::copy_from_slice(value.raw())),
+        metadata: metadata.map(Metadata::read),
         client_id: None,
         exclude_sender: false,
     })
@@ -110,7 +107,7 @@ fn check_metadata(metadata: Value<'_>) -> Result<(), CommandError> {
     if !metadata.is_object() {
         return Err(CommandError::invalid("metadata", "must be an object"));
     }
-    if metadata.members().any(|(key, _)| RESERVED_METADATA.contains(&key)) {
+    if Metadata::names_reserved(metadata) {
         return Err(CommandError::invalid("metadata", "may not name id, senderId, epoch or offset"));
     }
     Ok(())

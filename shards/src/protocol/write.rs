@@ -42,6 +42,15 @@ pub fn key(out: &mut Vec<u8>, key: &str) {
     out.push(b':');
 }
 
+/// As [`key`], for a name that may hold anything.
+pub fn key_escaped(out: &mut Vec<u8>, key: &str) {
+    if out.last() != Some(&b'{') {
+        out.push(b',');
+    }
+    string(out, key);
+    out.push(b':');
+}
+
 /// Writes an array; each item by itself.
 pub fn list<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut item: impl FnMut(&mut Vec<u8>, T)) {
     out.push(b'[');
@@ -89,7 +98,7 @@ pub fn message(out: &mut Vec<u8>, publication: &Publication, delivered: bool) {
     name(out, if delivered { "delivered" } else { "streaming" });
     if let Some(metadata) = &publication.metadata {
         key(out, "metadata");
-        out.extend_from_slice(metadata);
+        out.extend_from_slice(&metadata.raw);
     }
     if let Some(client_id) = &publication.client_id {
         key(out, "clientId");
@@ -102,7 +111,7 @@ pub fn message(out: &mut Vec<u8>, publication: &Publication, delivered: bool) {
 pub fn topic_metadata(out: &mut Vec<u8>, publication: &Publication) {
     out.push(b'{');
     if let Some(metadata) = &publication.metadata {
-        let inner = metadata.trim_ascii();
+        let inner = metadata.for_topics.as_ref().unwrap_or(&metadata.raw).trim_ascii();
         let inner = inner.get(1..inner.len().saturating_sub(1)).unwrap_or_default().trim_ascii();
         out.extend_from_slice(inner);
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::HttpSink;
+use crate::connection::http::TurnAway;
 use crate::effect::Admission;
 use crate::metrics::Metrics;
 use crate::shard::Overload;
@@ -17,7 +18,7 @@ use crate::shard::Overload;
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) peer: SocketAddr,
-    pub(super) refuse: Option<u16>,
+    pub(super) turn_away: Option<TurnAway>,
 }
 
 /// What the control side wants of a shard.

@@ -20,6 +20,7 @@ use rand::{Rng, TryRng};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::connection::http::TurnAway;
 use crate::effect::Admission;
 use crate::id::ShardId;
 use crate::metrics::Metrics;
@@ -160,7 +161,7 @@ impl Shards {
         self.remotes.is_empty()
     }
 
-    /// Hands a socket to a shard. With `refuse` it is answered with that status once its head is read.
+    /// Hands a socket to a shard, to be served or turned away.
     ///
     /// # Errors
     /// The socket, when the shard has too many to take over.
@@ -169,10 +170,10 @@ impl Shards {
         shard: usize,
         stream: TcpStream,
         peer: SocketAddr,
-        refuse: Option<u16>,
+        turn_away: Option<TurnAway>,
     ) -> Result<(), Rejected> {
         let remote = &self.remotes[shard % self.remotes.len()];
-        match remote.accepted.try_send(Accepted { stream, peer, refuse }) {
+        match remote.accepted.try_send(Accepted { stream, peer, turn_away }) {
             Ok(()) => {
                 remote.doorbell.ring();
                 Ok(())

@@ -175,8 +175,8 @@ impl ShardLoop {
 
     fn take_over_sockets(&mut self) {
         for _ in 0..ACCEPTS_MAX {
-            let Ok(Accepted { stream, peer, refuse }) = self.inbox.accepted.try_recv() else { break };
-            let id = self.shard.on_open(peer.ip(), refuse, self.now);
+            let Ok(Accepted { stream, peer, turn_away }) = self.inbox.accepted.try_recv() else { break };
+            let id = self.shard.on_open(peer.ip(), turn_away, self.now);
             let mut socket = Socket::new(id, stream);
             if let Err(error) = self.poller.add(&socket, id) {
                 tracing::error!(event = "epoll_add_failed", %error);

@@ -77,6 +77,12 @@ pub struct Accepting {
     pub forgotten: usize,
 }
 
+/// Whether the server alone decides who is in a room: the user's own and its account's. Nobody is told of its edges.
+#[must_use]
+pub fn is_forced(room: &str) -> bool {
+    room.starts_with("user:") || room.starts_with("account:")
+}
+
 impl OwnedRoom {
     /// A room that begins now.
     pub fn new(name: Arc<str>, class: RoomClass, shards: usize, now: Now, random: &mut impl Rng) -> Self {
@@ -105,16 +111,9 @@ impl OwnedRoom {
     }
 
     /// Lets a connection of `shard` in.
-    pub fn join(
-        &mut self,
-        shard: ShardId,
-        user: &Arc<str>,
-        forced: bool,
-        now: Now,
-        config: &Config,
-    ) -> Change {
+    pub fn join(&mut self, shard: ShardId, user: &Arc<str>, now: Now, config: &Config) -> Change {
         self.interest[shard.index()] += 1;
-        let edge = self.roster.join(user, forced);
+        let edge = self.roster.join(user, is_forced(&self.name));
         self.change(edge, user, true, now, config)
     }
 
@@ -265,6 +264,7 @@ impl OwnedRoom {
             online: self.roster.online(),
             epoch: self.epoch,
             offset: self.offset,
+            visibility: if is_forced(&self.name) { "private" } else { "public" },
         }
     }
 

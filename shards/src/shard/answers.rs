@@ -132,9 +132,7 @@ impl Shard {
         }
         let frame = frame::text(&self.scratch);
         self.send(slot, frame, FrameClass::Reply);
-        if error.code == ErrorCode::RateLimited {
-            self.count_refusal(slot, now);
-        }
+        self.count_refusal(slot, now);
     }
 }
 

@@ -17,6 +17,7 @@ use crate::protocol::command::{Command, Rejection, Request, RequestId};
 use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::push::Push;
 use crate::protocol::reply::Reply;
+use crate::room::owned::is_forced;
 
 impl Shard {
     /// A command of a client that has not authenticated: it may do that, and ping.
@@ -211,11 +212,6 @@ fn not_authenticated() -> CommandError {
 
 fn auth_failed(error: TokenError) -> CommandError {
     CommandError::new(ErrorCode::AuthFailed, error.to_string())
-}
-
-/// Whether the server alone decides who is in a room: the user's own and its account's.
-fn is_forced(room: &str) -> bool {
-    room.starts_with("user:") || room.starts_with("account:")
 }
 
 /// The rooms that a user is in without asking: its own, its account's, those of its token.

@@ -144,7 +144,6 @@ impl Shard {
             session,
             sequence,
             again: existing.is_some(),
-            forced,
             history,
             recover,
             account: identity.account.clone(),

@@ -135,7 +135,7 @@ impl Shard {
         }
         metrics.frames_encoded += encodings.encoded;
         for (slot, slow) in full {
-            if slow { self.close_slow(slot as usize, now) } else { self.settle_dialect(slot as usize, now) }
+            if slow { self.close_slow(slot as usize, now) } else { self.release_held(slot as usize, now) }
         }
     }
 
@@ -172,7 +172,7 @@ impl Shard {
             held.bytes += push_bytes(push);
             held.pushes.push(push.clone());
             if held.bytes > HELD_BYTES_MAX {
-                self.settle_dialect(slot, now);
+                self.release_held(slot, now);
             }
             return;
         }
@@ -185,8 +185,8 @@ impl Shard {
         mark_dirty(client, &mut self.effects, false);
     }
 
-    /// Takes the dialect as it is, and sends what waited for that.
-    pub(super) fn settle_dialect(&mut self, slot: usize, now: Now) {
+    /// Sends, in the dialect as it is, what waited for the client's first frame.
+    pub(super) fn release_held(&mut self, slot: usize, now: Now) {
         let Some(held) = self.connections[slot].held.take() else { return };
         for push in held.pushes {
             let class =
@@ -201,7 +201,7 @@ impl Shard {
         client.queue.push_always(frame, class);
         mark_dirty(client, &mut self.effects, false);
         let unread_max = self.config.limits.outbound_queue_bytes_max / 2;
-        if class == FrameClass::Reply && client.queue.reply_bytes() > unread_max && !client.paused {
+        if client.queue.reply_bytes() > unread_max && !client.paused {
             client.paused = true;
             self.metrics.reads_paused += 1;
         }

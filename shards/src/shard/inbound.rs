@@ -8,7 +8,7 @@ use crate::access::permission::Identity;
 use crate::access::token::UserType;
 use crate::clock::Now;
 use crate::connection::handshake::{self, Endpoint, Request as HttpRequest, TokenOrigin, Upgrade};
-use crate::connection::http::Refusal;
+use crate::connection::http::{Refusal, TurnAway};
 use crate::connection::outbound_queue::FrameClass;
 use crate::connection::websocket::Incoming;
 use crate::connection::{Held, Phase};
@@ -68,11 +68,15 @@ impl Shard {
 
     /// Why a proper upgrade cannot be had now, if so.
     fn unavailable(&self, slot: usize) -> Option<Refusal> {
-        match self.connections[slot].refuse {
-            Some(429) => {
-                Some(Refusal::new(429, "too many connections from this address").retry_after(RETRY_AFTER_S))
+        match self.connections[slot].turn_away {
+            Some(TurnAway { status, retry_after_s }) => {
+                let message = if status == 429 {
+                    "too many connections from this address"
+                } else {
+                    "the gateway is full"
+                };
+                Some(Refusal::new(status, message).retry_after(retry_after_s))
             }
-            Some(_) => Some(Refusal::new(503, "the gateway is full").retry_after(RETRY_AFTER_S)),
             None if self.draining => {
                 Some(Refusal::new(503, "the gateway is draining").retry_after(RETRY_AFTER_S))
             }
@@ -103,7 +107,8 @@ impl Shard {
         client.phase = if upgrade.endpoint == Endpoint::Echo { Phase::Echo } else { Phase::Pending };
         let dialect = upgrade.dialect.unwrap_or(upgrade.profile.dialect);
         client.variant = Variant { dialect, profile: upgrade.profile };
-        client.held = upgrade.dialect.is_none().then(|| Box::new(Held::default()));
+        client.may_switch = upgrade.dialect.is_none();
+        client.held = client.may_switch.then(|| Box::new(Held::default()));
         client.socket.receive(&rest);
         self.send(slot, upgrade.response().into(), FrameClass::Control);
         match verified {
@@ -145,7 +150,7 @@ impl Shard {
             let replies = reading.take_replies();
             rest = &rest[rest.len() - reading.rest().len()..];
             if !replies.is_empty() {
-                self.send(slot, replies.into(), FrameClass::Control);
+                self.send(slot, replies.into(), FrameClass::Reply);
             }
             match incoming {
                 Ok(Some(incoming)) => self.on_incoming(slot, incoming, now),
@@ -187,16 +192,17 @@ impl Shard {
         self.metrics.messages_received += 1;
         let client = &self.connections[slot];
         let dialect = client.variant.dialect;
-        let unsettled = client.held.is_some();
+        let may_switch = client.may_switch;
         let parsed = self.parser.parse(text, |value| {
-            let dialect = if unsettled { first_frame_dialect(value, dialect) } else { dialect };
+            let dialect = if may_switch { first_frame_dialect(value, dialect) } else { dialect };
             (dialect, decode(value, dialect))
         });
-        if unsettled {
+        if may_switch {
+            self.connections[slot].may_switch = false;
             if let Ok((dialect, _)) = &parsed {
                 self.connections[slot].variant.dialect = *dialect;
             }
-            self.settle_dialect(slot, now);
+            self.release_held(slot, now);
             // What had waited for the dialect may be more than the queue takes.
             if !self.connections[slot].is_active() {
                 return;

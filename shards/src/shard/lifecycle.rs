@@ -9,7 +9,7 @@ use super::fan_out::mark_dirty;
 use crate::access::limits::Bucket;
 use crate::clock::Now;
 use crate::config::Rate;
-use crate::connection::http::Refusal;
+use crate::connection::http::{Refusal, TurnAway};
 use crate::connection::outbound_queue::FrameClass;
 use crate::connection::{Connection, Dirty, Phase};
 use crate::effect::{Admission, AdmissionEvent, Release, SocketEffect};
@@ -23,17 +23,19 @@ use crate::protocol::push::Push;
 pub(super) const CLOSE_TIMEOUT_MS: u64 = 5_000;
 /// Milliseconds that a client has to close once it was told everything.
 const LINGER_MS: u64 = 2_000;
+/// Milliseconds between two closes of a drain, unless there are too many for its time: a handful is gone at once.
+const DRAIN_SPACING_MS: u64 = 20;
 /// Refusals of one connection that count as abuse: 100 in 10 s.
 const REFUSALS: Rate = Rate { count: 100, interval_ms: 10_000, burst: 99 };
 
 impl Shard {
-    /// A socket that the acceptor handed over. With `refuse` it is answered with that status once its head is read.
-    pub fn on_open(&mut self, peer: IpAddr, refuse: Option<u16>, now: Now) -> ConnectionId {
+    /// A socket that the acceptor handed over, to be served or turned away.
+    pub fn on_open(&mut self, peer: IpAddr, turn_away: Option<TurnAway>, now: Now) -> ConnectionId {
         let entry = self.connections.vacant_entry();
         self.opened = self.opened.wrapping_add(1);
         let slot = u32::try_from(entry.key()).expect("a shard has fewer than 2^32 connections");
         let id = ConnectionId { slot, generation: self.opened };
-        entry.insert(Connection::new(id, peer, SessionId(self.random.next_u64()), refuse, now));
+        entry.insert(Connection::new(id, peer, SessionId(self.random.next_u64()), turn_away, now));
         self.metrics.connections_opened += 1;
         self.schedule_client(id.slot as usize, now);
         id
@@ -46,7 +48,7 @@ impl Shard {
         let Some(client) = self.client_mut(id) else { return };
         client.blocked = false;
         let frames = client.queue.advance(bytes);
-        let resumes = client.paused && client.queue.reply_bytes() <= unread_min;
+        let resumes = client.is_active() && client.paused && client.queue.reply_bytes() <= unread_min;
         let done = client.queue.is_empty() && !client.is_active() && !client.shut;
         self.metrics.frames_sent += frames as u64;
         let slot = id.slot as usize;
@@ -187,12 +189,15 @@ impl Shard {
     pub(super) fn forget(&mut self, slot: usize) {
         let client = self.connections.remove(slot);
         let event =
-            AdmissionEvent::Closed { pending: client.counted_pending, refused: client.refuse.is_some() };
+            AdmissionEvent::Closed { pending: client.counted_pending, refused: client.turn_away.is_some() };
         self.effects.admissions.push(Admission { peer: client.peer, event });
     }
 
-    /// Counts a refused command; too many in a short time end the connection.
+    /// Counts a refused command; too many in a short time end the connection, unless rates are off.
     pub(super) fn count_refusal(&mut self, slot: usize, now: Now) {
+        if self.config.limits.events.is_none() {
+            return;
+        }
         let bucket: &mut Bucket = &mut self.connections[slot].refusals;
         if bucket.take(REFUSALS, now.ms, 1).is_err() {
             self.close(slot, CloseCode::Abuse, "too many refused requests", now);
@@ -203,8 +208,7 @@ impl Shard {
     /// come back within `window_ms`.
     pub fn on_drain(&mut self, spread_ms: u64, window_ms: u64, now: Now) {
         self.draining = true;
-        // One connection a millisecond at most: a handful is gone at once.
-        let spread_ms = spread_ms.min(self.connections.len() as u64).max(1);
+        let spread_ms = spread_ms.min(self.connections.len() as u64 * DRAIN_SPACING_MS).max(1);
         let slots: Vec<_> = self.connections.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
             match self.connections[slot].phase {
@@ -215,6 +219,7 @@ impl Shard {
                     let client = &mut self.connections[slot];
                     client.reconnect_ms = reconnect_ms;
                     client.drain_ms = Some(now.ms + self.random.random_range(0..spread_ms));
+                    self.release_held(slot, now);
                     self.push(slot, &Push::Draining { reconnect_ms }, FrameClass::Reliable, now);
                     self.schedule_client(slot, now);
                 }

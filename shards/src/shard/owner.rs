@@ -95,13 +95,12 @@ impl Shard {
     }
 
     fn own_join(&mut self, from: ShardId, name: &Arc<str>, operation: Operation, now: Now) -> Outcome {
-        let Operation::Join { user, session, sequence, again, forced, history, recover, account } = operation
-        else {
+        let Operation::Join { user, session, sequence, again, history, recover, account } = operation else {
             unreachable!("only joins come here");
         };
         let key = self.own(name, now);
         let room = &mut self.owned[key];
-        let change = if again { Change::Quiet } else { room.join(from, &user, forced, now, &self.config) };
+        let change = if again { Change::Quiet } else { room.join(from, &user, now, &self.config) };
         let is_own = name.strip_prefix("user:") == Some(&*user);
         let bucket = is_own.then(|| room.attach_owner(account));
         let joined = room.joined(session, history, recover, now, &self.config);

@@ -48,6 +48,15 @@ impl Shard {
         drafts: Vec<Result<Draft, CommandError>>,
         now: Now,
     ) {
+        if !wants_confirmation(&caller) {
+            for draft in drafts {
+                let result = draft.and_then(|draft| self.send_message(slot, caller.clone(), draft, now));
+                if let Err(error) = result {
+                    self.fail(&caller, &error, now);
+                }
+            }
+            return;
+        }
         let connection = caller.connection;
         let gather = self.gather(caller, drafts.len(), Kind::Results(vec![Vec::new(); drafts.len()]));
         for (index, draft) in (0u32..).zip(drafts) {
@@ -88,7 +97,7 @@ impl Shard {
     }
 
     fn check_draft(&self, slot: usize, draft: &Draft) -> Result<(), CommandError> {
-        if draft.kind.is_reserved() && !self.identity(slot).has_right("message:send-as") {
+        if draft.kind.is_reserved() && !self.identity(slot).has_right("message:send-as", &draft.room) {
             return Err(CommandError::new(
                 ErrorCode::PermissionDenied,
                 "not allowed to send messages of this type",

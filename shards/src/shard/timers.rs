@@ -108,7 +108,7 @@ impl Shard {
         }
         let client = &self.connections[slot];
         if client.held.is_some() && client.opened_ms + DIALECT_WAIT_MS <= now.ms {
-            self.settle_dialect(slot, now);
+            self.release_held(slot, now);
             if !self.connections[slot].is_active() {
                 return;
             }

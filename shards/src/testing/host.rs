@@ -8,6 +8,7 @@ use super::ledger::Ledger;
 use super::network::{ClientEnd, Network, ServerEnd};
 use super::scenario::Scenario;
 use crate::clock::Now;
+use crate::connection::http::TurnAway;
 use crate::effect::{AdmissionEvent, Release, SocketEffect};
 use crate::id::{ConnectionId, ShardId};
 use crate::shard::Shard;
@@ -70,8 +71,8 @@ impl Host {
     }
 
     /// The acceptor hands a socket over; each comes from an address of its own.
-    pub(super) fn open(&mut self, socket: usize, peer: IpAddr, refuse: Option<u16>, now: Now) {
-        let id = self.shard.on_open(peer, refuse, now);
+    pub(super) fn open(&mut self, socket: usize, peer: IpAddr, turn_away: Option<TurnAway>, now: Now) {
+        let id = self.shard.on_open(peer, turn_away, now);
         self.attached.insert(id, Attached { socket, reading: true, blocked: false });
         self.admitted.insert(peer, Admitted::default());
     }
@@ -196,6 +197,7 @@ impl Host {
 
     fn apply_socket_effects(&mut self, around: &mut Around<'_>) {
         for effect in std::mem::take(&mut self.shard.effects.sockets) {
+            around.ledger.note(|| format!("{:>6} {:?} {effect:?}", around.now.ms, self.shard.id()));
             let id = match &effect {
                 SocketEffect::ShutdownWrite(id)
                 | SocketEffect::Release(id, _)

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use super::scenario::Scenario;
 use super::totals::Totals;
 
 /// A promise of the gateway that a run saw broken.
@@ -70,8 +71,6 @@ pub(super) struct Ledger {
     absences: BTreeSet<Absence>,
     /// Users that clients have heard of.
     pub(super) users: Vec<String>,
-    /// Messages of ephemeral rooms that members missed.
-    pub(super) losses: u64,
     pub(super) violation: Option<Violation>,
     pub(super) totals: Totals,
     /// What happened, when somebody wants to read it; padding is left out.
@@ -168,10 +167,14 @@ impl Ledger {
         })
     }
 
-    /// At the end of a run: whatever a connection did not get was its own and excluded.
+    /// At the end of a run: whatever a connection did not get was its own and excluded, or of an ephemeral room.
     pub(super) fn check_absences(&mut self) {
         let mut unexplained: BTreeMap<(u64, String), i64> = BTreeMap::new();
         for absence in std::mem::take(&mut self.absences) {
+            if Scenario::is_ephemeral(&absence.room) {
+                self.totals.losses += 1;
+                continue;
+            }
             let known =
                 self.stream(&absence.room, &absence.epoch).and_then(|stream| stream.get(&absence.offset));
             match known.map(|(_, number)| *number) {

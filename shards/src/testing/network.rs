@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::connection::http::TurnAway;
 use crate::effect::Release;
 use crate::mesh::item::Item;
 
@@ -158,7 +159,7 @@ impl Socket {
 pub(super) struct Arrival {
     pub(super) socket: usize,
     /// The status with which the acceptor refuses it, if it does.
-    pub(super) refuse: Option<u16>,
+    pub(super) refuse: Option<TurnAway>,
 }
 
 /// All rings and sockets of a run.

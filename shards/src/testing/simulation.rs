@@ -53,7 +53,6 @@ pub fn run(seed: u64, traced: bool) -> Result<Totals, Failure> {
                 ledger.totals.drops += host.shard.metrics.frames_dropped;
                 ledger.totals.reads_paused += host.shard.metrics.reads_paused;
             }
-            ledger.totals.losses = ledger.losses;
             Ok(ledger.totals)
         }
     }
@@ -145,7 +144,9 @@ impl Simulation {
             let idle = self.network.is_idle() && self.hosts.iter().all(Host::is_idle);
             quiet = if idle { quiet + 1 } else { 0 };
             if self.now.ms > deadline_ms {
-                self.ledger.violate("what is under way arrives", "it does not become quiet");
+                let busy = self.network.sockets.iter().filter(|socket| !socket.is_idle());
+                let what = format!("it does not become quiet: {:?}", busy.collect::<Vec<_>>());
+                self.ledger.violate("what is under way arrives", what);
                 return self.verdict();
             }
         }
@@ -155,8 +156,9 @@ impl Simulation {
     /// Every message that a member of an ephemeral room missed was dropped, and counted.
     fn check_losses(&mut self) {
         let dropped: u64 = self.hosts.iter().map(|host| host.shard.metrics.frames_dropped).sum();
-        if self.ledger.losses > dropped {
-            let what = format!("{} lost, {dropped} counted", self.ledger.losses);
+        let lost = self.ledger.totals.losses;
+        if lost > dropped {
+            let what = format!("{lost} lost, {dropped} counted");
             self.ledger.violate("every loss is a counted drop", what);
         }
     }

@@ -32,10 +32,10 @@ fn request_ids_come_back_verbatim() {
 
 #[test]
 fn versions_other_than_one_are_refused() {
-    for version in ["\"1\"", "\"1.0\"", "1", "null"] {
+    for version in ["\"1\"", "\"1.0\"", "1"] {
         assert!(read(&format!(r#"{{"event":"ping","version":{version}}}"#)).is_ok(), "{version}");
     }
-    for version in ["\"2\"", "2", "1.5", "{}", "\"\""] {
+    for version in ["\"2\"", "2", "1.5", "{}", "\"\"", "null", "1e0"] {
         assert_eq!(code(&format!(r#"{{"event":"ping","version":{version}}}"#)), ErrorCode::ProtocolError);
     }
 }
@@ -65,7 +65,16 @@ fn a_draft_keeps_its_bytes() {
         r#"{"event":"message:send","data":{"roomId":"a","content": {"n":1e400 } ,"metadata":{"k" : 1}}}"#;
     let Command::Send(draft) = read(text).unwrap().command else { panic!("no send") };
     assert_eq!(&draft.content[..], br#"{"n":1e400 }"#);
-    assert_eq!(draft.metadata.as_deref(), Some(&br#"{"k" : 1}"#[..]));
+    assert_eq!(draft.metadata.map(|metadata| metadata.raw).as_deref(), Some(&br#"{"k" : 1}"#[..]));
+}
+
+#[test]
+fn metadata_cannot_speak_for_the_server_in_topic_frames() {
+    let text = r#"{"event":"message:send","data":{"roomId":"a","content":1,"metadata":{"i\u0064":1, "a":[1 ,2],"offset":9,"b":"x"}}}"#;
+    let Command::Send(draft) = read(text).unwrap().command else { panic!("no send") };
+    let metadata = draft.metadata.expect("given");
+    assert_eq!(&metadata.raw[..], br#"{"i\u0064":1, "a":[1 ,2],"offset":9,"b":"x"}"#);
+    assert_eq!(metadata.for_topics.as_deref(), Some(&br#"{"a":[1 ,2],"b":"x"}"#[..]));
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub struct Joined {
 pub struct RoomInfo {
     /// The room.
     pub room: Arc<str>,
+    /// Who may enter: `public` or `private`.
+    pub visibility: &'static str,
     /// When it was created.
     pub created_unix_ms: u64,
     /// Users in the room, those within the grace of a lost connection included.
@@ -136,7 +138,7 @@ impl RoomInfo {
         key(out, "roomId");
         name(out, &self.room);
         key(out, "visibility");
-        name(out, "public");
+        name(out, self.visibility);
         key(out, "createdAt");
         time(out, self.created_unix_ms);
         key(out, "members");

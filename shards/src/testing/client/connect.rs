@@ -6,6 +6,7 @@ use super::super::host::Around;
 use super::super::network::{Arrival, Socket};
 use super::super::wire::{self, Reader};
 use super::{Client, Link, Stage};
+use crate::connection::http::TurnAway;
 use crate::protocol::profile::Dialect;
 
 /// How the client shows its token.
@@ -27,7 +28,10 @@ impl Client {
         let socket = around.network.sockets.len();
         let capacity = around.scenario.send_buffer_bytes;
         around.network.sockets.push(Socket::new(capacity));
-        let refuse = around.dice.percent(2).then(|| *around.dice.pick(&[429, 503]));
+        let refuse = around
+            .dice
+            .percent(2)
+            .then(|| TurnAway { status: *around.dice.pick(&[429, 503]), retry_after_s: 1 });
         around.network.arrivals.push(Arrival { socket, refuse });
         self.link = Some(Link {
             number,

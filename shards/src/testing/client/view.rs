@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::super::ledger::{Heard, Ledger};
-use super::super::scenario::Scenario;
 
 /// Where a client was when it lost a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,10 +41,6 @@ impl View {
         Self { room: room.to_owned(), connection, ..Self::default() }
     }
 
-    fn is_ephemeral(&self) -> bool {
-        Scenario::is_ephemeral(&self.room)
-    }
-
     /// From where the room could be recovered.
     pub(super) fn position(&self) -> Option<Position> {
         let offset = self.last.filter(|_| self.anchored)?;
@@ -77,12 +72,7 @@ impl View {
     /// Offsets behind `after` up to `until` did not come.
     fn skip(&mut self, after: u64, until: u64, ledger: &mut Ledger) {
         self.anchored &= self.leaving == 0 || until <= after;
-        if !self.anchored {
-            return;
-        }
-        if self.is_ephemeral() {
-            ledger.losses += until.saturating_sub(after);
-        } else {
+        if self.anchored {
             ledger.miss(self.connection, &self.room, &self.epoch, after + 1..=until);
         }
     }
@@ -180,12 +170,7 @@ impl View {
             absent.extend(of_epoch.map(|(offset, _)| (epoch.to_owned(), *offset)));
         }
         for (epoch, offset) in absent {
-            // Gaps in front of the last message were counted when they showed.
-            if !self.is_ephemeral() {
-                ledger.miss(self.connection, &self.room, &epoch, offset..=offset);
-            } else if self.last.is_none_or(|last| offset > last) {
-                ledger.losses += 1;
-            }
+            ledger.miss(self.connection, &self.room, &epoch, offset..=offset);
         }
     }
 
