@@ -18,6 +18,7 @@ mod foreign_clients;
 mod handshake;
 mod history;
 mod keys;
+mod letter;
 mod limits;
 mod logs;
 mod messages;

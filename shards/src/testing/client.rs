@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::dice::Dice;
 use super::host::Around;
 use super::ledger::Heard;
-use super::network::{ClientEnd, ServerEnd};
+use super::network::ServerEnd;
 use super::scenario::Scenario;
 use super::token::Grant;
 use super::wire::{self, Reader, Received};
@@ -258,7 +258,7 @@ impl Client {
             let what = format!("connection {} ended without a close frame: {:?}", link.number, socket.server);
             around.ledger.violate("connections end for a reason", what);
         }
-        socket.client = ClientEnd::Finished;
+        socket.finish();
         self.lose(around);
     }
 

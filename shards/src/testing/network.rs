@@ -127,8 +127,16 @@ impl Socket {
         self.client == ClientEnd::Finished && self.upstream.is_empty()
     }
 
+    /// The client closes. What it has not read, or is sent from now on, is answered with a reset.
+    pub(super) fn finish(&mut self) {
+        if self.downstream.is_empty() { self.client = ClientEnd::Finished } else { self.reset() }
+    }
+
     /// The shard sends; how many bytes the send buffer took.
     pub(super) fn write(&mut self, bytes: &[u8]) -> usize {
+        if self.client == ClientEnd::Finished {
+            self.reset();
+        }
         let taken = bytes.len().min(self.free());
         self.downstream.extend(&bytes[..taken]);
         taken

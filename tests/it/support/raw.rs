@@ -2,8 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
-use super::http;
+use super::{DEADLINE, http};
 
 /// An upgraded connection whose every byte the test chooses.
 pub(crate) struct RawSocket {
@@ -44,6 +45,18 @@ impl RawSocket {
     /// Bytes as they are.
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).expect("the server reads");
+    }
+
+    /// Writes `bytes` again and again; whether the server stops reading, so that for `patience` none are taken.
+    pub(crate) fn blocks_after(&mut self, bytes: &[u8], patience: Duration) -> bool {
+        self.stream.set_write_timeout(Some(patience)).expect("settable");
+        let end = Instant::now() + DEADLINE;
+        while Instant::now() < end {
+            if self.stream.write_all(bytes).is_err() {
+                return true;
+            }
+        }
+        false
     }
 
     /// The next frame: first byte and payload. `None` when the server has closed the connection.

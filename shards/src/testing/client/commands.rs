@@ -2,7 +2,6 @@
 
 use super::super::host::Around;
 use super::super::ledger::Send;
-use super::super::network::ClientEnd;
 use super::super::scenario::{PATTERNS, ROOMS, Scenario};
 use super::super::wire;
 use super::{Asked, Client, Position, Recovery, Stage};
@@ -42,7 +41,7 @@ impl Client {
         match around.dice.between(0, 9) {
             0..2 => self.vanish(around),
             2 => {
-                around.network.sockets[link.socket].client = ClientEnd::Finished;
+                around.network.sockets[link.socket].finish();
                 self.lose(around);
             }
             3..5 if link.stage == Stage::Open => self.close(around),

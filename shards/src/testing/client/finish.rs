@@ -1,7 +1,6 @@
 //! The end of a run, for a client: what it must have by then, and its farewell.
 
 use super::super::host::Around;
-use super::super::network::ClientEnd;
 use super::{Asked, Client, Stage};
 use crate::protocol::profile::Dialect;
 
@@ -59,7 +58,7 @@ impl Client {
         match (link.stage, around.dice.between(0, 2)) {
             (Stage::Open, 0) => self.close(around),
             (_, 1) => {
-                around.network.sockets[link.socket].client = ClientEnd::Finished;
+                around.network.sockets[link.socket].finish();
                 self.lose(around);
             }
             _ => self.vanish(around),
