@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::{CapabilitySet, CpuSet, capabilities, sched_getaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity};
 
 /// Locked memory that the io_uring instances of one shard need where the kernel counts it, in bytes.
 pub(crate) const LOCKED_BYTES_PER_SHARD: u64 = 512 * 1024;
@@ -39,7 +39,8 @@ impl Host {
             descriptors_soft: descriptors.current,
             descriptors_hard: descriptors.maximum,
             memory_bytes: memory_bytes(),
-            locked_bytes: if may_lock_any() { None } else { getrlimit(Resource::Memlock).current },
+            // Whatever the process may do by its capabilities: the runtime itself looks at the limit.
+            locked_bytes: getrlimit(Resource::Memlock).current,
         }
     }
 
@@ -86,11 +87,6 @@ fn usable_cpus() -> Vec<usize> {
         // Cannot fail for the calling thread on a kernel that we run on; one core is always there.
         Err(_) => vec![0],
     }
-}
-
-/// Whether the process has the capability that lifts the limit on locked memory.
-fn may_lock_any() -> bool {
-    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK))
 }
 
 #[cfg(test)]

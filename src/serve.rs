@@ -75,6 +75,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
 /// Sends everybody away and waits until they are gone. The listener stays, so that who comes now hears 503.
 fn drain(shards: &Shards, control: &Control, signals: &mut Signals, timeout_ms: u64) -> Result<(), Failure> {
     control.drain();
+    shards.quiesce(Duration::from_millis(timeout_ms / 4));
     shards.drain(timeout_ms * DRAIN_SPREAD_PERCENT / 100, timeout_ms);
     let deadline = Instant::now() + Duration::from_millis(timeout_ms);
     while Instant::now() < deadline && shards.connections() > 0 {

@@ -290,6 +290,7 @@ fn history(layers: &Layers) -> Result<HistoryLimits, SettingError> {
     Ok(HistoryLimits {
         messages_max: layers.parse("history-size", value::count(0..=1_000_000))?,
         bytes_max: layers.parse("history-bytes", value::size(0..=4 << 30))?,
+        total_bytes_max: layers.parse("history-total", value::size(0..=1 << 40))?,
         ttl_ms: layers.parse("history-ttl", value::some_duration_ms)?,
         replay_bytes_max: layers.parse("replay-max-bytes", value::size(0..=1 << 30))?,
     })

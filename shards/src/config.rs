@@ -24,6 +24,8 @@ pub struct HistoryLimits {
     pub messages_max: usize,
     /// Payload bytes kept in a room, headers of the messages included.
     pub bytes_max: usize,
+    /// Payload bytes kept in all rooms together.
+    pub total_bytes_max: usize,
     /// Age in milliseconds after which a message is dropped, and an empty room is forgotten.
     pub ttl_ms: u64,
     /// Bytes that one recovery or history reply may carry.
@@ -122,7 +124,7 @@ pub struct Config {
     pub presence_room_max: usize,
     /// First match decides; without a match `user:` rooms are queued and all others reliable.
     pub room_classes: Vec<RoomClassRule>,
-    /// Items that one ring between two shards holds.
+    /// Items that all rings into one shard hold together.
     pub ring_items_max: usize,
 }
 
@@ -207,7 +209,13 @@ pub fn format_duration_ms(ms: u64) -> String {
 
 impl Default for HistoryLimits {
     fn default() -> Self {
-        Self { messages_max: 1000, bytes_max: 4 << 20, ttl_ms: 3_600_000, replay_bytes_max: 2 << 20 }
+        Self {
+            messages_max: 1000,
+            bytes_max: 4 << 20,
+            total_bytes_max: 256 << 20,
+            ttl_ms: 3_600_000,
+            replay_bytes_max: 2 << 20,
+        }
     }
 }
 

@@ -61,11 +61,6 @@ pub type Offset = u64;
 pub struct Epoch(pub u64);
 
 impl Epoch {
-    /// A new identity.
-    pub fn random(random: &mut impl Rng) -> Self {
-        Self(random.next_u64())
-    }
-
     /// Reads what [`Display`](fmt::Display) wrote; any other text is an epoch that no room has.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -9,6 +9,7 @@ mod commands;
 mod fan_out;
 mod gather;
 mod inbound;
+mod keeping;
 mod lifecycle;
 mod owner;
 mod sends;
@@ -34,6 +35,8 @@ use crate::mesh::item::Item;
 use crate::metrics::Metrics;
 use crate::protocol::json::Parser;
 use crate::room::directory::{Classes, Directory};
+use crate::room::epochs::Epochs;
+use crate::room::history_budget::HistoryBudget;
 use crate::room::owned::OwnedRoom;
 use crate::room::pattern::PatternTrie;
 use crate::timer_wheel::TimerWheel;
@@ -93,6 +96,8 @@ pub struct Shard {
     patterns: PatternTrie<PatternEntry>,
     owned: Slab<OwnedRoom>,
     owned_by_name: HashMap<Arc<str>, u32>,
+    epochs: Epochs,
+    history_budget: HistoryBudget,
     gathers: Slab<Gather>,
     timers: TimerWheel<Timer>,
     message_ids: MessageIds,
@@ -113,10 +118,10 @@ impl Shard {
     /// An empty shard. `mesh_seed` is the same for all shards of the process; `seed` is not, and nobody may guess it.
     #[must_use]
     pub fn new(id: ShardId, config: Arc<Config>, mesh_seed: u64, seed: [u8; 32], now: Now) -> Self {
+        let mut random = StdRng::from_seed(seed);
         Self {
             id,
             router: Router::new(config.shards, mesh_seed),
-            random: StdRng::from_seed(seed),
             parser: Parser::new(config.limits.depth_max),
             pool: Pool::default(),
             connections: Slab::new(),
@@ -127,6 +132,9 @@ impl Shard {
             patterns: PatternTrie::new(),
             owned: Slab::new(),
             owned_by_name: HashMap::default(),
+            epochs: Epochs::new(&mut random),
+            history_budget: HistoryBudget::default(),
+            random,
             gathers: Slab::new(),
             timers: TimerWheel::new(now.ms),
             message_ids: MessageIds::default(),
@@ -208,7 +216,7 @@ impl Shard {
                 .iter()
                 .map(|(_, client)| client.queue.bytes() as u64)
                 .sum(),
-            history_bytes: self.owned.iter().map(|(_, room)| room.history_bytes() as u64).sum(),
+            history_bytes: self.history_budget.bytes() as u64,
             ring_overflow_items: self.overflow_items() as u64,
             overload: self.overload() as u64,
             ..self.metrics.clone()
@@ -260,9 +268,7 @@ impl Shard {
             Item::Answer(answer) => self.on_answer(*answer, now),
             Item::Publish(publication) => self.on_publication(&publication, now),
             Item::Notice(notice) => self.on_notice(&notice, now),
-            Item::Interest { pattern, subscribed, caller } => {
-                self.on_interest(from, &pattern, subscribed, caller)
-            }
+            Item::Interest(interest) => self.on_interest(from, *interest),
         }
     }
 }

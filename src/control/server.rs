@@ -102,6 +102,8 @@ async fn serve(stream: Replayed<TcpStream>, visit: Visit, access: Access, mut st
         _ => (true, VISIT_TIME_MAX),
     };
     let connection = http1::Builder::new()
+        // Who has said all it wants to ask may still hear the answer.
+        .half_close(true)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME_MAX)
         .keep_alive(keep_alive)

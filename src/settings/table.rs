@@ -136,7 +136,7 @@ const CORES: &[Setting] = &[
         "Cores that the shards are pinned to, such as 0,2-3; more shards than cores start again at the first. auto: \
          the cores that the process may use; none: not pinned.",
     ),
-    one("ring-items", "N", "16384", "Messages that may wait between any two shards, in items."),
+    one("ring-items", "N", "16384", "Items that may wait for one shard from all the others, shared evenly."),
 ];
 
 const AUTH: &[Setting] = &[
@@ -262,6 +262,12 @@ const ROOMS: &[Setting] = &[
     ),
     one("history-size", "N", "1000", "Messages kept in a room."),
     one("history-bytes", "SIZE", "4MiB", "Bytes kept in a room."),
+    one(
+        "history-total",
+        "SIZE",
+        "256MiB",
+        "Bytes kept in all rooms together; beyond it the oldest message of whichever room goes first.",
+    ),
     one("history-ttl", "DURATION", "1h", "Age at which a message is dropped from the history."),
     one("replay-max-bytes", "SIZE", "2MiB", "Bytes that one history or recovery reply may carry."),
     one("dedup-window", "DURATION", "5m", "Time during which a repeated clientId is not published again."),

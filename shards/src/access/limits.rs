@@ -61,6 +61,12 @@ impl Bucket {
 pub struct SharedBucket(AtomicU64);
 
 impl SharedBucket {
+    /// Whether nothing was ever taken.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
     /// As [`Bucket::take`], from any thread.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use super::websocket::WebSocket;
 use crate::access::limits::{Bucket, SharedBucket};
 use crate::access::permission::Identity;
 use crate::clock::Now;
+use crate::config::Config;
 use crate::id::{ConnectionId, SessionId};
 use crate::protocol::catalog::Event;
 use crate::protocol::command::RequestId;
@@ -118,8 +119,8 @@ pub struct Connection {
     pub opened_ms: u64,
     /// When it was last heard.
     pub heard_ms: u64,
-    /// Whether a ping is out that nothing was heard since.
-    pub pinged: bool,
+    /// When a ping went out that nothing was heard since.
+    pub pinged_ms: Option<u64>,
     /// Whether `auth:expiring` was pushed for the present token.
     pub warned: bool,
     /// When it is closed because the server drains.
@@ -176,7 +177,7 @@ impl Connection {
             auth_failures: 0,
             opened_ms: now.ms,
             heard_ms: now.ms,
-            pinged: false,
+            pinged_ms: None,
             warned: false,
             drain_ms: None,
             reconnect_ms: 0,
@@ -189,6 +190,14 @@ impl Connection {
             shut: false,
             reset: false,
         }
+    }
+
+    /// When an answer to the ping is overdue. Counted from the ping, so that a process that stood still for a while
+    /// asks everybody once more before it closes them.
+    #[must_use]
+    pub fn pong_due_ms(&self, config: &Config) -> u64 {
+        let patience_ms = config.ping_timeout_ms.saturating_sub(config.ping_interval_ms);
+        self.pinged_ms.map_or(u64::MAX, |pinged_ms| pinged_ms + patience_ms)
     }
 
     /// Whether it takes part: its last frame is not queued.

@@ -93,6 +93,7 @@ pub fn parse(bytes: &[u8], config: &Config) -> Result<Option<Request>, Refusal> 
         Err(_) => return Err(Refusal::new(400, "malformed request head")),
     };
     let target = request.path.unwrap_or_default();
+    let target = origin_form(target);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let Some(endpoint) = endpoint(path, config) else { return Ok(Some(Request::Http)) };
     let head = Head { request: &request, query };
@@ -100,6 +101,12 @@ pub fn parse(bytes: &[u8], config: &Config) -> Result<Option<Request>, Refusal> 
     head.check_origin(config.allowed_origins.as_deref())?;
     let upgrade = head.upgrade(endpoint, config, head_len)?;
     Ok(Some(Request::Upgrade(Box::new(upgrade))))
+}
+
+/// A target without the scheme and authority that it may have (RFC 9112 §3.2.2).
+fn origin_form(target: &str) -> &str {
+    let rest = target.strip_prefix("http://").or_else(|| target.strip_prefix("https://"));
+    rest.map_or(target, |rest| rest.find('/').map_or("/", |at| &rest[at..]))
 }
 
 fn endpoint(path: &str, config: &Config) -> Option<Endpoint> {

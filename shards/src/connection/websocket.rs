@@ -22,6 +22,9 @@ const POOLED_FRAME_MAX: u64 = 16 << 10;
 /// Parsers that a shard keeps.
 const POOL_MAX: usize = 64;
 
+/// Why a WebSocket that breaks the framing is closed.
+const PROTOCOL_ERROR: &str = "protocol error";
+
 /// What the client sent.
 #[derive(Debug)]
 pub enum Incoming {
@@ -84,9 +87,10 @@ pub struct Reading<'a> {
 }
 
 impl WebSocket {
-    /// Notes bytes that arrived; each once, however often the reading of them is interrupted.
-    pub fn receive(&mut self, bytes: &[u8]) {
-        self.boundary.feed(bytes);
+    /// Notes bytes that arrived; each once, however often the reading of them is interrupted. Gives back those that
+    /// are to be read: nothing behind a frame that breaks the framing.
+    pub fn receive<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        &bytes[..self.boundary.feed(bytes)]
     }
 
     /// Begins to read `input`, received before and not read yet.
@@ -107,7 +111,7 @@ impl Reading<'_> {
     /// [`Failure`] once; nothing may be read after it.
     pub fn next_message(&mut self) -> Result<Option<Incoming>, Failure> {
         if self.input.is_empty() && self.socket.parser.is_none() {
-            return Ok(None);
+            return self.end();
         }
         let pool = &mut *self.pool;
         let parser = self.socket.parser.get_or_insert_with(|| pool.take());
@@ -129,12 +133,20 @@ impl Reading<'_> {
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => continue,
                 Err(WsError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.release();
-                    Ok(None)
+                    self.end()
                 }
                 Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => Ok(Some(Incoming::Close)),
                 Err(error) => Err(failure(&error)),
             };
         }
+    }
+
+    /// All is read that may be.
+    fn end(&self) -> Result<Option<Incoming>, Failure> {
+        if self.socket.boundary.overlong {
+            return Err(Failure { code: CloseCode::Protocol, reason: PROTOCOL_ERROR });
+        }
+        Ok(None)
     }
 
     /// Pongs and close replies that the parser wrote, in order.
@@ -164,7 +176,7 @@ fn failure(error: &WsError) -> Failure {
     let (code, reason) = match error {
         WsError::Capacity(CapacityError::MessageTooLong { .. }) => (CloseCode::TooLarge, "message too large"),
         WsError::Utf8(_) => (CloseCode::InvalidData, "invalid UTF-8"),
-        _ => (CloseCode::Protocol, "protocol error"),
+        _ => (CloseCode::Protocol, PROTOCOL_ERROR),
     };
     Failure { code, reason }
 }
@@ -210,6 +222,8 @@ struct Boundary {
     in_message: bool,
     /// Whether the headers stopped making sense; the parser then reports it.
     lost: bool,
+    /// Whether a length came in more bytes than it needs, which RFC 6455 §5.2 forbids and the parser lets through.
+    overlong: bool,
     /// Largest payload since the parser was taken.
     largest: u64,
 }
@@ -217,19 +231,26 @@ struct Boundary {
 impl Boundary {
     /// Whether the next byte begins a message.
     fn is_clean(&self) -> bool {
-        self.payload_left == 0 && self.header_len == 0 && !self.in_message && !self.lost
+        self.payload_left == 0 && self.header_len == 0 && !self.in_message && !self.lost && !self.overlong
     }
 
-    fn feed(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() && !self.lost {
+    /// Follows `bytes`; how many of them come before a header that breaks the framing.
+    fn feed(&mut self, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
+        while !rest.is_empty() && !self.lost && !self.overlong {
             if self.payload_left > 0 {
-                let skipped = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(bytes.len());
+                let skipped = usize::try_from(self.payload_left).unwrap_or(usize::MAX).min(rest.len());
                 self.payload_left -= skipped as u64;
-                bytes = &bytes[skipped..];
+                rest = &rest[skipped..];
             } else {
-                bytes = self.feed_header(bytes);
+                let before = rest;
+                rest = self.feed_header(rest);
+                if self.overlong {
+                    return bytes.len() - before.len();
+                }
             }
         }
+        if self.overlong { 0 } else { bytes.len() }
     }
 
     /// Takes a header off the front, completing one that began in an earlier reading.
@@ -240,8 +261,9 @@ impl Boundary {
             let mut cursor = Cursor::new(bytes);
             match FrameHeader::parse(&mut cursor) {
                 Ok(Some((header, len))) => {
-                    self.enter(&header, len);
-                    return &bytes[usize::try_from(cursor.position()).unwrap_or(bytes.len())..];
+                    let used = usize::try_from(cursor.position()).unwrap_or(bytes.len());
+                    self.enter(&header, len, used);
+                    return &bytes[used..];
                 }
                 Ok(None) => {}
                 Err(_) => self.lost = true,
@@ -252,10 +274,10 @@ impl Boundary {
         let mut cursor = Cursor::new(&self.header[..kept + taken]);
         match FrameHeader::parse(&mut cursor) {
             Ok(Some((header, len))) => {
-                let used = usize::try_from(cursor.position()).unwrap_or(kept) - kept;
+                let used = usize::try_from(cursor.position()).unwrap_or(kept);
                 self.header_len = 0;
-                self.enter(&header, len);
-                &bytes[used..]
+                self.enter(&header, len, used);
+                &bytes[used - kept..]
             }
             Ok(None) => {
                 self.header_len = u8::try_from(kept + taken).unwrap_or(u8::MAX);
@@ -268,7 +290,8 @@ impl Boundary {
         }
     }
 
-    fn enter(&mut self, header: &FrameHeader, len: u64) {
+    fn enter(&mut self, header: &FrameHeader, len: u64, header_bytes: usize) {
+        self.overlong |= header_bytes > header.len(len);
         self.payload_left = len;
         self.largest = self.largest.max(len);
         if let OpCode::Data(Data::Text | Data::Binary | Data::Continue) = header.opcode {

@@ -25,16 +25,20 @@ pub enum Item {
     /// Owner shard → each interested shard: one for all members there.
     Publish(Arc<Publication>),
     /// Owner shard → each interested shard: something about a room's members.
-    Notice(Notice),
+    Notice(Box<Notice>),
     /// Home shard → every shard: this shard has, or has no more, subscribers of a pattern.
-    Interest {
-        /// The pattern.
-        pattern: Pattern,
-        /// Which of the two.
-        subscribed: bool,
-        /// To whom to confirm it.
-        caller: Option<Caller>,
-    },
+    Interest(Box<Interest>),
+}
+
+/// That a shard has, or has no more, subscribers of a pattern.
+#[derive(Debug)]
+pub struct Interest {
+    /// The pattern.
+    pub pattern: Pattern,
+    /// Which of the two.
+    pub subscribed: bool,
+    /// To whom to confirm it.
+    pub caller: Option<Caller>,
 }
 
 impl Item {
@@ -54,7 +58,7 @@ impl Item {
                 }
                 _ => 0,
             },
-            Self::Notice(_) | Self::Interest { .. } => 0,
+            Self::Notice(_) | Self::Interest(_) => 0,
         }
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Accepted {
 pub(super) enum Command {
     /// Its counters.
     Snapshot(Box<dyn FnOnce(Metrics) + Send>),
+    /// Take no more commands from clients.
+    Quiesce,
     /// Send all clients away.
     Drain {
         /// Within so many milliseconds they are closed.
@@ -42,6 +44,7 @@ impl fmt::Debug for Command {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Snapshot(_) => "Snapshot",
+            Self::Quiesce => "Quiesce",
             Self::Drain { .. } => "Drain",
             Self::Shed(_) => "Shed",
             Self::Stop => "Stop",

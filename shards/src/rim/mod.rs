@@ -13,6 +13,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rand::rngs::SysRng;
@@ -35,6 +36,10 @@ use shard_loop::ShardLoop;
 const ACCEPTED_MAX: usize = 4096;
 /// Commands that may wait for a shard.
 const COMMANDS_MAX: usize = 256;
+/// How long a round of looking for waiting items takes, and how many must find none: an item's answer, and what that
+/// causes in turn, would show in one of them.
+const QUIET_ROUND: Duration = Duration::from_millis(10);
+const QUIET_ROUNDS: u32 = 4;
 /// News that may wait for the acceptor.
 const ADMISSIONS_MAX: usize = 65_536;
 
@@ -201,6 +206,49 @@ impl Shards {
         for (index, remote) in (0u16..).zip(&self.remotes) {
             let take = take.clone();
             remote.command(Command::Snapshot(Box::new(move |metrics| take(ShardId(index), metrics))));
+        }
+    }
+
+    /// Makes all shards take no more commands from clients, and waits until what they had taken has reached every
+    /// shard that it concerns, for at most `timeout`. So nothing that was acknowledged misses anybody.
+    pub fn quiesce(&self, timeout: Duration) {
+        for remote in &self.remotes {
+            remote.command(Command::Quiesce);
+        }
+        let mut quiet_rounds = 0;
+        let rounds_max = timeout.as_millis() / QUIET_ROUND.as_millis();
+        for _ in 0..rounds_max {
+            quiet_rounds = if self.waiting_items() == 0 { quiet_rounds + 1 } else { 0 };
+            if quiet_rounds == QUIET_ROUNDS {
+                return;
+            }
+        }
+    }
+
+    /// Items in and beside all rings, after every shard has gone through a turn; takes at least [`QUIET_ROUND`].
+    fn waiting_items(&self) -> u64 {
+        let (sender, answers) = bounded(self.remotes.len());
+        self.snapshot(move |_, metrics| {
+            let _ = sender.send(metrics.ring_depth + metrics.ring_overflow_items);
+        });
+        let deadline = crossbeam_channel::after(QUIET_ROUND);
+        let mut waiting = 0;
+        let mut missing = self.remotes.len();
+        loop {
+            crossbeam_channel::select! {
+                recv(answers) -> answer => match answer {
+                    Ok(items) => {
+                        waiting += items;
+                        missing -= 1;
+                    }
+                    // Everybody has answered, or is gone; the round takes its time all the same.
+                    Err(_) => {
+                        let _ = deadline.recv();
+                        return waiting + missing as u64;
+                    }
+                },
+                recv(deadline) -> _ => return waiting + missing as u64,
+            }
         }
     }
 

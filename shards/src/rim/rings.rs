@@ -27,7 +27,8 @@ pub(super) struct Flushed {
 }
 
 impl Mesh {
-    /// The ends of every shard, in their order.
+    /// The ends of every shard, in their order. All rings into a shard hold `items_max` together, so that their memory
+    /// grows with the number of shards, not with its square.
     pub(super) fn all(bells: &[Arc<Doorbell>], items_max: usize) -> Vec<Self> {
         let ids = || (0u16..).map(ShardId).take(bells.len());
         let mut meshes: Vec<Self> = ids()
@@ -40,7 +41,7 @@ impl Mesh {
             .collect();
         for from in ids() {
             for to in ids().filter(|to| *to != from) {
-                let (producer, consumer) = RingBuffer::new(items_max.max(1));
+                let (producer, consumer) = RingBuffer::new(items_max.div_ceil(bells.len() - 1));
                 meshes[from.index()].outbound[to.index()] = Some(producer);
                 meshes[to.index()].inbound[from.index()] = Some(consumer);
             }
@@ -99,13 +100,15 @@ mod tests {
     use crate::protocol::push::Notice;
 
     fn item(members: usize) -> Item {
-        Item::Notice(Notice::Count { room: "r".into(), members })
+        Item::Notice(Box::new(Notice::Count { room: "r".into(), members }))
     }
 
     fn receive(mesh: &mut Mesh) -> Vec<usize> {
         let mut got = Vec::new();
         mesh.receive(100, |_, item| {
-            if let Item::Notice(Notice::Count { members, .. }) = item {
+            if let Item::Notice(notice) = item
+                && let Notice::Count { members, .. } = *notice
+            {
                 got.push(members);
             }
         });

@@ -198,6 +198,7 @@ impl ShardLoop {
                     metrics.ring_depth = self.mesh.depth() as u64;
                     take(metrics);
                 }
+                Command::Quiesce => self.shard.on_quiesce(self.now),
                 Command::Drain { spread_ms, window_ms } => {
                     self.shard.on_drain(spread_ms, window_ms, self.now)
                 }

@@ -48,6 +48,15 @@ impl History {
         }
     }
 
+    /// Drops everything up to an offset; how many messages that was.
+    pub fn evict(&mut self, offset: Offset) -> usize {
+        let before = self.messages.len();
+        while self.messages.front().is_some_and(|oldest| oldest.offset <= offset) {
+            self.pop();
+        }
+        before - self.messages.len()
+    }
+
     fn pop(&mut self) {
         if let Some(message) = self.messages.pop_front() {
             self.bytes -= message.cost();
@@ -64,6 +73,12 @@ impl History {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
+    }
+
+    /// Offset of the oldest message.
+    #[must_use]
+    pub fn first_offset(&self) -> Option<Offset> {
+        self.messages.front().map(|message| message.offset)
     }
 
     /// Bytes of the kept messages.

@@ -5,7 +5,9 @@
 
 pub mod dedupe;
 pub mod directory;
+pub mod epochs;
 pub mod history;
+pub mod history_budget;
 pub mod owned;
 pub mod pattern;
 pub mod roster;

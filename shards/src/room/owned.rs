@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use rand::Rng;
 use smallvec::SmallVec;
 
 use super::dedupe::{Accepted, Dedupe};
@@ -85,11 +84,12 @@ pub fn is_forced(room: &str) -> bool {
 
 impl OwnedRoom {
     /// A room that begins now.
-    pub fn new(name: Arc<str>, class: RoomClass, shards: usize, now: Now, random: &mut impl Rng) -> Self {
+    #[must_use]
+    pub fn new(name: Arc<str>, class: RoomClass, shards: usize, epoch: Epoch, now: Now) -> Self {
         Self {
             name,
             class,
-            epoch: Epoch::random(random),
+            epoch,
             offset: 0,
             created_unix_ms: now.unix_ms,
             active_ms: now.ms,
@@ -199,7 +199,7 @@ impl OwnedRoom {
         draft: Draft,
         now: Now,
         config: &Config,
-        id: impl FnOnce() -> MessageId,
+        id: MessageId,
     ) -> Accepting {
         let client_id = draft.client_id.clone();
         if let Some(first) = self.find_accepted(sender, client_id.as_deref(), now) {
@@ -208,7 +208,7 @@ impl OwnedRoom {
         self.offset += 1;
         self.active_ms = now.ms;
         let publication = Arc::new(Publication {
-            id: id(),
+            id,
             room: Arc::clone(&self.name),
             epoch: self.epoch,
             offset: self.offset,
@@ -345,7 +345,7 @@ impl OwnedRoom {
     /// When something is due here, if anything is.
     #[must_use]
     pub fn next_due_ms(&self, now: Now, config: &Config) -> Option<u64> {
-        let forgotten = self.roster.is_empty().then_some(self.active_ms + config.history.ttl_ms);
+        let forgotten = self.roster.is_empty().then_some(self.active_ms + self.kept_ms(config));
         let expires = self.history.oldest_unix_ms().map(|unix_ms| {
             now.ms + (unix_ms + config.history.ttl_ms).saturating_sub(now.unix_ms).max(COUNT_INTERVAL_MS)
         });
@@ -355,12 +355,41 @@ impl OwnedRoom {
     /// Whether nobody is here, nothing is kept and nobody was for as long as the epoch must last.
     #[must_use]
     pub fn is_forgotten(&self, now: Now, config: &Config) -> bool {
-        self.roster.is_empty() && self.active_ms + config.history.ttl_ms <= now.ms
+        self.roster.is_empty() && self.active_ms + self.kept_ms(config) <= now.ms
     }
 
-    /// Bytes of the kept messages.
+    /// How long the room outlives its last member and message: as long as its stream, its user's account or its user's
+    /// rate may still matter. A room in which nothing was sent keeps its epoch all the same, see [`super::epochs`].
+    fn kept_ms(&self, config: &Config) -> u64 {
+        let rate_ms = config.limits.messages.map_or(0, |rate| rate.interval_ms);
+        match &self.owner {
+            _ if self.has_stream() => config.history.ttl_ms,
+            Some(owner) if owner.account.is_some() => config.history.ttl_ms,
+            Some(owner) if !owner.messages.is_untouched() => rate_ms,
+            _ => 0,
+        }
+    }
+
+    /// Whether a message was ever sent here.
     #[must_use]
-    pub fn history_bytes(&self) -> usize {
-        self.history.bytes()
+    pub fn has_stream(&self) -> bool {
+        self.offset > 0
+    }
+
+    /// Forgets the oldest messages up to an offset of a stream, as far as they are still there; how many.
+    pub fn evict(&mut self, epoch: Epoch, offset: Offset) -> usize {
+        if epoch == self.epoch { self.history.evict(offset) } else { 0 }
+    }
+
+    /// Bytes and number of the kept messages.
+    #[must_use]
+    pub fn history_size(&self) -> (usize, usize) {
+        (self.history.bytes(), self.history.len())
+    }
+
+    /// Whether a message of a stream is kept.
+    #[must_use]
+    pub fn keeps(&self, epoch: Epoch, offset: Offset) -> bool {
+        epoch == self.epoch && self.history.first_offset().is_some_and(|first| first <= offset)
     }
 }

@@ -6,7 +6,7 @@ use super::Shard;
 use super::gather::{Kind, Part};
 use crate::clock::Now;
 use crate::connection::Subscription;
-use crate::mesh::item::{Ask, Caller, Item, Operation, ReplyTo};
+use crate::mesh::item::{Ask, Caller, Interest, Item, Operation, ReplyTo};
 use crate::protocol::command::{Command, Invalid, Position, Request};
 use crate::protocol::error_code::{CommandError, Detail, ErrorCode};
 use crate::protocol::profile::Dialect;
@@ -200,7 +200,10 @@ impl Shard {
         let gather = self.gather(caller, self.config.shards, Kind::Pattern(pattern.clone()));
         for shard in self.router.all() {
             let caller = Some(Caller { connection, reply: ReplyTo::Part { gather, index: 0 } });
-            self.dispatch(shard, Item::Interest { pattern: pattern.clone(), subscribed: true, caller });
+            self.dispatch(
+                shard,
+                Item::Interest(Box::new(Interest { pattern: pattern.clone(), subscribed: true, caller })),
+            );
         }
         Ok(())
     }
@@ -217,7 +220,11 @@ impl Shard {
             for shard in self.router.all() {
                 self.dispatch(
                     shard,
-                    Item::Interest { pattern: pattern.clone(), subscribed: false, caller: None },
+                    Item::Interest(Box::new(Interest {
+                        pattern: pattern.clone(),
+                        subscribed: false,
+                        caller: None,
+                    })),
                 );
             }
         }

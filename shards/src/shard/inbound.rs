@@ -34,13 +34,13 @@ impl Shard {
         self.metrics.bytes_received += bytes.len() as u64;
         let Some(client) = self.client_mut(id) else { return };
         client.heard_ms = now.ms;
-        client.pinged = false;
+        client.pinged_ms = None;
         let slot = id.slot as usize;
         match client.phase {
             Phase::Closing { .. } => {}
             Phase::Head => self.read_head(slot, bytes, now),
             _ => {
-                client.socket.receive(bytes);
+                let bytes = client.socket.receive(bytes);
                 self.read_frames(slot, bytes, now);
             }
         }
@@ -109,7 +109,7 @@ impl Shard {
         client.variant = Variant { dialect, profile: upgrade.profile };
         client.may_switch = upgrade.dialect.is_none();
         client.held = client.may_switch.then(|| Box::new(Held::default()));
-        client.socket.receive(&rest);
+        let rest = client.socket.receive(&rest).to_vec();
         self.send(slot, upgrade.response().into(), FrameClass::Control);
         match verified {
             _ if upgrade.endpoint == Endpoint::Echo => self.note_authenticated(slot),
@@ -143,7 +143,9 @@ impl Shard {
         let mut socket = std::mem::take(&mut self.connections[slot].socket);
         let mut pool = std::mem::take(&mut self.pool);
         let mut rest: &[u8] = input;
-        while self.client(id).is_some_and(|client| reads(client.phase, client.awaiting, client.paused)) {
+        while !self.draining
+            && self.client(id).is_some_and(|client| reads(client.phase, client.awaiting, client.paused))
+        {
             let bytes_max = self.message_bytes_max(slot);
             let mut reading = socket.read(&mut pool, rest, bytes_max);
             let incoming = reading.next_message();

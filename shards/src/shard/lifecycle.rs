@@ -89,8 +89,10 @@ impl Shard {
     /// Whether bytes of this connection may be read now; if not, [`SocketEffect::Resume`] follows.
     #[must_use]
     pub fn wants_bytes(&self, id: ConnectionId) -> bool {
-        self.client(id)
-            .is_some_and(|client| !client.paused && client.awaiting == 0 && client.phase != Phase::Attaching)
+        self.client(id).is_some_and(|client| {
+            let silenced = self.draining && !matches!(client.phase, Phase::Head | Phase::Closing { .. });
+            !silenced && !client.paused && client.awaiting == 0 && client.phase != Phase::Attaching
+        })
     }
 
     /// The client closed its side, or the socket failed.
@@ -204,16 +206,26 @@ impl Shard {
         }
     }
 
+    /// Takes no more commands: what was acknowledged is on its way to everybody, and nothing more will be. The drain
+    /// proper follows once no ring holds anything.
+    pub fn on_quiesce(&mut self, now: Now) {
+        self.draining = true;
+        let heads: Vec<_> =
+            self.connections.iter().filter(|(_, client)| client.phase == Phase::Head).collect();
+        let heads: Vec<_> = heads.into_iter().map(|(slot, _)| slot).collect();
+        for slot in heads {
+            self.schedule_client(slot, now);
+        }
+    }
+
     /// Sends everybody away: told now, closed one after the other within `spread_ms`, each with its own moment to
     /// come back within `window_ms`.
     pub fn on_drain(&mut self, spread_ms: u64, window_ms: u64, now: Now) {
-        self.draining = true;
         let spread_ms = spread_ms.min(self.connections.len() as u64 * DRAIN_SPACING_MS).max(1);
         let slots: Vec<_> = self.connections.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
             match self.connections[slot].phase {
-                Phase::Closing { .. } => {}
-                Phase::Head => self.schedule_client(slot, now),
+                Phase::Closing { .. } | Phase::Head => {}
                 _ => {
                     let reconnect_ms = self.random.random_range(window_ms / 10..=window_ms.max(1));
                     let client = &mut self.connections[slot];

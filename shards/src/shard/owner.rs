@@ -5,15 +5,15 @@ use std::sync::Arc;
 use super::Shard;
 use super::timers::Timer;
 use crate::clock::Now;
+use crate::config::Config;
 use crate::id::{SessionId, ShardId};
-use crate::mesh::item::{Answer, Ask, Caller, Item, Operation, Outcome, ReplyTo};
+use crate::mesh::item::{Answer, Ask, Caller, Interest, Item, Operation, Outcome, ReplyTo};
 use crate::protocol::command::Draft;
 use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::message::Publication;
 use crate::protocol::push::Notice;
 use crate::protocol::reply::OnlinePage;
 use crate::room::owned::{Change, OwnedRoom};
-use crate::room::pattern::Pattern;
 
 impl Shard {
     /// A home shard asks something of a room that this shard owns.
@@ -66,7 +66,7 @@ impl Shard {
         }
     }
 
-    fn known(&self, room: &str) -> Option<usize> {
+    pub(super) fn known(&self, room: &str) -> Option<usize> {
         self.owned_by_name.get(room).map(|key| *key as usize)
     }
 
@@ -76,7 +76,7 @@ impl Shard {
             return key;
         }
         let class = self.classes.of(name);
-        let room = OwnedRoom::new(Arc::clone(name), class, self.config.shards, now, &mut self.random);
+        let room = OwnedRoom::new(Arc::clone(name), class, self.config.shards, self.epochs.of(name), now);
         let key = self.owned.insert(room);
         self.owned_by_name
             .insert(Arc::clone(name), u32::try_from(key).expect("a shard owns fewer than 2^32 rooms"));
@@ -103,7 +103,8 @@ impl Shard {
         let change = if again { Change::Quiet } else { room.join(from, &user, now, &self.config) };
         let is_own = name.strip_prefix("user:") == Some(&*user);
         let bucket = is_own.then(|| room.attach_owner(account));
-        let joined = room.joined(session, history, recover, now, &self.config);
+        let joined =
+            self.change_room(key, |room, config| room.joined(session, history, recover, now, config));
         if let Some(recovered) = joined.recovered {
             self.metrics.recoveries += 1;
             self.metrics.recoveries_complete += u64::from(recovered);
@@ -130,7 +131,7 @@ impl Shard {
     fn notify(&mut self, key: usize, notice: &Notice) {
         let shards: smallvec::SmallVec<[ShardId; 8]> = self.owned[key].interested().collect();
         for shard in shards {
-            self.dispatch(shard, Item::Notice(notice.clone()));
+            self.dispatch(shard, Item::Notice(Box::new(notice.clone())));
         }
     }
 
@@ -148,9 +149,9 @@ impl Shard {
         confirm: bool,
         now: Now,
     ) {
-        let Self { owned, config, message_ids, random, .. } = self;
-        let id = || message_ids.next(now.unix_ms, random);
-        let accepting = owned[key].publish(&sender, session, draft, now, config, id);
+        let id = self.message_ids.next(now.unix_ms, &mut self.random);
+        let accepting =
+            self.change_room(key, |room, config| room.publish(&sender, session, draft, now, config, id));
         self.metrics.history_dropped += accepting.forgotten as u64;
         if confirm {
             self.answer(from, caller, Ok(Outcome::Sent(accepting.sent)));
@@ -159,6 +160,7 @@ impl Shard {
             None => self.metrics.publications_duplicate += 1,
             Some(publication) => {
                 self.metrics.publications += 1;
+                self.note_kept(key, &publication);
                 self.distribute(key, &publication);
                 self.schedule_room(key, now);
             }
@@ -184,13 +186,15 @@ impl Shard {
     fn describe(&mut self, name: &Arc<str>, operation: Operation, now: Now) -> Result<Outcome, CommandError> {
         let unknown = || CommandError::new(ErrorCode::ChannelError, "no such room");
         let key = self.known(name).ok_or_else(unknown)?;
-        let room = &mut self.owned[key];
         Ok(match operation {
-            Operation::Entry => Outcome::Entry(room.position()),
+            Operation::Entry => Outcome::Entry(self.owned[key].position()),
             Operation::History { session, before, after, limit } => {
-                Outcome::History(room.history(session, (before, after), limit, now, &self.config))
+                let page = |room: &mut OwnedRoom, config: &Config| {
+                    room.history(session, (before, after), limit, now, config)
+                };
+                Outcome::History(self.change_room(key, page))
             }
-            _ => Outcome::Info(room.info()),
+            _ => Outcome::Info(self.owned[key].info()),
         })
     }
 
@@ -203,11 +207,9 @@ impl Shard {
         }
         room.timer_ms = None;
         let mut left = Vec::new();
-        let count = room.tick(now, &self.config, |user| left.push(user));
-        if room.is_forgotten(now, &self.config) {
-            self.owned.remove(key);
-            self.owned_by_name.remove(name);
-            return;
+        let count = self.change_room(key, |room, config| room.tick(now, config, |user| left.push(user)));
+        if self.owned[key].is_forgotten(now, &self.config) {
+            return self.forget_room(key);
         }
         for user in left {
             self.announce(key, Change::Edge { user, joined: false }, now);
@@ -219,13 +221,9 @@ impl Shard {
     }
 
     /// A shard has, or has no more, subscribers of a pattern.
-    pub(super) fn on_interest(
-        &mut self,
-        from: ShardId,
-        pattern: &Pattern,
-        subscribed: bool,
-        caller: Option<Caller>,
-    ) {
+    pub(super) fn on_interest(&mut self, from: ShardId, interest: Interest) {
+        let Interest { pattern, subscribed, caller } = interest;
+        let pattern = &pattern;
         let bit = 1 << from.index();
         if subscribed {
             self.patterns.entry(pattern).shards |= bit;

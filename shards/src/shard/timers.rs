@@ -20,8 +20,8 @@ use crate::protocol::push::Push;
 
 /// How long pushes wait for a client's first frame, which may still change the dialect.
 const DIALECT_WAIT_MS: u64 = 1_000;
-/// How long a request head may take once the shard drains.
-const DRAIN_HEAD_TIMEOUT_MS: u64 = 1_000;
+/// How long a request head may take when somebody waits for it.
+const HURRIED_HEAD_TIMEOUT_MS: u64 = 1_000;
 
 /// Whose time has come.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Shard {
 
     /// Makes sure that the connection's timer fires at its next deadline.
     pub(super) fn schedule_client(&mut self, slot: usize, now: Now) {
-        let head_timeout_ms = self.head_timeout_ms();
+        let head_timeout_ms = self.head_timeout_ms(slot);
         let client = &mut self.connections[slot];
         let due = match client.phase {
             Phase::Head => client.opened_ms + head_timeout_ms,
@@ -79,16 +79,17 @@ impl Shard {
     }
 
     fn on_head_due(&mut self, slot: usize, now: Now) {
-        if self.connections[slot].opened_ms + self.head_timeout_ms() <= now.ms {
+        if self.connections[slot].opened_ms + self.head_timeout_ms(slot) <= now.ms {
             self.admission_failed(slot);
             self.refuse(slot, &Refusal::new(408, "the request head did not arrive in time"), now);
         }
     }
 
-    /// A drain does not wait long for a request that may never come.
-    fn head_timeout_ms(&self) -> u64 {
+    /// Neither a drain nor the few places for those who are turned away wait long for a request that may never come.
+    fn head_timeout_ms(&self, slot: usize) -> u64 {
         let timeout_ms = self.config.handshake_timeout_ms;
-        if self.draining { timeout_ms.min(DRAIN_HEAD_TIMEOUT_MS) } else { timeout_ms }
+        let hurried = self.draining || self.connections[slot].turn_away.is_some();
+        if hurried { timeout_ms.min(HURRIED_HEAD_TIMEOUT_MS) } else { timeout_ms }
     }
 
     fn on_pending_due(&mut self, slot: usize, now: Now) {
@@ -143,20 +144,25 @@ impl Shard {
         if !client.is_active() {
             return;
         }
-        if client.heard_ms + self.config.ping_timeout_ms <= now.ms {
-            return self.close(slot, CloseCode::Policy, "ping time-out", now);
-        }
-        if !client.pinged && client.heard_ms + self.config.ping_interval_ms <= now.ms {
-            client.pinged = true;
-            self.send(slot, frame::ping(), FrameClass::Control);
+        match client.pinged_ms {
+            Some(_) if client.pong_due_ms(&self.config) <= now.ms => {
+                self.close(slot, CloseCode::Policy, "ping time-out", now);
+            }
+            None if client.heard_ms + self.config.ping_interval_ms <= now.ms => {
+                client.pinged_ms = Some(now.ms);
+                self.send(slot, frame::ping(), FrameClass::Control);
+            }
+            _ => {}
         }
     }
 }
 
 /// When something is due for the connection next.
 fn next_due_ms(client: &Connection, config: &Config, now: Now) -> u64 {
-    let silence = if client.pinged { config.ping_timeout_ms } else { config.ping_interval_ms };
-    let silence_ms = client.heard_ms + silence.min(config.ping_timeout_ms);
+    let silence_ms = match client.pinged_ms {
+        Some(_) => client.pong_due_ms(config),
+        None => client.heard_ms + config.ping_interval_ms,
+    };
     let drain_ms = client.drain_ms.unwrap_or(u64::MAX);
     match client.phase {
         Phase::Head => u64::MAX,

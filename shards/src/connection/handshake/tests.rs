@@ -81,6 +81,8 @@ fn a_token_in_the_header_comes_before_one_in_the_url() {
     let found = upgrade(&url, &Config::default());
     assert_eq!(found.token, Some((TokenOrigin::Url, "q+q".into())));
     assert_eq!(found.profile.name, "topic");
+    let absolute = head("GET http://a/ws?profile=chat HTTP/1.1", GOOD);
+    assert_eq!(upgrade(&absolute, &Config::default()).profile.name, "chat");
     let protocols = "Sec-WebSocket-Protocol: roomcast.bearer.p.p.p, roomcast.topic.v1";
     let both = head("GET /ws?token=q HTTP/1.1", &[GOOD, &[protocols]].concat());
     let found = upgrade(&both, &Config::default());

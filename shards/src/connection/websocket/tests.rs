@@ -26,7 +26,7 @@ fn read(
 ) -> (Vec<String>, Vec<u8>, Option<Failure>) {
     let (mut texts, mut replies) = (Vec::new(), Vec::new());
     for piece in pieces {
-        socket.receive(piece);
+        let piece = socket.receive(piece);
         let mut reading = socket.read(pool, piece, MAX);
         loop {
             match reading.next_message() {
@@ -98,7 +98,9 @@ fn broken_frames_name_their_close_code() {
     let reserved = vec![0xc1, 0x80, 0, 0, 0, 0];
     let large = vec![0x81, 0xff, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
     let utf8 = frame(OpCode::Data(Data::Text), true, &[0xff]);
-    let cases: [(&[u8], CloseCode); 4] = [
+    let overlong = [&[0x81, 0xfe, 0, 1, 0, 0, 0, 0][..], b"a"].concat();
+    let cases: [(&[u8], CloseCode); 5] = [
+        (&overlong, CloseCode::Protocol),
         (&unmasked, CloseCode::Protocol),
         (&reserved, CloseCode::Protocol),
         (&large, CloseCode::TooLarge),

@@ -1,0 +1,55 @@
+//! What the rooms of a shard keep, together: the account of all histories and its bound.
+
+use std::sync::Arc;
+
+use super::Shard;
+use crate::config::Config;
+use crate::protocol::message::Publication;
+use crate::room::history_budget::Kept;
+use crate::room::owned::OwnedRoom;
+
+impl Shard {
+    /// Changes a room whose history may change by that, and keeps the account.
+    pub(super) fn change_room<R>(
+        &mut self,
+        key: usize,
+        change: impl FnOnce(&mut OwnedRoom, &Config) -> R,
+    ) -> R {
+        let room = &mut self.owned[key];
+        let before = room.history_size();
+        let result = change(room, &self.config);
+        self.history_budget.change(before, room.history_size());
+        result
+    }
+
+    /// Notes a message that a room has kept, and forgets the oldest of all rooms while there are too many.
+    pub(super) fn note_kept(&mut self, key: usize, publication: &Publication) {
+        let Publication { room, epoch, offset, .. } = publication;
+        if !self.owned[key].keeps(*epoch, *offset) {
+            return;
+        }
+        self.history_budget.push(Kept { room: Arc::clone(room), epoch: *epoch, offset: *offset });
+        let bytes_max = self.config.history.total_bytes_max / self.config.shards;
+        while let Some(kept) = self.history_budget.next_to_forget(bytes_max) {
+            if let Some(key) = self.known(&kept.room) {
+                let dropped = self.change_room(key, |room, _| room.evict(kept.epoch, kept.offset));
+                self.metrics.history_dropped += dropped as u64;
+            }
+        }
+        let Self { history_budget, owned, owned_by_name, .. } = self;
+        history_budget.compact(|kept| {
+            let key = owned_by_name.get(&kept.room);
+            key.is_some_and(|key| owned[*key as usize].keeps(kept.epoch, kept.offset))
+        });
+    }
+
+    /// Forgets a room.
+    pub(super) fn forget_room(&mut self, key: usize) {
+        let room = self.owned.remove(key);
+        self.owned_by_name.remove(room.name());
+        self.history_budget.change(room.history_size(), (0, 0));
+        if room.has_stream() {
+            self.epochs.stream_ended();
+        }
+    }
+}
