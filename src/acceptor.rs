@@ -20,7 +20,9 @@ use std::time::{Duration, Instant};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
-use rustix::net::{SendFlags, SocketFlags, acceptfrom_with, send, sockopt};
+use rustix::net::{
+    RecvFlags, SendFlags, Shutdown, SocketFlags, acceptfrom_with, recv, send, shutdown, sockopt,
+};
 
 use roomcast_shards::clock::Clock;
 use roomcast_shards::config::Limits;
@@ -154,11 +156,16 @@ impl Worker {
     /// Out of something: said once a second, and tried again after a moment.
     fn back_off(&mut self, error: Errno) {
         self.metrics.accept_errors.fetch_add(1, Ordering::Relaxed);
+        self.complain(&format!("no connection can be accepted for now: {error}"));
+        std::thread::sleep(BACK_OFF);
+    }
+
+    /// Logs that clients stay outside, once a second however many they are.
+    fn complain(&mut self, reason: &str) {
         if self.complained.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
             self.complained = Some(Instant::now());
-            tracing::warn!(event = "accept_failed", %error, "no connection can be accepted for now");
+            tracing::warn!(event = "connections_refused", reason);
         }
-        std::thread::sleep(BACK_OFF);
     }
 
     fn admit(&mut self, socket: OwnedFd, peer: SocketAddr) {
@@ -180,9 +187,13 @@ impl Worker {
             }
             Verdict::Overrun => {
                 self.metrics.refused_full.fetch_add(1, Ordering::Relaxed);
+                self.complain("connections are refused, more than can be told why");
                 return hang_up(&socket);
             }
         };
+        if turn_away.is_some() {
+            self.complain(&format!("connections are refused: {verdict:?}"));
+        }
         let shard = self.hasher.hash_one(peer);
         let shard = usize::try_from(shard % self.shards.len() as u64).unwrap_or(0);
         if let Err(Rejected(stream)) = self.shards.accept(shard, TcpStream::from(socket), peer, turn_away) {
@@ -193,7 +204,10 @@ impl Worker {
     }
 }
 
-/// Answers without having read the request, which may be lost to a reset; better than silence.
+/// Answers without understanding the request. What has arrived of it is taken first, because closing a socket with
+/// unread bytes resets it, and the answer would be lost; what comes later may still do that.
 fn hang_up(socket: impl AsFd) {
-    let _ = send(socket, BUSY, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+    let _ = recv(&socket, &mut [0u8; 4096], RecvFlags::DONTWAIT);
+    let _ = send(&socket, BUSY, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+    let _ = shutdown(&socket, Shutdown::Write);
 }

@@ -5,6 +5,7 @@
 
 mod auth;
 mod auth_lifetime;
+mod bounds;
 mod cli;
 mod commands;
 mod content;

@@ -192,9 +192,15 @@ impl Client {
         let Some(link) = &mut self.link else { return };
         around.ledger.note(|| format!("{:>6} {} < {received:?}", around.now.ms, link.number));
         match received {
-            Received::Head { status } => self.on_head(status, around),
+            Received::Head { status: 101, accepts: false } => {
+                around.ledger.violate("an upgrade is answered with its key", format!("{}", link.number));
+            }
+            Received::Head { status, .. } => self.on_head(status, around),
             Received::Ping(payload) => self.send_frame(wire::PONG, &payload, around),
             Received::Pong => {}
+            Received::Binary(_) => {
+                around.ledger.violate("no client hears binary", format!("{}", link.number))
+            }
             Received::Close(code) => self.on_close(code, around),
             Received::Text(text) => match serde_json::from_str(&text) {
                 Ok(value) => self.on_text(&text, &value, around),

@@ -18,4 +18,4 @@ mod wire;
 pub use ledger::Violation;
 pub use simulation::{Failure, run};
 pub use totals::Totals;
-pub use wire::{client_frame, upgrade_head};
+pub use wire::{Reader, Received, client_frame, upgrade_head};

@@ -10,6 +10,9 @@ pub(super) const CLOSE: u8 = 8;
 pub(super) const PING: u8 = 9;
 pub(super) const PONG: u8 = 10;
 
+/// What answers the key that every client here sends (RFC 6455 §1.3).
+const ACCEPT: &str = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+
 /// The head of an upgrade request for `target`, with further header lines.
 #[must_use]
 pub fn upgrade_head(target: &str, headers: &[String]) -> Vec<u8> {
@@ -46,13 +49,21 @@ pub fn client_frame(opcode: u8, last: bool, payload: &[u8], mask: [u8; 4]) -> Ve
 
 /// What a client read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Received {
+pub enum Received {
     /// The answer to the upgrade request.
     Head {
+        /// 101 when it was accepted.
         status: u16,
+        /// Whether it bears the accept key that answers the key of [`upgrade_head`].
+        accepts: bool,
     },
+    /// A text message.
     Text(String),
+    /// A binary message; only the echo sends one.
+    Binary(Vec<u8>),
+    /// A ping, with its payload.
     Ping(Vec<u8>),
+    /// A pong.
     Pong,
     /// A close frame; its code, if it had one.
     Close(Option<u16>),
@@ -60,7 +71,7 @@ pub(super) enum Received {
 
 /// Cuts the server's bytes into the answer to the upgrade and into frames.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub struct Reader {
     bytes: Vec<u8>,
     head_read: bool,
     /// Whether the upgrade was refused, so that what follows is a body.
@@ -69,12 +80,16 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
+    /// Bytes that came.
+    pub fn feed(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next thing that is complete, or what is wrong with the bytes.
-    pub(super) fn next(&mut self) -> Result<Option<Received>, String> {
+    /// The next thing that is complete.
+    ///
+    /// # Errors
+    /// What is wrong with the bytes.
+    pub fn next(&mut self) -> Result<Option<Received>, String> {
         if self.closed && !self.bytes.is_empty() {
             return Err(format!("{} bytes behind the close frame", self.bytes.len()));
         }
@@ -89,6 +104,7 @@ impl Reader {
         self.bytes.drain(..end);
         Ok(Some(match opcode {
             TEXT => Received::Text(String::from_utf8(payload).map_err(|_| "text that is no UTF-8")?),
+            BINARY => Received::Binary(payload),
             PING => Received::Ping(payload),
             PONG => Received::Pong,
             CLOSE => {
@@ -101,16 +117,13 @@ impl Reader {
 
     fn next_head(&mut self) -> Result<Option<Received>, String> {
         let Some(end) = self.bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { return Ok(None) };
-        let head = String::from_utf8_lossy(&self.bytes[..end]).into_owned();
+        let head = String::from_utf8_lossy(&self.bytes[..end + 2]).into_owned();
         let status = head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
         let status: u16 = status.ok_or_else(|| format!("no status line: {head:?}"))?;
-        if status == 101 && !head.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") {
-            return Err("a wrong Sec-WebSocket-Accept".to_owned());
-        }
         self.head_read = true;
         self.refused = status != 101;
         self.bytes.drain(..end + 4);
-        Ok(Some(Received::Head { status }))
+        Ok(Some(Received::Head { status, accepts: head.contains(ACCEPT) }))
     }
 
     /// Opcode, start and end of the payload of a complete frame at the front.

@@ -1,3 +1,7 @@
 //! What the data plane promises, each behaviour in its module: simulations, bad input, the architecture.
 
+mod fuzz;
+mod fuzz_decoders;
+mod fuzz_shard;
 mod sim_rooms;
+mod tidy;

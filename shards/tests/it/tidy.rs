@@ -35,7 +35,9 @@ fn sources() -> Vec<Source> {
     let mut sources = Vec::new();
     let mut folders = vec![root()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("readable").map(|entry| entry.expect("readable").path()) {
+        for entry in
+            std::fs::read_dir(&folder).expect("readable").map(|entry| entry.expect("readable").path())
+        {
             if entry.is_dir() {
                 folders.push(entry);
             } else if entry.extension().is_some_and(|end| end == "rs") && !entry.ends_with("tests.rs") {
@@ -75,9 +77,8 @@ fn only_the_rim_touches_the_machine() {
 
 #[test]
 fn nothing_is_unsafe() {
-    let is_word = |code: &str| {
-        code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe")
-    };
+    let is_word =
+        |code: &str| code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
     let found: Vec<_> =
         sources().into_iter().filter(|source| is_word(&source.code)).map(|source| source.path).collect();
     assert_eq!(found, [""; 0]);
@@ -107,9 +108,10 @@ fn no_file_is_longer_than_one_can_read() {
 
 #[test]
 fn every_file_says_what_it_is_for() {
-    let mute = sources().into_iter().map(|source| root().join(source.path)).filter(|path| {
-        !std::fs::read_to_string(path).expect("readable").starts_with("//!")
-    });
+    let mute = sources()
+        .into_iter()
+        .map(|source| root().join(source.path))
+        .filter(|path| !std::fs::read_to_string(path).expect("readable").starts_with("//!"));
     assert_eq!(mute.collect::<Vec<_>>(), [""; 0].map(PathBuf::from));
 }
 
@@ -118,9 +120,8 @@ fn code_map() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ARCHITECTURE.md");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let is_heading = |line: &str| line.starts_with('#');
-    let mut lines = text.lines().skip_while(|line| {
-        !(is_heading(line) && line.to_ascii_lowercase().contains("code map"))
-    });
+    let mut lines =
+        text.lines().skip_while(|line| !(is_heading(line) && line.to_ascii_lowercase().contains("code map")));
     assert!(lines.next().is_some(), "ARCHITECTURE.md has no heading with \"code map\" in it");
     lines.take_while(|line| !is_heading(line)).collect::<Vec<_>>().join("\n")
 }

@@ -99,6 +99,30 @@ impl Client {
         self.call("message:send", json!({"roomId": room, "content": content.into()}))
     }
 
+    /// As [`Client::say`], or `None` when the server closes before it has answered.
+    pub(crate) fn try_say(&mut self, room: &str, content: impl Into<Value>) -> Option<Value> {
+        let data = json!({"roomId": room, "content": content.into()});
+        self.requests += 1;
+        let id = format!("\"r{}\"", self.requests);
+        let text = format!(r#"{{"event":"message:send","data":{data},"requestId":{id}}}"#);
+        if !self.send_message(Message::text(text)) {
+            return None;
+        }
+        loop {
+            match self.socket.read() {
+                Ok(Message::Text(text)) => {
+                    let frame = Frame::parse(text.as_str());
+                    if frame.request_id.as_deref() == Some(&id) {
+                        return Some(frame.value["data"].clone());
+                    }
+                    self.backlog.push_back(frame);
+                }
+                Ok(Message::Ping(_) | Message::Pong(_)) => {}
+                _ => return None,
+            }
+        }
+    }
+
     /// The next frame of that name, skipping (but keeping) others.
     pub(crate) fn expect_event(&mut self, name: &str) -> Frame {
         self.expect(name, |frame| frame.name == name)
