@@ -176,7 +176,7 @@ impl Client {
         let pace = if acts { self.pace } else { usize::MAX };
         link.reader.feed(&around.network.sockets[link.socket].take(pace));
         while let Some(link) = &mut self.link {
-            match link.reader.next() {
+            match link.reader.next_frame() {
                 Ok(Some(received)) => self.on_received(received, around),
                 Ok(None) => break,
                 Err(what) => {
@@ -260,7 +260,8 @@ impl Client {
         }
         let told = link.close_code.is_some() || link.stage == Stage::Ending;
         let reset = socket.server == ServerEnd::Released(Release::Reset);
-        if !told && !link.guilty && !(reset && self.pace != usize::MAX) {
+        let excused = told || link.guilty || (reset && self.pace != usize::MAX);
+        if !excused {
             let what = format!("connection {} ended without a close frame: {:?}", link.number, socket.server);
             around.ledger.violate("connections end for a reason", what);
         }

@@ -94,7 +94,6 @@ fn config(dice: &mut Dice, authenticated: bool, generous: bool, limited: bool) -
             ttl_ms: dice.between(500, 8_000),
             total_bytes_max: dice.size(20_000, 400_000),
             replay_bytes_max: dice.size(500, 20_000),
-            ..HistoryLimits::default()
         }
     };
     // A shard does not read while a ring is full: with small rings whoever waits would be taken for dead.

@@ -89,7 +89,7 @@ impl Reader {
     ///
     /// # Errors
     /// What is wrong with the bytes.
-    pub fn next(&mut self) -> Result<Option<Received>, String> {
+    pub fn next_frame(&mut self) -> Result<Option<Received>, String> {
         if self.closed && !self.bytes.is_empty() {
             return Err(format!("{} bytes behind the close frame", self.bytes.len()));
         }
@@ -154,10 +154,10 @@ mod tests {
     fn bytes_behind_a_close_frame_are_noticed() {
         let mut reader = Reader { head_read: true, ..Reader::default() };
         reader.feed(b"\x81\x02hi\x88\x02\x03\xe8");
-        assert_eq!(reader.next(), Ok(Some(Received::Text("hi".to_owned()))));
-        assert_eq!(reader.next(), Ok(Some(Received::Close(Some(1000)))));
-        assert_eq!(reader.next(), Ok(None));
+        assert_eq!(reader.next_frame(), Ok(Some(Received::Text("hi".to_owned()))));
+        assert_eq!(reader.next_frame(), Ok(Some(Received::Close(Some(1000)))));
+        assert_eq!(reader.next_frame(), Ok(None));
         reader.feed(b"x");
-        assert!(reader.next().is_err());
+        assert!(reader.next_frame().is_err());
     }
 }

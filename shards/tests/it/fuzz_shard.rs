@@ -113,7 +113,7 @@ impl Bench {
 }
 
 fn check_read(reader: &mut Reader, json: bool) {
-    while let Some(received) = reader.next().expect("whole frames") {
+    while let Some(received) = reader.next_frame().expect("whole frames") {
         if let Received::Text(text) = received {
             assert!(!json || serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok(), "{text}");
         }
