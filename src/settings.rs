@@ -21,7 +21,7 @@ use crate::args::TypedSettings;
 use crate::host::{Host, LOCKED_BYTES_PER_SHARD};
 use crate::logging::{LogFormat, LogSettings, parse_level};
 pub(crate) use dev::{DevMode, dev};
-pub(crate) use keys::{algorithm, without_line_end};
+pub(crate) use keys::{algorithm, read_key, without_line_end};
 use layers::Layers;
 pub(crate) use layers::SettingError;
 pub(crate) use value::format_size;

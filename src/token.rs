@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::args::{Role, TokenArgs};
 use crate::exit::Failure;
-use crate::settings::{algorithm, without_line_end};
+use crate::settings::{algorithm, read_key, without_line_end};
 
 /// The claims of a token to be, in the names that tokens use.
 #[derive(Debug, Clone, Serialize)]
@@ -122,9 +122,9 @@ fn secret(args: &TokenArgs) -> Result<Vec<u8>, Failure> {
             Err(Failure::settings("--jwt-secret cannot be set together with --jwt-secret-file"))
         }
         (Some(secret), None) => Ok(secret.clone().into_bytes()),
-        (None, Some(path)) => std::fs::read(path)
+        (None, Some(path)) => read_key(path)
             .map(without_line_end)
-            .map_err(|error| Failure::settings(format!("--jwt-secret-file: cannot read {path}: {error}"))),
+            .map_err(|error| Failure::settings(format!("--jwt-secret-file: {error}"))),
         (None, None) => Err(Failure::settings(
             "a token needs --jwt-secret or --jwt-secret-file (ROOMCAST_JWT_SECRET, ROOMCAST_JWT_SECRET_FILE)",
         )),

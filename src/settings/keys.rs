@@ -1,5 +1,8 @@
 //! From the `--auth` and `--jwt-*` settings to the verifier.
 
+use std::fs::File;
+use std::io::Read;
+
 use roomcast_shards::access::token::{Algorithm, KeySource, Verifier, VerifierSettings};
 use roomcast_shards::config::AuthMode;
 
@@ -8,6 +11,9 @@ use super::value;
 
 /// Bytes below which a secret can be guessed by trying (RFC 7518 §3.2).
 const SECRET_BYTES_MIN: usize = 32;
+
+/// More than any key set takes.
+const KEY_BYTES_MAX: u64 = 1 << 20;
 
 /// The settings that name a key.
 const KEYS: [&str; 4] = ["jwt-secret", "jwt-secret-file", "jwt-public-key-file", "jwks"];
@@ -124,7 +130,19 @@ pub(crate) fn algorithm(text: &str) -> Result<Algorithm, String> {
 }
 
 fn file(layers: &Layers, name: &str) -> Result<Option<Vec<u8>>, SettingError> {
-    layers.parse_option(name, |path| {
-        std::fs::read(path).map_err(|error| format!("cannot read {path}: {error}"))
-    })
+    layers.parse_option(name, read_key)
+}
+
+/// Reads a file with a key or secret.
+///
+/// # Errors
+/// The text for the operator, also when the file is larger than any key: it is another file then, or has no end.
+pub(crate) fn read_key(path: &str) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(KEY_BYTES_MAX + 1).read_to_end(&mut bytes));
+    read.map_err(|error| format!("cannot read {path}: {error}"))?;
+    if bytes.len() as u64 > KEY_BYTES_MAX {
+        return Err(format!("{path} is no key file: it has more than {KEY_BYTES_MAX} bytes"));
+    }
+    Ok(bytes)
 }

@@ -54,6 +54,14 @@ fn a_setting_that_cannot_be_read_ends_with_64_and_names_its_flag() {
 }
 
 #[test]
+fn a_secret_file_without_end_is_refused() {
+    assert_refused(
+        &["serve", "--listen", "127.0.0.1:0", "--jwt-secret-file", "/dev/zero"].map(str::to_owned),
+        "--jwt-secret-file",
+    );
+}
+
+#[test]
 fn contradictory_settings_end_with_64() {
     assert_refused(&["serve".to_owned(), "--listen".to_owned(), "127.0.0.1:0".to_owned()], "--jwt-secret");
     let secret = TemporaryFile::with("secret", SECRET);
