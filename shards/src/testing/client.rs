@@ -4,6 +4,8 @@ mod answers;
 mod commands;
 mod connect;
 mod finish;
+mod messages;
+mod rooms;
 mod topics;
 mod view;
 
@@ -13,7 +15,6 @@ use serde_json::Value;
 
 use super::dice::Dice;
 use super::host::Around;
-use super::ledger::Heard;
 use super::network::ServerEnd;
 use super::scenario::Scenario;
 use super::token::Grant;
@@ -309,45 +310,5 @@ impl Client {
 
     fn send_text(&mut self, text: &str, around: &mut Around<'_>) {
         self.send_frame(wire::TEXT, text.as_bytes(), around);
-    }
-
-    /// A live message, whichever way it came.
-    fn on_message(&mut self, heard: &Heard, around: &mut Around<'_>) {
-        let Some(link) = &mut self.link else { return };
-        let matching = |covered: &&Covered| covered.pattern.matches(&heard.room);
-        let by_pattern: Vec<_> = link.patterns.values().filter(matching).collect();
-        let promised = by_pattern.iter().any(|covered| covered.since_ms.is_some());
-        let expected = !by_pattern.is_empty() || link.is_forced(&heard.room);
-        let number = link.number;
-        let view = link.views.entry(heard.room.clone()).or_insert_with(|| View::new(&heard.room, number));
-        if view.member {
-            around.ledger.totals.deliveries += 1;
-        } else if expected {
-            around.ledger.totals.pattern_deliveries += 1;
-        } else if view.busy_parts == 0 {
-            let what = format!("connection {number} is not in {} but heard {heard:?}", heard.room);
-            around.ledger.violate("messages come to members only", what);
-        }
-        let covered = promised || (view.member && view.since_ms.is_some());
-        view.message(heard, covered, around.ledger);
-    }
-}
-
-impl Link {
-    /// Whether the server put the connection into the room; without a token its user's name is not known.
-    fn is_forced(&self, room: &str) -> bool {
-        self.forced.iter().any(|forced| forced == room)
-            || (self.forced.is_empty() && room.starts_with("user:"))
-    }
-
-    fn view(&mut self, room: &str) -> &mut View {
-        self.views.entry(room.to_owned()).or_insert_with(|| View::new(room, self.number))
-    }
-
-    /// Rooms that the connection is surely in, and has not asked to leave.
-    fn rooms(&self) -> Vec<String> {
-        let settled =
-            self.views.iter().filter(|(_, view)| view.member && view.busy == 0 && view.busy_parts == 0);
-        settled.map(|(room, _)| room.clone()).collect()
     }
 }

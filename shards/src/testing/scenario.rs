@@ -109,8 +109,8 @@ fn config(dice: &mut Dice, authenticated: bool, generous: bool, limited: bool) -
         ping_interval_ms: 1_500,
         ping_timeout_ms: timeout_ms,
         limits: Limits {
-            messages: rate(60, 1_000, 30),
-            events: rate(40, 1_000, 20),
+            messages: rate(20, 1_000, 10),
+            events: rate(12, 1_000, 8),
             outbound_queue_bytes_max: dice.size(1_500, 24_000),
             ..Limits::default()
         },

@@ -6,8 +6,7 @@ use super::super::host::Around;
 use super::super::ledger::Heard;
 use super::super::scenario::{PATTERNS, ROOMS};
 use super::commands::recovery;
-use super::{Client, Covered, Link, Position, Recovery, Stage};
-use crate::room::pattern::Pattern;
+use super::{Client, Link, Position, Stage};
 
 /// Texts that are no commands; each is answered with an error.
 const NONSENSE: [&str; 5] = [
@@ -50,7 +49,8 @@ impl Client {
         let room = (*around.dice.pick(&ROOMS)).to_owned();
         let covered = link.is_covered();
         let view = link.view(&room);
-        let fresh = view.busy == 0 && !view.member && !covered;
+        // An error names no request: where rates are limited, nobody could tell which recovery was refused.
+        let fresh = view.busy == 0 && !view.member && !covered && !around.scenario.limited;
         view.busy += 1;
         let from = self.positions.get(&room).filter(|_| fresh).cloned();
         let recover = from.and_then(|from| recovery(from, around));
@@ -198,96 +198,7 @@ impl Client {
     }
 }
 
-impl Client {
-    /// A pattern is known to all shards.
-    pub(super) fn on_covered(&mut self, pattern: &str, around: &mut Around<'_>) {
-        let Some(link) = &mut self.link else { return };
-        if let Some(covered) = link.patterns.get_mut(pattern) {
-            covered.busy = false;
-            covered.since_ms.get_or_insert(around.now.ms);
-        }
-    }
-
-    /// A pattern was given up.
-    pub(super) fn on_uncovered(&mut self, pattern: &str) {
-        if let Some(link) = &mut self.link {
-            link.patterns.remove(pattern);
-        }
-    }
-
-    /// An answer let the connection into a room.
-    pub(super) fn on_joined(
-        &mut self,
-        room: &str,
-        at: &Position,
-        recovery: Option<Recovery>,
-        recovered: Option<bool>,
-        missed: &[Heard],
-        around: &mut Around<'_>,
-    ) {
-        around.ledger.totals.joins += 1;
-        let Some(link) = &mut self.link else { return };
-        let view = link.view(room);
-        view.busy = view.busy.saturating_sub(1);
-        match (recovery, recovered) {
-            (None, None) => {}
-            (Some(recovery), Some(true)) => {
-                around.ledger.totals.recovered_true += 1;
-                around.ledger.totals.recovered_messages += missed.len() as u64;
-                view.recover(&recovery.from, missed, at, around.ledger);
-                if recovery.bogus || super::Scenario::is_ephemeral(room) {
-                    around.ledger.violate("nothing is recovered from nowhere", format!("{recovery:?}"));
-                }
-            }
-            (Some(recovery), Some(false)) => {
-                around.ledger.totals.recovered_false += 1;
-                let possible = !recovery.bogus && !super::Scenario::is_ephemeral(room);
-                if possible && around.scenario.generous && recovery.from.epoch == at.epoch {
-                    around.ledger.violate("what is kept can be recovered", format!("{recovery:?} at {at:?}"));
-                }
-            }
-            (recovery, recovered) => {
-                let what = format!("{recovered:?} to {recovery:?}");
-                around.ledger.violate("a recovery is answered", what);
-            }
-        }
-        view.enter(at, around.now.ms, around.ledger);
-    }
-
-    /// An answer let the connection out of a room.
-    pub(super) fn on_left(&mut self, room: &str, around: &mut Around<'_>) {
-        around.ledger.totals.leaves += 1;
-        let Some(link) = &mut self.link else { return };
-        let view = link.view(room);
-        view.busy = view.busy.saturating_sub(1);
-        if let Some(position) = view.leave() {
-            self.positions.insert(room.to_owned(), position);
-        }
-    }
-}
-
 impl Link {
-    /// Whether a pattern may bring messages of any room.
-    pub(super) fn is_covered(&self) -> bool {
-        !self.patterns.is_empty()
-    }
-
-    /// The client asks for a pattern, or gives it up; not while it waits for an answer about it.
-    pub(super) fn expect_pattern(&mut self, pattern: &str, enter: bool) -> bool {
-        let parsed = Pattern::parse(pattern).expect("the patterns of the scenario are some");
-        let new = || Covered { pattern: parsed, since_ms: None, busy: false };
-        let covered = self.patterns.entry(pattern.to_owned()).or_insert_with(new);
-        if std::mem::replace(&mut covered.busy, true) {
-            return false;
-        }
-        if !enter {
-            covered.since_ms = None;
-            let matching = self.views.iter_mut().filter(|(room, _)| covered.pattern.matches(room));
-            matching.for_each(|(_, view)| view.uncover());
-        }
-        true
-    }
-
     /// One answer of a kind came; whether it was awaited.
     fn answered(&mut self, kind: &'static str, topic: &str) -> bool {
         let awaited = self.awaited.get_mut(&(kind, topic.to_owned())).filter(|count| **count > 0);

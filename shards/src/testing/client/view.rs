@@ -110,6 +110,8 @@ impl View {
 
     /// The connection is in the room, without being told where that stands.
     pub(super) fn enter_somewhere(&mut self, now_ms: u64) {
+        // What a pattern brought before may be of an older epoch.
+        self.anchored &= self.member;
         self.member = true;
         self.since_ms = self.since_ms.or(Some(now_ms));
     }
