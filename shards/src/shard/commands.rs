@@ -119,9 +119,17 @@ impl Shard {
         let key = existing.unwrap_or_else(|| self.directory.acquire(room, &self.classes));
         let name = Arc::clone(&self.directory.get(key).name);
         let client = &mut self.connections[slot];
+        let id = client.id;
         let sequence = match client.subscription_mut(key) {
             Some(subscription) => {
                 subscription.forced |= forced;
+                if recover.is_some() && subscription.joined {
+                    // What comes from here on is in the answer, or behind it; not both.
+                    self.sequence = self.sequence.wrapping_add(1);
+                    subscription.sequence = self.sequence;
+                    subscription.joined = false;
+                    self.directory.remove_member(key, id.slot);
+                }
                 subscription.sequence
             }
             None => {

@@ -140,9 +140,15 @@ impl Shard {
 
     /// Pings who is silent, and closes who does not answer.
     fn on_silence(&mut self, slot: usize, now: Now) {
+        let reading = self.may_read_clients();
         let client = &mut self.connections[slot];
         if !client.is_active() {
             return;
+        }
+        if !reading {
+            // Nobody is heard while a ring is full; that is not the clients' silence.
+            client.heard_ms = now.ms;
+            client.pinged_ms = None;
         }
         match client.pinged_ms {
             Some(_) if client.pong_due_ms(&self.config) <= now.ms => {
