@@ -49,8 +49,6 @@ pub struct Subscription {
     pub joined: bool,
     /// Whether the server forced it, so that the client cannot leave.
     pub forced: bool,
-    /// When it was asked for.
-    pub since_ms: u64,
 }
 
 /// In which of the shard's flush lists a connection stands.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::error_code::CommandError;
 use super::profile::{Dialect, Variant};
-use super::write::{self, display, key, list, name, string, time};
+use super::write::{self, display, key, list, name, quoted, string, time};
 use crate::access::permission::Identity;
 use crate::access::token::UserType;
 use crate::id::SessionId;
@@ -149,9 +149,7 @@ fn write_auth(out: &mut Vec<u8>, identity: &Identity, session: SessionId) {
     key(out, "permissions");
     list(out, &identity.permissions, |out, permission| string(out, permission));
     key(out, "sessionId");
-    out.push(b'"');
-    display(out, session);
-    out.push(b'"');
+    quoted(out, session);
     if let Some(expires) = identity.expires_unix_ms {
         key(out, "expiresAt");
         time(out, expires);

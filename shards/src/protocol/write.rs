@@ -26,6 +26,11 @@ pub fn display(out: &mut Vec<u8>, value: impl std::fmt::Display) {
     write!(out, "{value}").expect("a vector takes every write");
 }
 
+/// As [`display`], as a JSON string.
+pub fn quoted(out: &mut Vec<u8>, value: impl std::fmt::Display) {
+    write!(out, "\"{value}\"").expect("a vector takes every write");
+}
+
 /// Writes a time as ISO 8601, UTC, to the millisecond.
 pub fn time(out: &mut Vec<u8>, unix_ms: u64) {
     let ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
@@ -116,15 +121,11 @@ pub fn topic_metadata(out: &mut Vec<u8>, publication: &Publication) {
         out.extend_from_slice(inner);
     }
     key(out, "id");
-    out.push(b'"');
-    display(out, publication.id);
-    out.push(b'"');
+    quoted(out, publication.id);
     key(out, "senderId");
     name(out, &publication.sender);
     key(out, "epoch");
-    out.push(b'"');
-    display(out, publication.epoch);
-    out.push(b'"');
+    quoted(out, publication.epoch);
     key(out, "offset");
     display(out, publication.offset);
     out.push(b'}');

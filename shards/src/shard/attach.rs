@@ -97,7 +97,7 @@ impl Shard {
         let connection = client.id;
         for room in rooms {
             let caller = Caller { connection, reply: ReplyTo::Attach };
-            self.subscribe(slot, caller, &room, is_forced(&room), (0, None), now);
+            self.subscribe(slot, caller, &room, is_forced(&room), (0, None));
         }
         self.schedule_client(slot, now);
     }
@@ -176,7 +176,7 @@ impl Shard {
         for room in joined {
             if self.subscribed(slot, &room).is_none() {
                 let caller = Caller { connection, reply: ReplyTo::Nobody };
-                self.subscribe(slot, caller, &room, is_forced(&room), (0, None), now);
+                self.subscribe(slot, caller, &room, is_forced(&room), (0, None));
             }
         }
     }

@@ -30,7 +30,7 @@ impl Shard {
                 Ok(())
             }
             Command::Join { room, history, recover } => {
-                self.join(slot, caller.clone(), &room, history, recover, now)
+                self.join(slot, caller.clone(), &room, history, recover)
             }
             Command::Leave { room } => self.leave(slot, caller.clone(), &room, now),
             Command::SubscribePattern(pattern) => self.subscribe_pattern(slot, caller.clone(), pattern),
@@ -91,7 +91,6 @@ impl Shard {
         room: &str,
         history: usize,
         recover: Option<Position>,
-        now: Now,
     ) -> Result<(), CommandError> {
         if !self.identity(slot).may_enter(room) {
             return Err(CommandError::room_denied());
@@ -101,7 +100,7 @@ impl Shard {
         if self.subscribed(slot, room).is_none() && chosen >= self.config.limits.rooms_max {
             return Err(limit_reached("too many rooms", self.config.limits.rooms_max));
         }
-        self.subscribe(slot, caller, room, false, (history, recover), now);
+        self.subscribe(slot, caller, room, false, (history, recover));
         Ok(())
     }
 
@@ -113,7 +112,6 @@ impl Shard {
         room: &str,
         forced: bool,
         (history, recover): (usize, Option<Position>),
-        now: Now,
     ) {
         let existing = self.subscribed(slot, room);
         let key = existing.unwrap_or_else(|| self.directory.acquire(room, &self.classes));
@@ -134,13 +132,7 @@ impl Shard {
             }
             None => {
                 self.sequence = self.sequence.wrapping_add(1);
-                let subscription = Subscription {
-                    room: key,
-                    sequence: self.sequence,
-                    joined: false,
-                    forced,
-                    since_ms: now.ms,
-                };
+                let subscription = Subscription { room: key, sequence: self.sequence, joined: false, forced };
                 client.subscriptions.push(subscription);
                 self.sequence
             }
@@ -288,7 +280,7 @@ impl Shard {
         for room in rooms {
             let result = match &room {
                 Err(invalid) => Err(invalid.error.clone()),
-                Ok(room) if subscribe => self.join(slot, part(index), room, 0, None, now),
+                Ok(room) if subscribe => self.join(slot, part(index), room, 0, None),
                 Ok(room) => self.leave(slot, part(index), room, now),
             };
             if let Err(error) = result {

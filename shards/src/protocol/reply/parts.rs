@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::id::{Epoch, MessageId, Offset};
 use crate::protocol::message::Publication;
-use crate::protocol::write::{self, display, key, list, name, string, time};
+use crate::protocol::write::{self, display, key, list, name, quoted, string, time};
 
 /// Where a room's stream stood when somebody entered, and what they missed.
 #[derive(Debug)]
@@ -89,9 +89,7 @@ pub struct Sent {
 
 fn write_stream(out: &mut Vec<u8>, epoch: Epoch, offset: Offset) {
     key(out, "epoch");
-    out.push(b'"');
-    display(out, epoch);
-    out.push(b'"');
+    quoted(out, epoch);
     key(out, "offset");
     display(out, offset);
 }
@@ -178,9 +176,7 @@ impl HistoryPage {
         key(out, "roomId");
         name(out, &self.room);
         key(out, "epoch");
-        out.push(b'"');
-        display(out, self.epoch);
-        out.push(b'"');
+        quoted(out, self.epoch);
         key(out, "messages");
         list(out, &self.messages, |out, message| write::message(out, message, true));
         key(out, "hasMore");
@@ -191,9 +187,7 @@ impl HistoryPage {
 impl Sent {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         key(out, "id");
-        out.push(b'"');
-        display(out, self.id);
-        out.push(b'"');
+        quoted(out, self.id);
         key(out, "roomId");
         name(out, &self.room);
         write_stream(out, self.epoch, self.offset);
