@@ -61,6 +61,17 @@ impl Layout {
     }
 }
 
+/// When a run sends, and from when on what it sends is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    /// The first message.
+    pub(crate) start_ns: u64,
+    /// The end of the warmup.
+    pub(crate) measured_from_ns: u64,
+    /// Nothing is due from here on.
+    pub(crate) end_ns: u64,
+}
+
 /// The open loop: message n is due at `start + n / rate`, whatever happened to the messages before it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schedule {
@@ -72,8 +83,13 @@ pub(crate) struct Schedule {
 
 impl Schedule {
     /// Spaces `rate` messages a second evenly over `start_ns..end_ns`.
-    pub(crate) fn new(start_ns: u64, end_ns: u64, rate: f64) -> Self {
+    fn new(start_ns: u64, end_ns: u64, rate: f64) -> Self {
         Self { start_ns, end_ns, interval_ns: 1e9 / rate, next: 0 }
+    }
+
+    /// Spaces `rate` messages a second over a run; with a rate of 0 there are none.
+    pub(crate) fn over(span: Span, rate: f64) -> Self {
+        if rate > 0.0 { Self::new(span.start_ns, span.end_ns, rate) } else { Self::never() }
     }
 
     /// A schedule that never sends.
@@ -115,6 +131,9 @@ mod tests {
         assert_eq!(taken, [(0, 1_000_000_000), (1, 1_250_000_000), (2, 1_500_000_000), (3, 1_750_000_000)]);
         assert_eq!(schedule.due_ns(), u64::MAX);
         assert_eq!(Schedule::never().take(u64::MAX), None);
+        let span = Span { start_ns: 5, measured_from_ns: 7, end_ns: 9 };
+        assert_eq!(Schedule::over(span, 0.0).due_ns(), u64::MAX);
+        assert_eq!(Schedule::over(span, 1e9).due_ns(), 5);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What the flags mean together: checked once, before anything is opened. Every error names its flag.
 
+mod chat;
+
 use std::fs;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::args::{Args, SourceIps};
+use crate::args::{Args, Scenario, SourceIps};
 use crate::measure::marker;
 use crate::net::FRAME_BYTES_MAX;
 
@@ -65,6 +67,7 @@ impl Settings {
             (None, false) => Mode::Traffic,
         };
         check_numbers(&args)?;
+        chat::check(&args, mode)?;
         let target = parse_url(&args.url).with_context(|| format!("--url {}", args.url))?;
         let wanted = match mode {
             Mode::Churn(connects) => usize::try_from(connects).unwrap_or(usize::MAX),
@@ -73,6 +76,11 @@ impl Settings {
         let source_ips = source_ips(args.source_ips, wanted, target.address.ip(), local_ports())?;
         let secret = read_secret(&args)?;
         Ok(Self { mode, target, secret, source_ips, args })
+    }
+
+    /// Whether the run is more than messages.
+    pub(crate) fn is_chat(&self) -> bool {
+        self.args.scenario == Scenario::Chat
     }
 }
 

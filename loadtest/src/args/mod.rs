@@ -1,7 +1,9 @@
-//! What was typed: flags and their environment variables, each explained for `--help`; `values` reads the odd ones.
+//! What was typed: flags and their environment variables, each explained for `--help`; `values` reads the odd ones,
+//! `chat` holds those of one scenario.
 //!
 //! Nothing is judged here beyond the shape of one value; what the values mean together is `settings`.
 
+mod chat;
 mod values;
 
 use std::path::PathBuf;
@@ -9,19 +11,26 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 
+pub(crate) use chat::ChatArgs;
 pub(crate) use values::{HumanDuration, SourceIps};
 
 /// Drives WebSocket connections against a Roomcast gateway with an open loop of messages, and checks every delivery
-/// for latency, loss, duplicates and order.
+/// for latency, loss, duplicates and order. With --scenario chat it also types, confirms, changes status, and leaves and
+/// joins rooms.
 ///
 /// Connection i is in room i modulo --rooms. Exit code: 0 when all went well; 1 when a threshold was exceeded, an
-/// order fault or a duplicate was seen, or a connection failed; 64 when the settings are wrong.
+/// order fault or a duplicate was seen, a join was never answered, or a connection failed; 64 when the settings are
+/// wrong.
 #[derive(Debug, Clone, Parser, Serialize)]
 #[command(name = "roomcast-loadtest", version, args_override_self = true)]
 pub(crate) struct Args {
     /// Where to connect: ws://HOST:PORT/PATH; a query such as ?profile=native is passed on.
     #[arg(long, env = "ROOMCAST_LOADTEST_URL", default_value = "ws://127.0.0.1:3000/ws")]
     pub(crate) url: String,
+
+    /// What the connections do: send messages only, or all that chat clients do.
+    #[arg(long, env = "ROOMCAST_LOADTEST_SCENARIO", value_enum, default_value_t = Scenario::Steady)]
+    pub(crate) scenario: Scenario,
 
     /// Connections to hold open; with --churn at most so many at a time.
     #[arg(long, env = "ROOMCAST_LOADTEST_CONNECTIONS", default_value_t = 1000, value_name = "N")]
@@ -131,6 +140,20 @@ pub(crate) struct Args {
     /// CPU to pin this process to, counted from 0.
     #[arg(long, env = "ROOMCAST_LOADTEST_CPU", value_name = "N")]
     pub(crate) cpu: Option<usize>,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) chat: ChatArgs,
+}
+
+/// What a traffic run consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Scenario {
+    /// Messages at a steady rate.
+    Steady,
+    /// The same messages; also typing, receipts, presence, and rooms that are left and joined.
+    Chat,
 }
 
 /// Which of the gateway's two WebSocket protocols to speak.

@@ -5,9 +5,9 @@
 
 use memchr::memmem::Finder;
 
-const MAGIC: &[u8] = b"~rc";
+const MAGIC: [u8; 3] = *b"~rc";
 /// Length of what is searched for: the magic and the run.
-const PREFIX_LEN: usize = MAGIC.len() + 8;
+pub(super) const PREFIX_LEN: usize = MAGIC.len() + 8;
 /// Bytes of a whole mark.
 pub(crate) const LEN: usize = PREFIX_LEN + 8 + 8 + 16;
 
@@ -45,9 +45,7 @@ pub(crate) struct Marker {
 impl Marker {
     /// Marks of the run with this number.
     pub(crate) fn new(run: u32) -> Self {
-        let mut prefix = [0; PREFIX_LEN];
-        prefix[..MAGIC.len()].copy_from_slice(MAGIC);
-        prefix[MAGIC.len()..].copy_from_slice(&to_hex(run));
+        let prefix = prefix(MAGIC, run);
         Self {
             find_prefix: Finder::new(&prefix).into_owned(),
             find_offset: Finder::new(OFFSET_KEY).into_owned(),
@@ -59,12 +57,7 @@ impl Marker {
     /// Appends a message's content of `bytes` bytes, which begins with its mark.
     pub(crate) fn write(&self, out: &mut Vec<u8>, mark: Mark, bytes: usize) {
         let end = out.len() + bytes.max(LEN);
-        out.extend_from_slice(&self.prefix);
-        out.extend_from_slice(&to_hex(mark.sender));
-        out.extend_from_slice(&to_hex(mark.sequence));
-        let [high, low] = halves(mark.intended_us);
-        out.extend_from_slice(&to_hex(high));
-        out.extend_from_slice(&to_hex(low));
+        write_mark(out, &self.prefix, mark);
         out.resize(end, b'.');
     }
 
@@ -90,6 +83,24 @@ impl Marker {
 
 const OFFSET_KEY: &[u8] = br#""offset":"#;
 
+/// What the marks of a run begin with.
+pub(super) fn prefix(magic: [u8; 3], run: u32) -> [u8; PREFIX_LEN] {
+    let mut prefix = [0; PREFIX_LEN];
+    prefix[..magic.len()].copy_from_slice(&magic);
+    prefix[magic.len()..].copy_from_slice(&to_hex(run));
+    prefix
+}
+
+/// Appends a mark, [`LEN`] bytes.
+pub(super) fn write_mark(out: &mut Vec<u8>, prefix: &[u8; PREFIX_LEN], mark: Mark) {
+    out.extend_from_slice(prefix);
+    out.extend_from_slice(&to_hex(mark.sender));
+    out.extend_from_slice(&to_hex(mark.sequence));
+    let [high, low] = halves(mark.intended_us);
+    out.extend_from_slice(&to_hex(high));
+    out.extend_from_slice(&to_hex(low));
+}
+
 #[inline]
 fn find_again(text: &[u8], needle: &[u8], finder: &Finder<'_>, guess: usize) -> Option<usize> {
     match text.get(guess..guess + needle.len()) {
@@ -98,8 +109,9 @@ fn find_again(text: &[u8], needle: &[u8], finder: &Finder<'_>, guess: usize) -> 
     }
 }
 
+/// Reads the digits behind a mark's prefix.
 #[inline]
-fn parse_mark(digits: &[u8]) -> Option<Mark> {
+pub(super) fn parse_mark(digits: &[u8]) -> Option<Mark> {
     let (digits, _) = digits.as_chunks::<8>();
     let [sender, sequence, high, low] = digits else {
         return None;

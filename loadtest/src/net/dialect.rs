@@ -1,16 +1,35 @@
-//! What is said inside the frames, in the two dialects: joining, sending, and the few answers that must be understood.
+//! What is said inside the frames, in the two dialects: joining, sending, and the few answers that must be understood;
+//! `chat` adds what else the event dialect's clients say and hear.
 //!
 //! Deliveries are not parsed: `measure::marker` finds what it needs in them. Everything here is off the hot path.
+
+mod chat;
 
 use std::io::Write as _;
 
 use serde_json::Value;
 
-use super::Answer;
 use crate::args::Dialect;
+
+pub(crate) use chat::Push;
 
 /// Identifies the answer to our join.
 const JOIN_REQUEST_ID: &str = "j";
+
+/// What a message means to a connection that has asked for something and is not ready yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// Nothing.
+    Unrelated,
+    /// It is in its room, whose newest message has this offset.
+    Joined(u64),
+    /// It is in the side room.
+    JoinedSide,
+    /// It watches the members of its room.
+    Watching,
+    /// It will not get what it asked for; the text says why.
+    Refused(String),
+}
 
 /// A dialect and the rooms' names in it.
 #[derive(Debug, Clone)]
@@ -67,26 +86,32 @@ impl Wire {
         out.extend_from_slice(br#""}}"#);
     }
 
-    /// What a message means to a connection that has asked to join; with an acceptance comes the room's offset.
-    pub(crate) fn read_answer(&self, text: &[u8]) -> (Answer, u64) {
+    /// What a message means to a connection that waits for an answer.
+    pub(crate) fn read_reply(&self, text: &[u8]) -> Reply {
         let Ok(frame) = serde_json::from_slice::<Value>(text) else {
-            return (Answer::Unrelated, 0);
+            return Reply::Unrelated;
         };
-        let (name, joined) = match self.dialect {
-            Dialect::Event => (&frame["event"], "room:joined"),
-            Dialect::Topic => (&frame["type"], "subscribed"),
+        let (name, id) = match self.dialect {
+            Dialect::Event => (frame["event"].as_str(), frame["requestId"].as_str()),
+            // It has no request ids: one room, one answer.
+            Dialect::Topic => (frame["type"].as_str(), Some(JOIN_REQUEST_ID)),
         };
-        let ours = self.dialect == Dialect::Topic || frame["requestId"] == JOIN_REQUEST_ID;
-        if name == joined && ours {
-            let offset = [&frame["data"]["offset"], &frame["offset"]].into_iter().find_map(Value::as_u64);
-            return match offset {
-                Some(offset) => (Answer::Accepted, offset),
-                None => (Answer::Refused("the answer to the join has no offset".to_owned()), 0),
-            };
-        }
-        match read_error(text) {
-            Some(code) => (Answer::Refused(code), 0),
-            None => (Answer::Unrelated, 0),
+        match (name, id) {
+            (Some("room:joined" | "subscribed"), Some(JOIN_REQUEST_ID)) => {
+                match [&frame["data"]["offset"], &frame["offset"]].into_iter().find_map(Value::as_u64) {
+                    Some(offset) => Reply::Joined(offset),
+                    None => Reply::Refused("the answer to the join has no offset".to_owned()),
+                }
+            }
+            (Some("room:joined"), Some(chat::JOIN_SIDE_REQUEST_ID)) => Reply::JoinedSide,
+            (Some("presence:watch"), Some(chat::WATCH_REQUEST_ID)) => Reply::Watching,
+            _ => match (read_error(text), id) {
+                (Some(code), Some(chat::WATCH_REQUEST_ID)) => {
+                    Reply::Refused(format!("presence:watch: {code}"))
+                }
+                (Some(code), _) => Reply::Refused(code),
+                (None, _) => Reply::Unrelated,
+            },
         }
     }
 }
@@ -134,19 +159,27 @@ mod tests {
     fn answers_are_told_from_pushes() {
         let event = wire(Dialect::Event);
         let joined = br#"{"requestId":"j","version":"1","data":{"offset":41,"roomId":"bench:1"},"event":"room:joined"}"#;
-        assert_eq!(event.read_answer(joined), (Answer::Accepted, 41));
+        assert_eq!(event.read_reply(joined), Reply::Joined(41));
         let push =
             br#"{"event":"room:member-joined","data":{"roomId":"bench:1","userId":"u"},"version":"1"}"#;
-        assert_eq!(event.read_answer(push), (Answer::Unrelated, 0));
+        assert_eq!(event.read_reply(push), Reply::Unrelated);
         let error = br#"{"event":"error","data":{"code":"RATE_LIMITED"},"requestId":"j"}"#;
-        assert_eq!(event.read_answer(error).0, Answer::Refused("RATE_LIMITED".to_owned()));
-        assert_eq!(event.read_answer(b"not json").0, Answer::Unrelated);
+        assert_eq!(event.read_reply(error), Reply::Refused("RATE_LIMITED".to_owned()));
+        assert_eq!(event.read_reply(b"not json"), Reply::Unrelated);
         let topic = wire(Dialect::Topic);
-        assert_eq!(
-            topic.read_answer(br#"{"type":"subscribed","topic":"t","offset":3}"#),
-            (Answer::Accepted, 3)
-        );
-        assert_eq!(topic.read_answer(br#"{"type":"error","code":403}"#).0, Answer::Refused("403".to_owned()));
-        assert!(matches!(topic.read_answer(br#"{"type":"subscribed"}"#).0, Answer::Refused(_)));
+        assert_eq!(topic.read_reply(br#"{"type":"subscribed","topic":"t","offset":3}"#), Reply::Joined(3));
+        assert_eq!(topic.read_reply(br#"{"type":"error","code":403}"#), Reply::Refused("403".to_owned()));
+        assert!(matches!(topic.read_reply(br#"{"type":"subscribed"}"#), Reply::Refused(_)));
+    }
+
+    #[test]
+    fn the_steps_of_a_chat_client_are_told_apart() {
+        let event = wire(Dialect::Event);
+        let side = br#"{"event":"room:joined","data":{"roomId":"bench:1:side","offset":0},"requestId":"s"}"#;
+        assert_eq!(event.read_reply(side), Reply::JoinedSide);
+        let watch = br#"{"event":"presence:watch","data":{"users":[]},"requestId":"w"}"#;
+        assert_eq!(event.read_reply(watch), Reply::Watching);
+        let error = br#"{"event":"error","data":{"code":"PROTOCOL_ERROR"},"requestId":"w"}"#;
+        assert_eq!(event.read_reply(error), Reply::Refused("presence:watch: PROTOCOL_ERROR".to_owned()));
     }
 }

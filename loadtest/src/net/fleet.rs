@@ -298,6 +298,8 @@ impl<'a> Fleet<'a> {
             frame::TEXT if self.connections[index].stage == Stage::Joining => {
                 match handler.on_answer(index, frame.payload) {
                     Answer::Unrelated => {}
+                    // A failure to send comes back as an event.
+                    Answer::Next(text) => drop(self.send_frame(index, frame::TEXT, &text)),
                     Answer::Accepted => self.become_ready(index),
                     Answer::Refused(reason) => return Err(End::Refused(reason)),
                 }

@@ -11,7 +11,7 @@ mod poller;
 mod socket;
 
 pub(crate) use connection::Stage;
-pub(crate) use dialect::{Wire, read_error};
+pub(crate) use dialect::{Push, Reply, Wire, read_error};
 pub(crate) use fleet::Fleet;
 pub(crate) use handshake::Upgrade;
 pub(crate) use socket::raise_descriptor_limit;
@@ -51,6 +51,8 @@ pub(crate) trait Handler {
 pub(crate) enum Answer {
     /// Nothing; keep waiting.
     Unrelated,
+    /// So far so good; this is the next text message to send, whose answer is awaited likewise.
+    Next(Vec<u8>),
     /// The connection is ready.
     Accepted,
     /// It never will be; the text says why.

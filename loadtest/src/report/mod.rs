@@ -1,5 +1,6 @@
-//! What a run found: as JSON, judged against the thresholds, and as a `table`.
+//! What a run found: as JSON, judged against the thresholds, and as a `table`; `chat` is the part of one scenario.
 
+mod chat;
 mod table;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,8 @@ use std::io::Write as _;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
+
+pub(crate) use chat::{ChatReport, MeasuredLatency};
 
 use crate::args::Args;
 use crate::measure::{Faults, Percentiles, ServerUsage};
@@ -26,6 +29,7 @@ pub(crate) struct Report {
     interrupted: bool,
     pub(crate) connects: Connects,
     pub(crate) traffic: Option<TrafficReport>,
+    pub(crate) chat: Option<ChatReport>,
     /// Connections that ended on their own, by close code or otherwise.
     pub(crate) closes: BTreeMap<String, u64>,
     pub(crate) slow_consumers: Option<SlowConsumers>,
@@ -163,6 +167,7 @@ impl Report {
             interrupted,
             connects: Connects::default(),
             traffic: None,
+            chat: None,
             closes: BTreeMap::new(),
             slow_consumers: None,
             errors: BTreeMap::new(),
@@ -211,6 +216,14 @@ impl Report {
             }
             if traffic.messages_unsent > 0 {
                 self.warnings.push(format!("{} messages could not be sent", traffic.messages_unsent));
+            }
+        }
+        if let Some(chat) = &self.chat {
+            failures.extend(chat.failures(&args.chat));
+            self.warnings.extend(chat.warnings());
+            let errors: u64 = self.errors.values().sum();
+            if errors > 0 {
+                self.warnings.push(format!("{errors} events were refused"));
             }
         }
         self.failures = failures;

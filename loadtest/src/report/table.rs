@@ -19,6 +19,9 @@ impl Report {
         if let Some(traffic) = &self.traffic {
             traffic.rows(&mut rows);
         }
+        if let Some(chat) = &self.chat {
+            chat.rows(&mut rows);
+        }
         self.peer_rows(&mut rows);
         rows.add("generator CPU share", format!("{:.1} %", self.generator.cpu_share * 100.0));
         if self.traffic.is_some() {
@@ -101,10 +104,11 @@ fn details(counts: &BTreeMap<String, u64>) -> String {
 
 /// Lines of a name and a value.
 #[derive(Default)]
-struct Rows(Vec<(String, String)>);
+pub(super) struct Rows(Vec<(String, String)>);
 
 impl Rows {
-    fn add(&mut self, name: &str, value: String) {
+    /// Adds a line.
+    pub(super) fn add(&mut self, name: &str, value: String) {
         self.0.push((name.to_owned(), value));
     }
 

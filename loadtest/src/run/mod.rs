@@ -1,7 +1,10 @@
 //! A run from start to report: prepares the process, then goes through the phases of its mode.
 
+mod chat;
 mod churn;
+mod clients;
 mod phases;
+mod timeline;
 mod traffic;
 
 use std::collections::BTreeMap;

@@ -11,7 +11,7 @@ use crate::measure::{GeneratorCpu, ServerProcess, ServerUsage};
 use crate::net::{Fleet, Stage};
 use crate::progress::{Progress, Snapshot};
 use crate::report::{Connects, Generator, Report, Server, SlowConsumers, TrafficReport};
-use crate::scenario::Schedule;
+use crate::scenario::Span;
 use crate::settings::{Mode, Settings};
 
 /// From the end of connecting to the first message, so that the last join's pushes are out of the way.
@@ -33,8 +33,7 @@ pub(super) fn run(settings: &Settings, interruption: &Interruption) -> Result<Re
     let end_ns = measured_from_ns + settings.args.duration.as_ns();
     phases.stop_slow_ns = start_ns + settings.args.stop_after.as_ns();
     if is_traffic {
-        let schedule = Schedule::new(start_ns, end_ns, settings.args.rate);
-        phases.traffic.send_by(schedule, measured_from_ns);
+        phases.traffic.start(Span { start_ns, measured_from_ns, end_ns });
     }
     phases.hold(measured_from_ns)?;
     let window = Window::open(&phases.traffic, server);
@@ -82,7 +81,7 @@ impl<'a> Phases<'a> {
         while (next < count || self.fleet.in_flight() > 0) && !self.interruption.is_wanted() {
             let now_ns = clock::now_ns();
             while next < count && self.fleet.may_open() && ramp.due_ns(next as u64) <= now_ns {
-                self.fleet.open(next, self.traffic.is_slow(next), &mut self.traffic);
+                self.fleet.open(next, self.traffic.clients.is_slow(next), &mut self.traffic);
                 next += 1;
             }
             let may_open = next < count && self.fleet.may_open();
@@ -105,17 +104,17 @@ impl<'a> Phases<'a> {
             self.traffic.stop_sending();
         }
         let grace_ns = self.settings.args.grace.as_ns();
-        let mut deliveries = self.traffic.checker.deliveries();
+        let mut arrived = self.traffic.arrived();
         let mut progressed_ns = clock::now_ns();
         // A message may still be due when the loop was late.
-        while self.traffic.is_sending() || !self.traffic.checker.is_complete() {
+        while self.traffic.is_sending() || !self.traffic.is_complete() {
             let check_ns = clock::now_ns() + HOUSEKEEPING_NS / 10;
             while clock::now_ns() < check_ns {
                 self.turn(check_ns)?;
             }
             let now_ns = clock::now_ns();
-            if self.traffic.checker.deliveries() != deliveries {
-                deliveries = self.traffic.checker.deliveries();
+            if self.traffic.arrived() != arrived {
+                arrived = self.traffic.arrived();
                 progressed_ns = now_ns;
             } else if now_ns >= progressed_ns.saturating_add(grace_ns) {
                 break;
@@ -126,8 +125,9 @@ impl<'a> Phases<'a> {
 
     /// Reads what the slow consumers left, to learn what they were closed with.
     fn look_after_slow(&mut self) -> Result<()> {
-        let paused =
-            |phases: &Self, index| phases.traffic.is_slow(index) && phases.fleet.stage(index) == Stage::Ready;
+        let paused = |phases: &Self, index| {
+            phases.traffic.clients.is_slow(index) && phases.fleet.stage(index) == Stage::Ready
+        };
         let left: Vec<_> = (0..self.settings.args.connections).filter(|index| paused(self, *index)).collect();
         if left.is_empty() {
             return Ok(());
@@ -174,7 +174,7 @@ impl<'a> Phases<'a> {
         self.stop_slow_ns = u64::MAX;
         self.traffic.stop_slow();
         for index in 0..self.settings.args.connections {
-            if self.traffic.is_slow(index) {
+            if self.traffic.clients.is_slow(index) {
                 self.fleet.pause(index);
             }
         }
@@ -195,7 +195,7 @@ impl<'a> Phases<'a> {
         let mut report = Report::new(self.settings, self.interruption.is_wanted());
         report.connects = Connects::new(counted.ready, counted.failures.clone(), connect_seconds);
         report.closes = counted.closes.clone();
-        let slow = self.traffic.slow_count();
+        let slow = self.traffic.clients.slow_count();
         report.slow_consumers =
             (slow > 0).then(|| SlowConsumers { count: slow, closes: counted.slow_closes.clone() });
         report.generator = Generator::new(measured.cpu_share, lag);
@@ -218,6 +218,7 @@ impl<'a> Phases<'a> {
                 uncompared: self.traffic.checker.uncompared(),
             });
         }
+        report.chat = self.traffic.chat_report();
         report.judge(&self.settings.args);
         report
     }

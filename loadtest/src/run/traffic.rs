@@ -1,10 +1,16 @@
 //! What the connections of a traffic run say and hear: joins, the open loop of messages, and the checks of deliveries.
+//! With `--scenario chat` everything else that they say and hear is `chat`'s.
 
+use super::chat::Chat;
+use super::clients::Clients;
+use super::timeline::Timeline;
 use super::{Counts, count};
+use crate::clock;
 use crate::measure::marker::{Mark, Marker, Reading};
 use crate::measure::{Checker, Latency};
-use crate::net::{Answer, End, Handler, Stage, Wire, read_error};
-use crate::scenario::{Layout, Schedule};
+use crate::net::{Answer, End, Handler, Reply, Stage, Wire, read_error};
+use crate::report::ChatReport;
+use crate::scenario::{Layout, Schedule, Span};
 use crate::settings::Settings;
 
 /// The handler of a traffic or idle run, and everything that it counts.
@@ -12,16 +18,16 @@ pub(super) struct Traffic {
     wire: Wire,
     layout: Layout,
     payload_bytes: usize,
+    rate: f64,
     marker: Marker,
     schedule: Schedule,
-    /// When the run's clock began; marks count from here, so that they fit any uptime.
-    origin_ns: u64,
-    measured_from_us: u64,
+    timeline: Timeline,
     /// For each connection the number of its last message.
     sequences: Vec<u32>,
-    /// For each connection whether it may send: it is ready and no slow consumer.
-    can_send: Vec<bool>,
-    slow: Vec<bool>,
+    pub(super) clients: Clients,
+    chat: Option<Chat>,
+    /// What the schedules asked for last was the chat's.
+    chat_was_last: bool,
     /// Slow consumers have stopped; what they are found to have received later is not judged.
     slow_stopped: bool,
     pub(super) checker: Checker,
@@ -48,17 +54,20 @@ impl Traffic {
     pub(super) fn new(settings: &Settings, wire: Wire, run: u32, origin_ns: u64) -> Self {
         let args = &settings.args;
         let layout = Layout::new(args.connections, args.rooms);
+        let timeline = Timeline::new(origin_ns);
+        let chat = || Chat::new(&args.chat, wire.clone(), args.connections, run, timeline);
         Self {
+            chat: settings.is_chat().then(chat),
             wire,
             layout,
             payload_bytes: args.payload_size,
+            rate: args.rate,
             marker: Marker::new(run),
             schedule: Schedule::never(),
-            origin_ns,
-            measured_from_us: u64::MAX,
+            timeline,
             sequences: vec![0; args.connections],
-            can_send: vec![false; args.connections],
-            slow: layout.stopped(args.stop_fraction),
+            clients: Clients::new(layout, args.stop_fraction),
+            chat_was_last: false,
             slow_stopped: false,
             checker: Checker::new(layout, args.connections, args.rate),
             latency: Latency::new(),
@@ -67,30 +76,26 @@ impl Traffic {
         }
     }
 
-    /// Whether the connection is a slow consumer.
-    pub(super) fn is_slow(&self, index: usize) -> bool {
-        self.slow[index]
-    }
-
-    /// Number of slow consumers.
-    pub(super) fn slow_count(&self) -> usize {
-        self.slow.iter().filter(|slow| **slow).count()
-    }
-
     /// From now on nothing that slow consumers receive is judged.
     pub(super) fn stop_slow(&mut self) {
         self.slow_stopped = true;
     }
 
-    /// Begins to send by this schedule; messages due from `measured_from_ns` on count for latency.
-    pub(super) fn send_by(&mut self, schedule: Schedule, measured_from_ns: u64) {
-        self.schedule = schedule;
-        self.measured_from_us = self.to_us(measured_from_ns);
+    /// Begins to send.
+    pub(super) fn start(&mut self, span: Span) {
+        self.schedule = Schedule::over(span, self.rate);
+        self.timeline.measure(span.measured_from_ns);
+        if let Some(chat) = &mut self.chat {
+            chat.start(span);
+        }
     }
 
     /// Sends nothing more.
     pub(super) fn stop_sending(&mut self) {
         self.schedule = Schedule::never();
+        if let Some(chat) = &mut self.chat {
+            chat.stop();
+        }
     }
 
     /// Whether messages are left to send.
@@ -98,25 +103,55 @@ impl Traffic {
         self.schedule.due_ns() != u64::MAX
     }
 
-    fn to_us(&self, ns: u64) -> u64 {
-        ns.saturating_sub(self.origin_ns) / 1000
+    /// Whether nothing is outstanding.
+    pub(super) fn is_complete(&self) -> bool {
+        self.checker.is_complete() && self.chat.as_ref().is_none_or(Chat::is_complete)
     }
 
-    /// The member of the scheduled sender's room that can send, itself if possible.
-    fn able_sender(&self, scheduled: usize) -> Option<usize> {
-        let mut sender = scheduled;
-        while !self.can_send[sender] {
-            sender = self.layout.next_member(sender);
-            if sender == scheduled {
-                return None;
-            }
+    /// Deliveries, and whatever else is waited for, so far.
+    pub(super) fn arrived(&self) -> u64 {
+        self.checker.deliveries() + self.chat.as_ref().map_or(0, Chat::arrived)
+    }
+
+    /// What was found beside deliveries.
+    pub(super) fn chat_report(&self) -> Option<ChatReport> {
+        self.chat.as_ref().map(Chat::report)
+    }
+
+    /// A request, written by `write`, that the connection now waits for the answer of.
+    fn request(&self, write: impl FnOnce(&Wire, &mut Vec<u8>)) -> Answer {
+        let mut text = Vec::new();
+        write(&self.wire, &mut text);
+        Answer::Next(text)
+    }
+
+    fn on_joined(&mut self, index: usize, offset: u64) -> Answer {
+        self.checker.on_joined(index, offset);
+        if self.clients.is_slow(index) {
+            self.checker.on_left(index, true);
         }
-        Some(sender)
+        match &self.chat {
+            Some(chat) if chat.watches() => {
+                self.request(|wire, out| wire.write_watch(out, self.layout.room_of(index)))
+            }
+            _ => self.on_ready(index),
+        }
     }
 
-    #[cold]
-    fn on_other(&mut self, index: usize, text: &[u8], offset: Option<u64>) {
+    fn on_ready(&mut self, index: usize) -> Answer {
+        self.counted.ready += 1;
+        self.clients.on_ready(index);
+        Answer::Accepted
+    }
+
+    #[inline(never)]
+    fn on_other(&mut self, index: usize, text: &[u8], offset: Option<u64>, now_ns: u64) {
         self.counted.other_messages += 1;
+        if let Some(chat) = &mut self.chat
+            && chat.on_other(index, text, now_ns, &self.clients)
+        {
+            return;
+        }
         if let Some(offset) = offset {
             self.checker.on_foreign(index, offset);
         } else if let Some(code) = read_error(text) {
@@ -127,49 +162,60 @@ impl Traffic {
 
 impl Handler for Traffic {
     fn on_open(&mut self, index: usize, first: &mut Vec<u8>) {
-        self.wire.write_join(first, self.layout.room_of(index));
+        let room = self.layout.room_of(index);
+        match &self.chat {
+            // The room itself comes last: its messages count from then on.
+            Some(chat) if chat.has_side_rooms() => self.wire.write_join_side(first, room),
+            _ => self.wire.write_join(first, room),
+        }
     }
 
     fn on_answer(&mut self, index: usize, text: &[u8]) -> Answer {
-        let (answer, offset) = self.wire.read_answer(text);
-        match answer {
-            Answer::Accepted => {
-                self.counted.ready += 1;
-                self.checker.on_joined(index, offset);
-                self.can_send[index] = !self.slow[index];
-                if self.slow[index] {
-                    self.checker.on_left(index, true);
+        match self.wire.read_reply(text) {
+            Reply::JoinedSide => self.request(|wire, out| wire.write_join(out, self.layout.room_of(index))),
+            Reply::Joined(offset) => self.on_joined(index, offset),
+            Reply::Watching => self.on_ready(index),
+            Reply::Refused(reason) => Answer::Refused(reason),
+            Reply::Unrelated => {
+                // A member that is not ready yet may be in its room already.
+                match self.marker.read(text) {
+                    Reading::Other(offset) => self.on_other(index, text, offset, clock::now_ns()),
+                    Reading::Delivery(..) | Reading::Malformed => self.counted.other_messages += 1,
                 }
+                Answer::Unrelated
             }
-            Answer::Unrelated => self.counted.other_messages += 1,
-            Answer::Refused(_) => {}
         }
-        answer
     }
 
     #[inline]
     fn on_text(&mut self, index: usize, text: &[u8], now_ns: u64) {
-        if self.slow_stopped && self.slow[index] {
+        if self.slow_stopped && self.clients.is_slow(index) {
             return;
         }
         match self.marker.read(text) {
             Reading::Delivery(mark, offset) => {
                 self.checker.on_delivery(index, mark, offset);
-                if mark.intended_us >= self.measured_from_us {
-                    self.latency.record(self.to_us(now_ns).saturating_sub(mark.intended_us));
+                if let Some(us) = self.timeline.latency_us(mark.intended_us, now_ns) {
+                    self.latency.record(us);
+                }
+                if let Some(chat) = &mut self.chat
+                    && mark.sender as usize != index
+                    && self.clients.is_able(index)
+                {
+                    chat.on_delivery(index, offset, now_ns);
                 }
             }
-            Reading::Other(offset) => self.on_other(index, text, offset),
+            Reading::Other(offset) => self.on_other(index, text, offset, now_ns),
             Reading::Malformed => self.checker.on_malformed(),
         }
     }
 
     fn on_end(&mut self, index: usize, stage: Stage, end: End) {
-        self.can_send[index] = false;
+        self.clients.on_gone(index);
         self.checker.on_left(index, false);
         let counted = &mut self.counted;
         let counts = match stage {
-            Stage::Ready | Stage::Closing if self.slow[index] => &mut counted.slow_closes,
+            Stage::Ready | Stage::Closing if self.clients.is_slow(index) => &mut counted.slow_closes,
             Stage::Ready | Stage::Closing => &mut counted.closes,
             _ => &mut counted.failures,
         };
@@ -177,16 +223,21 @@ impl Handler for Traffic {
     }
 
     fn next_due_ns(&self) -> u64 {
-        self.schedule.due_ns()
+        self.schedule.due_ns().min(self.chat.as_ref().map_or(u64::MAX, Chat::due_ns))
     }
 
     fn next_send(&mut self, now_ns: u64, out: &mut Vec<u8>) -> Option<usize> {
+        let chat = self.chat.as_mut().filter(|chat| chat.due_ns() < self.schedule.due_ns());
+        self.chat_was_last = chat.is_some();
+        if let Some(chat) = chat {
+            return chat.next_send(now_ns, &self.clients, out);
+        }
         let (number, due_ns) = self.schedule.take(now_ns)?;
-        let intended_us = self.to_us(due_ns);
-        if intended_us >= self.measured_from_us {
+        let intended_us = self.timeline.to_us(due_ns);
+        if self.timeline.is_measured(intended_us) {
             self.send_lag.record((now_ns - due_ns) / 1000);
         }
-        let Some(sender) = self.able_sender(self.layout.sender_of(number)) else {
+        let Some(sender) = self.clients.able_sender(self.layout.sender_of(number)) else {
             self.counted.unsent += 1;
             return None;
         };
@@ -205,6 +256,10 @@ impl Handler for Traffic {
     }
 
     fn on_unsent(&mut self, index: usize) {
+        if let Some(chat) = self.chat.as_mut().filter(|_| self.chat_was_last) {
+            chat.on_unsent();
+            return;
+        }
         self.sequences[index] -= 1;
         self.checker.on_unsent(self.layout.room_of(index));
         self.counted.sent -= 1;

@@ -1,5 +1,6 @@
 //! The built load generator against a server with known faults: it must report exactly those, and say so by its exit code.
 
+mod chat;
 mod stand_in;
 
 use std::path::PathBuf;

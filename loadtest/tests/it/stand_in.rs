@@ -1,25 +1,27 @@
 //! A server that does just enough to be load-tested, and does one thing wrong when asked: so that the load
-//! generator's checks are themselves checked. Threads and blocking sockets; nothing here is fast.
+//! generator's checks are themselves checked. Threads and blocking sockets; nothing here is fast. `chat` is what it
+//! does beside messages, `frame` the framing.
+
+mod chat;
+mod frame;
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-const TEXT: u8 = 0x1;
-const CLOSE: u8 = 0x8;
-const PING: u8 = 0x9;
-const PONG: u8 = 0xA;
+use self::frame::{CLOSE, PING, PONG, TEXT, close, decode, encode, write_frame};
+
 /// A room's first message gets the offset after this, as if the room had a past.
 const PAST: u64 = 1000;
 /// The message of each room that the fault concerns, counted from 1.
 const FAULTY: u64 = 20;
 
-/// What goes wrong, once in each room, for its first member.
+/// What goes wrong: with messages once in each room, for its first member; with all else always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Nothing.
@@ -38,6 +40,18 @@ pub(crate) enum Fault {
     CloseSilent(u16),
     /// Joining is refused with `RATE_LIMITED`.
     RefuseJoin,
+    /// Changes of presence arrive so many milliseconds late.
+    SlowPresence(u64),
+    /// Changes of presence arrive at those only who are in another room.
+    MisroutePresence,
+    /// Nobody hears of changes of presence.
+    MutePresence,
+    /// Joins, but for everybody's first, are answered so many milliseconds late.
+    SlowJoin(u64),
+    /// Joins, but for everybody's first, are not answered.
+    MuteJoin,
+    /// Events beside messages, joins and leaves are unknown.
+    RefuseChat,
     /// Nothing is wrong, but every frame arrives in pieces of a few bytes.
     Trickle,
 }
@@ -58,6 +72,16 @@ struct State {
     rooms: HashMap<String, Room>,
     pongs: usize,
     requests: Vec<String>,
+    heard: Vec<Heard>,
+}
+
+/// An event beside messages and first joins.
+#[derive(Debug, Clone)]
+pub(crate) struct Heard {
+    pub(crate) at: Instant,
+    /// Number of the connection.
+    pub(crate) id: u64,
+    pub(crate) frame: Value,
 }
 
 #[derive(Default)]
@@ -72,6 +96,8 @@ struct Member {
     id: u64,
     socket: TcpStream,
     has_sent: bool,
+    watches: bool,
+    types: bool,
 }
 
 impl StandIn {
@@ -98,6 +124,11 @@ impl StandIn {
     pub(crate) fn requests(&self) -> Vec<String> {
         self.shared.lock().requests.clone()
     }
+
+    /// Events of this name that were received beside messages and first joins.
+    pub(crate) fn heard(&self, event: &str) -> Vec<Heard> {
+        self.shared.lock().heard.iter().filter(|heard| heard.frame["event"] == event).cloned().collect()
+    }
 }
 
 impl Shared {
@@ -105,14 +136,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn on_text(&self, id: u64, socket: &TcpStream, text: &str) {
+    fn on_text(self: &Arc<Self>, id: u64, socket: &TcpStream, text: &str) {
         let frame: Value = serde_json::from_str(text).expect("the generator writes JSON");
         let data = &frame["data"];
         match frame["event"].as_str().or(frame["type"].as_str()) {
             Some("room:join") if self.fault == Fault::RefuseJoin => {
                 self.write(socket, r#"{"event":"error","data":{"code":"RATE_LIMITED"},"requestId":"j"}"#);
             }
-            Some("room:join") => self.join(id, socket, &data["roomId"], |room, offset| {
+            Some("room:join") if frame["requestId"] == "j" => self.join(id, socket, &data["roomId"], |room, offset| {
                 format!(r#"{{"event":"room:joined","data":{{"roomId":{room},"epoch":"e","offset":{offset}}},"requestId":"j"}}"#)
             }),
             Some("subscribe") => self.join(id, socket, &frame["topic"], |room, offset| {
@@ -125,7 +156,8 @@ impl Shared {
             Some("message") => self.publish(id, &frame["topic"], |room, offset| {
                 format!(r#"{{"type":"message","topic":{room},"data":{data},"metadata":{{"epoch":"e","offset":{offset}}}}}"#)
             }),
-            other => panic!("unexpected request {other:?}"),
+            Some(_) => self.on_chat(id, socket, &frame),
+            None => panic!("no request: {text}"),
         }
     }
 
@@ -138,7 +170,7 @@ impl Shared {
                 r#"{"event":"room:member-joined","data":{"userId":"u"},"version":"1"}"#,
             );
         }
-        members.push(Member { id, socket: socket.try_clone().expect("clones"), has_sent: false });
+        members.push(Member::new(id, socket));
         write_frame(socket, PING, b"are you there?");
         self.write(socket, &answer(room, PAST + *messages));
     }
@@ -191,7 +223,14 @@ impl Shared {
     }
 }
 
-fn serve(shared: &Shared, id: u64, mut socket: TcpStream) {
+impl Member {
+    fn new(id: u64, socket: &TcpStream) -> Self {
+        let socket = socket.try_clone().expect("clones");
+        Self { id, socket, has_sent: false, watches: false, types: false }
+    }
+}
+
+fn serve(shared: &Arc<Shared>, id: u64, mut socket: TcpStream) {
     socket.set_nodelay(true).expect("a socket takes the option");
     socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket takes the option");
     let mut received = Vec::new();
@@ -240,48 +279,4 @@ fn receive(socket: &mut TcpStream, received: &mut Vec<u8>) -> bool {
             true
         }
     }
-}
-
-fn close(socket: &TcpStream, code: u16) {
-    write_frame(socket, CLOSE, &code.to_be_bytes());
-}
-
-fn write_frame(mut socket: &TcpStream, opcode: u8, payload: &[u8]) {
-    let mut bytes = Vec::new();
-    encode(&mut bytes, opcode, payload);
-    let _ = socket.write_all(&bytes);
-}
-
-fn encode(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
-    out.push(0x80 | opcode);
-    match u8::try_from(payload.len()) {
-        Ok(short) if short < 126 => out.push(short),
-        _ => {
-            out.push(126);
-            out.extend_from_slice(&u16::try_from(payload.len()).expect("short messages").to_be_bytes());
-        }
-    }
-    out.extend_from_slice(payload);
-}
-
-/// Takes one whole masked frame from the front.
-fn decode(received: &mut Vec<u8>) -> Option<(u8, Vec<u8>)> {
-    let [first, second, ..] = *received.as_slice() else {
-        return None;
-    };
-    assert!(first & 0x80 != 0 && second & 0x80 != 0, "client frames are whole and masked");
-    let (mask_at, length) = match second & 0x7F {
-        126 => (4, usize::from(u16::from_be_bytes([*received.get(2)?, *received.get(3)?]))),
-        127 => panic!("no test sends as much"),
-        length => (2, usize::from(length)),
-    };
-    let end = mask_at + 4 + length;
-    if received.len() < end {
-        return None;
-    }
-    let mask: Vec<u8> = received[mask_at..mask_at + 4].to_vec();
-    let payload =
-        received[mask_at + 4..end].iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
-    received.drain(..end);
-    Some((first & 0x0F, payload))
 }

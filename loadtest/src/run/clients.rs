@@ -1,0 +1,107 @@
+//! Which connections can send now, and which are slow consumers.
+
+use crate::scenario::Layout;
+
+/// All connections of a traffic run, by index.
+pub(super) struct Clients {
+    layout: Layout,
+    /// Whether it may send: it is ready and no slow consumer.
+    able: Vec<bool>,
+    /// For each room how many of its members may send.
+    able_in: Vec<u64>,
+    slow: Vec<bool>,
+}
+
+impl Clients {
+    /// Nobody is connected; `stop_fraction` of them will be slow consumers.
+    pub(super) fn new(layout: Layout, stop_fraction: f64) -> Self {
+        let slow = layout.stopped(stop_fraction);
+        Self { layout, able: vec![false; slow.len()], able_in: vec![0; layout.rooms()], slow }
+    }
+
+    /// Who is in which room.
+    pub(super) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Whether the connection is a slow consumer.
+    pub(super) fn is_slow(&self, index: usize) -> bool {
+        self.slow[index]
+    }
+
+    /// Number of slow consumers.
+    pub(super) fn slow_count(&self) -> usize {
+        self.slow.iter().filter(|slow| **slow).count()
+    }
+
+    /// Whether the connection is ready and no slow consumer.
+    #[inline]
+    pub(super) fn is_able(&self, index: usize) -> bool {
+        self.able[index]
+    }
+
+    /// Members of a room that are ready and no slow consumers.
+    pub(super) fn able_in(&self, room: usize) -> u64 {
+        self.able_in[room]
+    }
+
+    /// The connection is ready.
+    pub(super) fn on_ready(&mut self, index: usize) {
+        if !self.slow[index] && !self.able[index] {
+            self.able[index] = true;
+            self.able_in[self.layout.room_of(index)] += 1;
+        }
+    }
+
+    /// The connection is gone.
+    pub(super) fn on_gone(&mut self, index: usize) {
+        if self.able[index] {
+            self.able[index] = false;
+            self.able_in[self.layout.room_of(index)] -= 1;
+        }
+    }
+
+    /// The member of the scheduled sender's room that can send, itself if possible.
+    pub(super) fn able_sender(&self, scheduled: usize) -> Option<usize> {
+        if self.able_in[self.layout.room_of(scheduled)] == 0 {
+            return None;
+        }
+        let mut sender = scheduled;
+        while !self.able[sender] {
+            sender = self.layout.next_member(sender);
+        }
+        Some(sender)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_of_the_room_stand_in_for_who_cannot_send() {
+        let mut clients = Clients::new(Layout::new(6, 2), 0.0);
+        assert_eq!(clients.able_sender(0), None);
+        for index in [0, 2, 3] {
+            clients.on_ready(index);
+            clients.on_ready(index);
+        }
+        assert_eq!([clients.able_in(0), clients.able_in(1)], [2, 1]);
+        assert_eq!(
+            [0, 2, 4, 1].map(|scheduled| clients.able_sender(scheduled)),
+            [Some(0), Some(2), Some(0), Some(3)]
+        );
+        clients.on_gone(3);
+        clients.on_gone(3);
+        assert_eq!((clients.able_in(1), clients.able_sender(5)), (0, None));
+    }
+
+    #[test]
+    fn slow_consumers_never_send() {
+        let mut clients = Clients::new(Layout::new(2, 1), 0.5);
+        clients.on_ready(0);
+        clients.on_ready(1);
+        assert_eq!((clients.slow_count(), clients.able_in(0)), (1, 1));
+        assert!([0, 1].iter().all(|index| clients.is_slow(*index) != clients.is_able(*index)));
+    }
+}
