@@ -13,9 +13,10 @@ pub(crate) mod table;
 mod value;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use roomcast_shards::config::{AuthMode, Config, HistoryLimits, Limits};
-use roomcast_shards::protocol::profile;
+use roomcast_shards::config::{AuthMode, Config, HistoryLimits, Limits, Sanitize};
+use roomcast_shards::protocol::profile::Profiles;
 
 use crate::args::TypedSettings;
 use crate::host::{Host, LOCKED_BYTES_PER_SHARD};
@@ -102,16 +103,19 @@ fn lay_presets(layers: &mut Layers) -> Result<(), SettingError> {
 }
 
 fn known_profile(name: &str) -> Result<String, String> {
-    let names: Vec<&str> = profile::names().collect();
+    let profiles = Profiles::default();
+    let names: Vec<&str> = profiles.names().collect();
     let known = names.contains(&name).then(|| name.to_owned());
     known.ok_or_else(|| format!("unknown profile {name:?}; known are {}", names.join(", ")))
 }
 
-/// Adds the verifier to settings that lack it.
+/// Adds the verifier and the key of sessions to settings that lack them.
 fn with_keys(layers: &Layers, mut settings: Settings) -> Result<Settings, SettingError> {
     if settings.data_plane.auth == AuthMode::Required {
         settings.data_plane.verifier = Some(keys::verifier(layers, &mut settings.warnings)?);
     }
+    // Sessions live in this process, so their key need not outlive it.
+    settings.data_plane.session_key = rand::random();
     Ok(settings)
 }
 
@@ -123,7 +127,6 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         let named = layers.named("auth");
         warnings.push(format!("{named}: off: everybody who can connect is an anonymous employee"));
     }
-    check_later_features(layers)?;
     let (shards, cpus) = cores(layers, host, &mut warnings)?;
     let listen = layers.parse_list("listen", value::address)?;
     let admin_listen = layers.parse_option("admin-listen", value::address)?;
@@ -143,6 +146,9 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         auth_expiring_lead_ms: layers.parse("auth-expiring-lead", value::duration_ms)?,
         handshake_timeout_ms: layers.parse("handshake-timeout", value::some_duration_ms)?,
         profile: layers.parse("profile", known_profile)?,
+        profiles: Profiles::default(),
+        access: Arc::default(),
+        tenancy: layers.parse("tenancy", value::word(&[("none", false), ("account", true)]))?,
         allowed_origins: origins(layers)?,
         echo_path: layers.parse_option("echo-path", value::echo_path)?,
         websocket: !layers.parse("no-websocket", value::truth)?,
@@ -155,6 +161,12 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         presence_room_max: layers.parse("presence-room-max", value::count(0..=1_000_000))?,
         room_classes: layers.parse_list("room-class", value::room_class)?,
         ring_items_max: layers.parse("ring-items", value::count(16..=1 << 20))?,
+        session_ttl_ms: layers.parse("session-ttl", value::some_duration_ms)?,
+        session_key: [0; 32],
+        queue_ttl_ms: layers.parse("queue-ttl", value::some_duration_ms)?,
+        batch_delay_ms: layers.parse("batch-delay", value::duration_ms)?,
+        sanitize: layers
+            .parse("sanitize", value::word(&[("off", Sanitize::Off), ("escape", Sanitize::Escape)]))?,
     };
     let drain_timeout_ms = layers.parse("drain-timeout", value::duration_ms)?;
     let memory_max = memory_max(layers, host)?;
@@ -168,14 +180,6 @@ fn memory_max(layers: &Layers, host: &Host) -> Result<Option<u64>, SettingError>
         "auto" => Ok(host.memory_bytes.map(|bytes| bytes / 100 * MEMORY_PERCENT)),
         text => value::size(MEMORY_MIN..=u64::MAX)(text).map(|bytes| Some(bytes as u64)),
     })
-}
-
-/// Settings of features that are to come are checked already, so that a file written now stays valid.
-fn check_later_features(layers: &Layers) -> Result<(), SettingError> {
-    layers.parse("session-ttl", value::some_duration_ms)?;
-    layers.parse("queue-ttl", value::some_duration_ms)?;
-    layers.parse("batch-delay", value::duration_ms)?;
-    Ok(())
 }
 
 /// How many shards, and the cores that they are pinned to (none: not pinned).

@@ -5,8 +5,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
+use crate::access::table::AccessTable;
 use crate::access::token::Verifier;
+use crate::protocol::profile::Profiles;
 
 /// Who may connect without a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +77,27 @@ pub enum RoomClass {
     Queued,
 }
 
+impl RoomClass {
+    /// The name in the configuration and on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ephemeral => "ephemeral",
+            Self::Reliable => "reliable",
+            Self::Queued => "queued",
+        }
+    }
+}
+
+/// Whether strings in contents are changed on their way (protocol says nothing of it; some applications want it).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sanitize {
+    /// No: escaping belongs to whoever shows a text, who alone knows where.
+    Off,
+    /// `&`, `<`, `>`, `"` and `'` become HTML entities.
+    Escape,
+}
+
 /// One line of the room class table: the first pattern that matches a name decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomClassRule {
@@ -100,8 +124,14 @@ pub struct Config {
     pub auth_expiring_lead_ms: u64,
     /// Milliseconds within which the request head must have arrived.
     pub handshake_timeout_ms: u64,
-    /// Profile of a connection that names none; one of [`crate::protocol::profile::names`].
+    /// Profile of a connection that names none; one of [`Config::profiles`].
     pub profile: String,
+    /// The profiles that a connection may name.
+    pub profiles: Profiles,
+    /// What each role may do, and who may enter which rooms.
+    pub access: Arc<AccessTable>,
+    /// Whether every account has names of its own.
+    pub tenancy: bool,
     /// Origins that a browser may come from; `None` allows any but `null`, which must be listed.
     pub allowed_origins: Option<Vec<String>>,
     /// Serves a plain WebSocket echo at this path, for conformance suites.
@@ -126,6 +156,16 @@ pub struct Config {
     pub room_classes: Vec<RoomClassRule>,
     /// Items that all rings into one shard hold together.
     pub ring_items_max: usize,
+    /// Milliseconds during which a lost session can be resumed.
+    pub session_ttl_ms: u64,
+    /// Signs the tokens of sessions.
+    pub session_key: [u8; 32],
+    /// Milliseconds for which messages of queued rooms wait for absent members.
+    pub queue_ttl_ms: u64,
+    /// Milliseconds for which messages of the batch-delay lane may wait to share a write.
+    pub batch_delay_ms: u64,
+    /// Whether strings in contents are escaped.
+    pub sanitize: Sanitize,
 }
 
 /// So many events in an interval, and how many of them at once: `N/interval[,burst]`.
@@ -252,6 +292,9 @@ impl Default for Config {
             auth_expiring_lead_ms: 60_000,
             handshake_timeout_ms: 10_000,
             profile: "native".to_owned(),
+            profiles: Profiles::default(),
+            access: Arc::default(),
+            tenancy: false,
             allowed_origins: None,
             echo_path: None,
             websocket: true,
@@ -264,6 +307,11 @@ impl Default for Config {
             presence_room_max: 200,
             room_classes: Vec::new(),
             ring_items_max: 16_384,
+            session_ttl_ms: 120_000,
+            session_key: [0; 32],
+            queue_ttl_ms: 86_400_000,
+            batch_delay_ms: 50,
+            sanitize: Sanitize::Off,
         }
     }
 }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::id::{ConnectionId, ShardId};
-use crate::mesh::item::Item;
+use crate::mesh::item::{Caller, Item};
+use crate::protocol::command::Monitoring;
 
 /// How a socket is let go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub enum Release {
 pub enum SocketEffect {
     /// All is sent: tell the client, and wait for it to close.
     ShutdownWrite(ConnectionId),
-    /// The connection is gone.
+    /// The connection is gone; [`crate::shard::Shard::on_released`] must follow with what the kernel knows of it.
     Release(ConnectionId, Release),
     /// Plain HTTP: the control plane takes the socket and the bytes read so far.
     HandOver(ConnectionId, Vec<u8>),
@@ -83,6 +84,15 @@ impl Outbox {
     }
 }
 
+/// What a client asks of the gateway itself, which only the control plane can answer.
+#[derive(Debug)]
+pub struct Inquiry {
+    /// Who asks.
+    pub caller: Caller,
+    /// What.
+    pub topic: Monitoring,
+}
+
 /// All that a shard wants done.
 #[derive(Debug)]
 pub struct Effects {
@@ -94,6 +104,8 @@ pub struct Effects {
     pub sockets: Vec<SocketEffect>,
     /// News for the acceptor.
     pub admissions: Vec<Admission>,
+    /// Questions for the control plane.
+    pub inquiries: Vec<Inquiry>,
     /// Items for the other shards, by shard.
     pub outboxes: Vec<Outbox>,
 }
@@ -107,6 +119,7 @@ impl Effects {
             bulk: VecDeque::new(),
             sockets: Vec::new(),
             admissions: Vec::new(),
+            inquiries: Vec::new(),
             outboxes: (0..shards).map(|_| Outbox::default()).collect(),
         }
     }

@@ -109,6 +109,14 @@ impl MessageIds {
     }
 }
 
+impl MessageId {
+    /// Reads what [`Display`](fmt::Display) wrote, in whichever case; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        uuid::Uuid::try_parse(text).ok().filter(|_| text.len() == 36).map(Self)
+    }
+}
+
 impl fmt::Display for MessageId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.as_hyphenated().fmt(out)

@@ -37,3 +37,4 @@ pub mod shard;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod timer_wheel;
+pub mod user;

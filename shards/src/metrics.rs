@@ -3,6 +3,7 @@
 use crate::access::token::TokenError;
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::error_code::ErrorCode;
+use crate::protocol::reply::SessionError;
 
 /// Counts of durations in fixed buckets, in microseconds.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +47,8 @@ macro_rules! counters {
             pub resets: u64,
             /// Errors sent to clients, by [`ErrorCode`]'s position.
             pub errors: [u64; ErrorCode::ALL.len()],
+            /// Sessions refused, by [`SessionError::ALL`]'s position.
+            pub session_refusals: [u64; SessionError::ALL.len()],
             /// Tokens refused, by [`TokenError::LABELS`]' position.
             pub auth_failures: [u64; TokenError::LABELS.len()],
             /// How long turns of the loop took, waiting not counted.
@@ -61,6 +64,9 @@ macro_rules! counters {
                 self.resets += other.resets;
                 for (mine, theirs) in self.closes.iter_mut().zip(other.closes) { *mine += theirs; }
                 for (mine, theirs) in self.errors.iter_mut().zip(other.errors) { *mine += theirs; }
+                for (mine, theirs) in self.session_refusals.iter_mut().zip(other.session_refusals) {
+                    *mine += theirs;
+                }
                 for (mine, theirs) in self.auth_failures.iter_mut().zip(other.auth_failures) { *mine += theirs; }
                 self.turn.merge(&other.turn);
                 self.fan_out.merge(&other.fan_out);
@@ -108,6 +114,42 @@ counters! {
     recoveries,
     /// Recoveries that gave all that was missed.
     recoveries_complete,
+    /// Edits and deletions accepted by rooms that this shard owns.
+    revisions,
+    /// Receipts accepted.
+    receipts,
+    /// Cursors of receipts, and pushes of them, given up because there were too many.
+    receipts_dropped,
+    /// Users who began or ended to write.
+    typing_edges,
+    /// Changes of users' presence.
+    presence_changes,
+    /// Pushes of presence to watchers.
+    presence_deliveries,
+    /// Users who are there now, those within the grace of a lost connection included.
+    users_online,
+    /// Rooms that somebody created and nobody has closed, now.
+    rooms_created,
+    /// Kept messages given to members of queued rooms who came back.
+    queued_delivered,
+    /// Members of queued rooms who came back and for whom not everything could be kept.
+    queue_overflows,
+    /// Sessions that can be resumed now.
+    sessions,
+    /// Those of them without a connection.
+    sessions_parked,
+    /// Sessions given up because their user had too many.
+    sessions_dropped,
+    /// Connections closed because another one resumed their session.
+    sessions_replaced,
+    /// Sessions that clients wanted to resume.
+    session_recoveries,
+    /// Sessions resumed with all of their rooms.
+    session_recoveries_full,
+    /// Sessions resumed of which some room could not be recovered.
+    session_recoveries_partial,
+    /// Pings that asked clients with a session how far they had got.
+    progress_probes,
     /// Messages and names that histories and dedupe windows forgot before their time.
     history_dropped,
     /// Bytes in histories now, as of each room's last change.

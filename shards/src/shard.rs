@@ -6,19 +6,26 @@
 mod answers;
 mod attach;
 mod commands;
+mod events;
 mod fan_out;
 mod gather;
 mod inbound;
 mod keeping;
 mod lifecycle;
+mod messages;
 mod owner;
+mod people;
+mod recovery;
 mod sends;
+mod sessions;
+mod subscriptions;
 mod timers;
+mod users;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ahash::HashMap;
+use ahash::{HashMap, HashSet};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use slab::Slab;
@@ -31,7 +38,7 @@ use crate::connection::websocket::Pool;
 use crate::effect::Effects;
 use crate::id::{ConnectionId, MessageIds, ShardId};
 use crate::mesh::Router;
-use crate::mesh::item::Item;
+use crate::mesh::item::{Caller, Item};
 use crate::metrics::Metrics;
 use crate::protocol::json::Parser;
 use crate::room::directory::{Classes, Directory};
@@ -40,8 +47,12 @@ use crate::room::history_budget::HistoryBudget;
 use crate::room::owned::OwnedRoom;
 use crate::room::pattern::PatternTrie;
 use crate::timer_wheel::TimerWheel;
+use crate::user::users::Users;
+use crate::user::watch::Watches;
 
+use events::ConnectionEvents;
 use gather::Gather;
+use sessions::Departed;
 use timers::Timer;
 
 /// Most shards of a process: sets of shards are one word.
@@ -98,12 +109,29 @@ pub struct Shard {
     owned_by_name: HashMap<Arc<str>, u32>,
     epochs: Epochs,
     history_budget: HistoryBudget,
+    /// Rooms that somebody created, among those owned.
+    created: usize,
+    /// Who waits for rooms to be closed.
+    closers: HashMap<Arc<str>, Vec<(ShardId, Caller)>>,
+    users: Users,
+    watches: Watches,
+    /// Shards with watchers of presence, one bit each.
+    watching: u64,
+    /// Connections whose sockets are being let go.
+    departed: HashMap<ConnectionId, Departed>,
+    /// Connections with frames that may wait to share a write, and until when.
+    delayed: VecDeque<(u64, ConnectionId)>,
+    connection_events: ConnectionEvents,
+    /// What clients call themselves, each once.
+    agents: HashSet<Arc<str>>,
     gathers: Slab<Gather>,
     timers: TimerWheel<Timer>,
     message_ids: MessageIds,
     /// Items for this shard itself: the local branch of the mesh, in the same order as a ring would give.
     local: VecDeque<Item>,
     scratch: Vec<u8>,
+    /// The room of what is asked of no room.
+    nowhere: Arc<str>,
     loop_overload: Overload,
     process_overload: Overload,
     stopwatch: Option<Stopwatch>,
@@ -134,12 +162,22 @@ impl Shard {
             owned_by_name: HashMap::default(),
             epochs: Epochs::new(&mut random),
             history_budget: HistoryBudget::default(),
+            created: 0,
+            closers: HashMap::default(),
+            users: Users::default(),
+            watches: Watches::default(),
+            watching: 0,
+            departed: HashMap::default(),
+            delayed: VecDeque::new(),
+            connection_events: ConnectionEvents::new(config.shards),
+            agents: HashSet::default(),
             random,
             gathers: Slab::new(),
             timers: TimerWheel::new(now.ms),
             message_ids: MessageIds::default(),
             local: VecDeque::new(),
             scratch: Vec::new(),
+            nowhere: "".into(),
             loop_overload: Overload::None,
             process_overload: Overload::None,
             stopwatch: None,
@@ -218,6 +256,10 @@ impl Shard {
                 .sum(),
             history_bytes: self.history_budget.bytes() as u64,
             ring_overflow_items: self.overflow_items() as u64,
+            users_online: self.users.online() as u64,
+            sessions: self.users.sessions().0,
+            sessions_parked: self.users.sessions().1,
+            rooms_created: self.created as u64,
             overload: self.overload() as u64,
             ..self.metrics.clone()
         }
@@ -227,8 +269,10 @@ impl Shard {
     #[must_use]
     pub fn is_quiescent(&self) -> bool {
         let connections = self.connections.is_empty() && self.gathers.is_empty() && self.local.is_empty();
-        let rooms = self.directory.is_empty() && self.owned.is_empty() && self.owned_by_name.is_empty();
-        connections && rooms && self.patterns.is_empty() && self.overflow_items() == 0
+        // Rooms that somebody created stay until they are closed, and users are remembered for when they were last seen.
+        let rooms = self.directory.is_empty() && self.owned.len() == self.created;
+        let users = self.users.is_idle() && self.watches.is_empty() && self.departed.is_empty();
+        connections && rooms && users && self.patterns.is_empty() && self.overflow_items() == 0
     }
 
     /// What waits for a connection, if it is still there.
@@ -268,7 +312,11 @@ impl Shard {
             Item::Answer(answer) => self.on_answer(*answer, now),
             Item::Publish(publication) => self.on_publication(&publication, now),
             Item::Notice(notice) => self.on_notice(&notice, now),
+            Item::Relay(notice) => self.on_relay(*notice),
             Item::Interest(interest) => self.on_interest(from, *interest),
+            Item::Presence(change) => self.on_presence(&change, now),
+            Item::Watching(watching) => self.on_watching(from, watching),
+            Item::Evict(evict) => self.on_evict(&evict, now),
         }
     }
 }

@@ -122,7 +122,7 @@ fn register(runtime: &Runtime, listener: std::net::TcpListener) -> io::Result<Tc
 }
 
 /// Serves until told to stop, then lets the requests that run end.
-async fn run(server: Server, handovers: Pending, listener: Option<TcpListener>) {
+async fn run(server: Server, waiting: Pending, listener: Option<TcpListener>) {
     let serve_listener = async {
         match listener {
             Some(listener) => server.serve_listener(listener).await,
@@ -131,7 +131,7 @@ async fn run(server: Server, handovers: Pending, listener: Option<TcpListener>) 
     };
     let mut stop = server.stop.clone();
     tokio::select! {
-        _ = async { tokio::join!(server.serve_handovers(handovers), serve_listener) } => {}
+        _ = async { tokio::join!(server.serve_handovers(waiting.handovers), serve_listener) } => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
     let _ = timeout(STOP_TIME_MAX, server.places.all_free()).await;

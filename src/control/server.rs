@@ -15,12 +15,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use roomcast_shards::rim::HttpConnection;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::places::Places;
 use super::replay::Replayed;
-use super::sink::Pending;
 use super::visit::{Access, Visit};
 
 /// A head must have arrived within this time of the answer before it; so an idle connection ends then, too.
@@ -47,8 +46,8 @@ pub(super) struct Server {
 
 impl Server {
     /// Serves what the shards hand over, until none is left who could.
-    pub(super) async fn serve_handovers(&self, mut pending: Pending) {
-        while let Some(HttpConnection { stream, received }) = pending.0.recv().await {
+    pub(super) async fn serve_handovers(&self, mut handovers: mpsc::Receiver<HttpConnection>) {
+        while let Some(HttpConnection { stream, received }) = handovers.recv().await {
             match TcpStream::from_std(stream) {
                 Ok(stream) => self.admit(stream, received, self.handed_over),
                 Err(error) => tracing::warn!(event = "http_handover_failed", %error),

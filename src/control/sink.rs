@@ -1,30 +1,47 @@
-//! Where plain HTTP leaves the shards: a bounded queue from their threads to the control thread.
+//! Where plain HTTP and clients' inquiries leave the shards: bounded queues from their threads to the control thread.
 
 use std::sync::Arc;
 
-use roomcast_shards::rim::{HttpConnection, HttpSink};
+use roomcast_shards::effect::Inquiry;
+use roomcast_shards::id::ShardId;
+use roomcast_shards::rim::{ControlSink, HttpConnection};
 use tokio::sync::mpsc;
 
 /// Connections that may wait for the control thread; further ones are closed, and counted by their shard.
 const HANDOVERS_MAX: usize = 256;
 
-/// The shards' end of the queue.
-#[derive(Debug)]
-struct Sink(mpsc::Sender<HttpConnection>);
+/// Inquiries that may wait for the control thread; further ones are answered with `SERVER_ERROR`.
+const INQUIRIES_MAX: usize = 256;
 
-/// The control plane's end of the queue, for [`super::start`].
+/// The shards' end of the queues.
 #[derive(Debug)]
-pub(crate) struct Pending(pub(super) mpsc::Receiver<HttpConnection>);
-
-/// Makes the queue: the sink must exist before the shards start, and the control plane starts after them.
-pub(crate) fn channel() -> (Arc<dyn HttpSink>, Pending) {
-    let (sender, receiver) = mpsc::channel(HANDOVERS_MAX);
-    (Arc::new(Sink(sender)), Pending(receiver))
+struct Sink {
+    handovers: mpsc::Sender<HttpConnection>,
+    inquiries: mpsc::Sender<(ShardId, Inquiry)>,
 }
 
-impl HttpSink for Sink {
+/// The control plane's end of the queues, for [`super::start`].
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(super) handovers: mpsc::Receiver<HttpConnection>,
+    pub(super) inquiries: mpsc::Receiver<(ShardId, Inquiry)>,
+}
+
+/// Makes the queues: the sink must exist before the shards start, and the control plane starts after them.
+pub(crate) fn channel() -> (Arc<dyn ControlSink>, Pending) {
+    let (handover_sender, handovers) = mpsc::channel(HANDOVERS_MAX);
+    let (inquiry_sender, inquiries) = mpsc::channel(INQUIRIES_MAX);
+    let sink = Sink { handovers: handover_sender, inquiries: inquiry_sender };
+    (Arc::new(sink), Pending { handovers, inquiries })
+}
+
+impl ControlSink for Sink {
     fn hand_over(&self, connection: HttpConnection) -> Result<(), HttpConnection> {
-        self.0.try_send(connection).map_err(mpsc::error::TrySendError::into_inner)
+        self.handovers.try_send(connection).map_err(mpsc::error::TrySendError::into_inner)
+    }
+
+    fn inquire(&self, shard: ShardId, inquiry: Inquiry) -> Result<(), Inquiry> {
+        self.inquiries.try_send((shard, inquiry)).map_err(|error| error.into_inner().1)
     }
 }
 

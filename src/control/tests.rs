@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use roomcast_shards::id::ShardId;
 use roomcast_shards::metrics::Metrics;
-use roomcast_shards::rim::{HttpConnection, HttpSink};
+use roomcast_shards::rim::{ControlSink, HttpConnection};
 
 use super::places::CONNECTIONS_MAX;
 use super::*;
@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// A control plane and a port whose connections play those that a shard hands over.
 struct Fixture {
     control: Control,
-    sink: Arc<dyn HttpSink>,
+    sink: Arc<dyn ControlSink>,
     listener: TcpListener,
 }
 

@@ -208,18 +208,8 @@ const LIMITS: &[Setting] = &[
         "10/1m",
         "Connection attempts of an address (IPv6: a /64) that failed or timed out (t3: 5/5m).",
     ),
-    one(
-        "limit-typing",
-        "RATE",
-        "10/1m",
-        "Typing starts of a connection in a room. Checked now, takes effect with the typing feature.",
-    ),
-    one(
-        "limit-presence",
-        "RATE",
-        "30/1m",
-        "Presence updates of a user. Checked now, takes effect with the presence feature.",
-    ),
+    one("limit-typing", "RATE", "10/1m", "Typing starts of a connection in a room."),
+    one("limit-presence", "RATE", "30/1m", "Status updates of a user, over all of its connections."),
     one("max-connections-per-ip", "N|off", "100", "Connections of one address."),
     one("max-pending-per-ip", "N|off", "64", "Connections of one address that have not authenticated."),
     one(
@@ -275,28 +265,47 @@ const ROOMS: &[Setting] = &[
         "presence-grace",
         "DURATION",
         "5s",
-        "Time for which the user of a lost connection stays a member of its rooms.",
+        "Time for which the user of a lost connection stays a member of its rooms and counts as online.",
     ),
-    one("presence-room-max", "N", "200", "Members above which a room announces counts instead of names."),
+    one(
+        "presence-room-max",
+        "N",
+        "200",
+        "Members above which a room announces counts instead of names, and statuses to nobody but who asks by name.",
+    ),
     one(
         "session-ttl",
         "DURATION",
         "2m",
-        "Time during which a lost session can be resumed. Checked now, takes effect with the session feature.",
+        "Time during which a session can be resumed after its connection was lost.",
     ),
     one(
         "queue-ttl",
         "DURATION",
         "24h",
-        "Time for which messages of queued rooms wait for absent members. Checked now, takes effect with the offline \
-         queue feature.",
+        "Time for which messages of queued rooms wait for absent members, within --history-size and --history-bytes; \
+         also how long it is remembered when a user was last seen.",
     ),
     one(
         "batch-delay",
         "DURATION",
         "50ms",
-        "Time for which batch-delay messages may wait to share a write. Checked now, takes effect with the batch \
-         delivery feature.",
+        "Time for which messages of the batch-delay lane (files, robots, and what asks for it) may wait to share a \
+         write; a later message of the room takes them along.",
+    ),
+    one(
+        "sanitize",
+        "off|escape",
+        "off",
+        "escape turns &, <, >, \" and ' in the strings of contents into HTML entities. off carries contents byte for \
+         byte: escaping belongs to whoever shows a text, who alone knows whether it goes into HTML.",
+    ),
+    one(
+        "tenancy",
+        "none|account",
+        "none",
+        "account gives every account names of its own: the same room or user name is another one in each, and nothing \
+         of one is seen in another. Users without an account share a namespace.",
     ),
 ];
 

@@ -2,4 +2,5 @@
 
 pub mod limits;
 pub mod permission;
+pub mod table;
 pub mod token;

@@ -5,15 +5,20 @@
 
 use std::sync::Arc;
 
+use super::table::AccessTable;
 use super::token::{Claims, UserType};
 use crate::protocol::catalog::{EVENTS, Event, RIGHTS};
+use crate::room::name::{is_room_of, local, namespace, qualify, user_room};
 use crate::room::pattern::Pattern;
 
-/// Who is at the other end of a connection, and what they may do.
+/// Who is at the other end of a connection, and what they may do. Names of users and rooms are those inside the gateway
+/// ([`crate::room::name`]).
 #[derive(Debug)]
 pub struct Identity {
     /// The user's id.
     pub user: Arc<str>,
+    /// The namespace of its rooms and users, if there are any.
+    pub namespace: Option<Arc<str>>,
     /// The role.
     pub user_type: UserType,
     /// The account, if any.
@@ -25,6 +30,7 @@ pub struct Identity {
     /// When the token ends; `None` for an anonymous connection.
     pub expires_unix_ms: Option<u64>,
     grants: Vec<Grant>,
+    table: Arc<AccessTable>,
 }
 
 /// One permission: an action and the rooms for which it is granted.
@@ -74,49 +80,68 @@ impl Grant {
 }
 
 impl Identity {
-    /// The identity that a token's claims describe.
+    /// The identity that a token's claims describe; with `tenancy` in the namespace of its account, which users
+    /// without one share.
     #[must_use]
-    pub fn from_claims(claims: Claims) -> Self {
+    pub fn from_claims(claims: Claims, table: &Arc<AccessTable>, tenancy: bool) -> Self {
         let grants = claims.permissions.iter().filter_map(|text| Grant::parse(text)).collect();
+        let account: Option<Arc<str>> = claims.account_id.map(Into::into);
+        let namespace = tenancy.then(|| account.clone().unwrap_or_default());
+        let inside = |name: &str| -> Arc<str> { qualify(namespace.as_deref(), name).into() };
         Self {
-            user: claims.sub.into(),
+            user: inside(&claims.sub),
             user_type: claims.user_type,
-            account: claims.account_id.map(Into::into),
-            rooms: claims.rooms.into_iter().map(Into::into).collect(),
+            account,
+            rooms: claims.rooms.iter().map(|room| inside(room)).collect(),
             permissions: claims.permissions,
             expires_unix_ms: Some(claims.expires_unix_ms),
             grants,
+            table: Arc::clone(table),
+            namespace,
         }
     }
 
     /// The anonymous employee of `--auth off`.
     #[must_use]
-    pub fn anonymous(id: &str) -> Self {
+    pub fn anonymous(id: &str, table: &Arc<AccessTable>, tenancy: bool) -> Self {
+        let namespace: Option<Arc<str>> = tenancy.then(Arc::default);
         Self {
-            user: format!("anon-{id}").into(),
+            user: qualify(namespace.as_deref(), &format!("anon-{id}")).into(),
             user_type: UserType::Employee,
             account: None,
             permissions: Vec::new(),
             rooms: Vec::new(),
             expires_unix_ms: None,
             grants: Vec::new(),
+            table: Arc::clone(table),
+            namespace,
         }
+    }
+
+    /// Whether it has no token, and so no name of its own.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.expires_unix_ms.is_none()
+    }
+
+    /// The name inside the gateway of what this user calls so.
+    #[must_use]
+    pub fn qualify(&self, local: &str) -> String {
+        qualify(self.namespace.as_deref(), local).into_owned()
     }
 
     /// Whether the role or a permission grants the event at all, for some room.
     #[must_use]
     pub fn may(&self, event: Event) -> bool {
         let spec = event.spec();
-        let by_role = match self.user_type {
-            UserType::Supervisor | UserType::Employee => true,
-            UserType::Guest => spec.guest,
-        };
-        by_role || self.grants.iter().any(|grant| grant.covers(spec.name))
+        let granted = |name: &str| self.grants.iter().any(|grant| grant.covers(name));
+        self.table.role_may(self.user_type, event) || granted(spec.name) || spec.right.is_some_and(granted)
     }
 
     /// Whether a right that is no event is granted for a room.
     #[must_use]
     pub fn has_right(&self, right: &str, room: &str) -> bool {
+        let room = local(room);
         let grants = |grant: &Grant| match &grant.rooms {
             Rooms::All => true,
             Rooms::Matching(pattern) => pattern.matches(room),
@@ -125,46 +150,65 @@ impl Identity {
         self.user_type == UserType::Supervisor || covering.any(grants)
     }
 
-    /// Whether the user may enter, and so read, a room.
+    /// Whether the user may enter, and so read, a room; of a room that is private its owner decides.
     #[must_use]
     pub fn may_enter(&self, room: &str) -> bool {
-        if let Some(owner) = room.strip_prefix("user:") {
-            return *owner == *self.user;
+        if namespace(room) != self.namespace.as_deref() {
+            return false;
+        }
+        let name = local(room);
+        if name.starts_with("user:") {
+            return is_room_of(room, &self.user);
         }
         if self.rooms.iter().any(|allowed| **allowed == *room) {
             return true;
         }
-        let guest = self.user_type == UserType::Guest;
-        if let Some(account) = room.strip_prefix("account:") {
+        if let Some(account) = name.strip_prefix("account:") {
             let own = self.account.as_deref() == Some(account);
+            let guest = self.user_type == UserType::Guest;
             return own
                 || self.user_type == UserType::Supervisor
-                || self.granted(Event::RoomJoin, room, guest);
+                || self.granted(Event::RoomJoin, name, guest);
         }
-        !guest || self.granted(Event::RoomJoin, room, false)
+        self.table.role_may_enter(self.user_type, name) || self.granted(Event::RoomJoin, name, false)
+    }
+
+    /// Whether the user may enter a private room without being named for it.
+    #[must_use]
+    pub fn is_entitled(&self, room: &str) -> bool {
+        namespace(room) == self.namespace.as_deref()
+            && (self.user_type == UserType::Supervisor
+                || self.rooms.iter().any(|allowed| **allowed == *room)
+                || self.granted(Event::RoomJoin, local(room), false))
     }
 
     /// Whether the user may send to a room that it is not in: the dialect or a permission says so.
     #[must_use]
     pub fn may_send_from_outside(&self, room: &str, dialect_allows: bool) -> bool {
-        (dialect_allows && self.may_enter(room)) || self.granted(Event::MessageSend, room, true)
+        (dialect_allows && self.may_enter(room)) || self.is_granted_sending(room)
+    }
+
+    /// Whether a permission that names rooms lets the user send there.
+    #[must_use]
+    pub fn is_granted_sending(&self, room: &str) -> bool {
+        namespace(room) == self.namespace.as_deref() && self.granted(Event::MessageSend, local(room), true)
     }
 
     /// Whether a permission alone lets the user send to another user.
     #[must_use]
     pub fn may_send_to_any(&self, user: &str) -> bool {
-        let room = format!("user:{user}");
+        let (room, user) = (user_room(user), local(user));
         let allowed = |grant: &Grant| {
             grant.covers("user:send")
                 && match &grant.rooms {
                     Rooms::All => true,
-                    Rooms::Matching(pattern) => pattern.matches(&room) || pattern.matches(user),
+                    Rooms::Matching(pattern) => pattern.matches(local(&room)) || pattern.matches(user),
                 }
         };
         self.user_type == UserType::Supervisor || self.grants.iter().any(allowed)
     }
 
-    /// Whether a permission grants the event for the room; `explicit` asks for one that names rooms.
+    /// Whether a permission grants the event for the room, as clients know it; `explicit` asks for one that names rooms.
     fn granted(&self, event: Event, room: &str, explicit: bool) -> bool {
         self.grants.iter().filter(|grant| grant.covers(event.spec().name)).any(|grant| match &grant.rooms {
             Rooms::All => !explicit,
@@ -186,7 +230,11 @@ mod tests {
     use super::*;
 
     fn identity(user_type: UserType, permissions: &[&str]) -> Identity {
-        Identity::from_claims(Claims {
+        tenant(user_type, permissions, false)
+    }
+
+    fn tenant(user_type: UserType, permissions: &[&str], tenancy: bool) -> Identity {
+        let claims = Claims {
             sub: "alice".to_owned(),
             expires_unix_ms: 0,
             user_type,
@@ -194,7 +242,8 @@ mod tests {
             permissions: permissions.iter().map(|text| (*text).to_owned()).collect(),
             rooms: vec!["team.a".to_owned(), "user:bob".to_owned()],
             jti: None,
-        })
+        };
+        Identity::from_claims(claims, &Arc::default(), tenancy)
     }
 
     #[test]
@@ -233,6 +282,36 @@ mod tests {
         );
         assert!(!guest.may(Event::RoomHistory));
         assert!(identity(UserType::Guest, &["room:history:team.*"]).may(Event::RoomHistory));
+    }
+
+    #[test]
+    fn nobody_leaves_its_namespace() {
+        for role in [UserType::Guest, UserType::Employee, UserType::Supervisor] {
+            let tenant = tenant(role, &["*", "room:join:**", "message:send:**"], true);
+            assert!(tenant.may_enter("7 user:alice") && tenant.may_enter("7 account:7"));
+            assert!(tenant.may_enter("7 team.a") && tenant.may_enter("7 other"));
+            for room in ["other", "team.a", "8 other", "8 account:8", " other", "user:alice", "8 user:alice"]
+            {
+                assert!(!tenant.may_enter(room) && !tenant.is_entitled(room), "{room}");
+                assert!(!tenant.may_send_from_outside(room, true), "{room}");
+            }
+        }
+        assert!(!identity(UserType::Supervisor, &["*"]).may_enter("7 other"));
+    }
+
+    #[test]
+    fn a_right_of_its_own_opens_private_rooms() {
+        assert!(!identity(UserType::Employee, &["room:info"]).is_entitled("other"));
+        assert!(identity(UserType::Employee, &["room:join:other"]).is_entitled("other"));
+        assert!(identity(UserType::Guest, &[]).is_entitled("team.a"));
+        assert!(identity(UserType::Supervisor, &[]).is_entitled("other"));
+    }
+
+    #[test]
+    fn monitoring_needs_its_right() {
+        assert!(!identity(UserType::Employee, &["room:list"]).may(Event::MonitoringHealth));
+        assert!(identity(UserType::Guest, &["monitoring:read"]).may(Event::MonitoringHealth));
+        assert!(identity(UserType::Supervisor, &[]).may(Event::MonitoringHealth));
     }
 
     #[test]

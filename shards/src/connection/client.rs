@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::delivery_log::DeliveryLog;
 use super::http::TurnAway;
 use super::outbound_queue::OutboundQueue;
 use super::websocket::WebSocket;
@@ -10,13 +11,15 @@ use crate::access::limits::{Bucket, SharedBucket};
 use crate::access::permission::Identity;
 use crate::clock::Now;
 use crate::config::Config;
-use crate::id::{ConnectionId, SessionId};
+use crate::id::{ConnectionId, Offset, SessionId};
+use crate::mesh::item::Caller;
 use crate::protocol::catalog::Event;
-use crate::protocol::command::RequestId;
+use crate::protocol::command::{Position, RequestId};
 use crate::protocol::profile::{PROFILES, Variant};
 use crate::protocol::push::Push;
 use crate::room::directory::RoomKey;
 use crate::room::pattern::Pattern;
+use crate::user::watch::Target;
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,12 +46,31 @@ pub enum Phase {
 pub struct Subscription {
     /// Its key in the shard's directory.
     pub room: RoomKey,
+    /// What the owner knows it as, for as long as it lasts.
+    pub number: u32,
     /// Tells an answer for this subscription from one for an earlier one.
     pub sequence: u32,
     /// Whether the owner has let it in, so that messages arrive.
     pub joined: bool,
     /// Whether the server forced it, so that the client cannot leave.
     pub forced: bool,
+    /// Whether the user's owner knows that the user is in the room.
+    pub told: bool,
+    /// Where the stream stood when the owner let it in.
+    pub since: Offset,
+    /// Rate of typing starts.
+    pub typing: Bucket,
+}
+
+/// A session that a connection wants to resume.
+#[derive(Debug)]
+pub struct Resume {
+    /// Who asked, if it was the client with a command.
+    pub caller: Option<Caller>,
+    /// The user whose session it is.
+    pub user: Arc<str>,
+    /// Where the client knows to have been, by room.
+    pub positions: Vec<(String, Position)>,
 }
 
 /// In which of the shard's flush lists a connection stands.
@@ -57,15 +79,22 @@ pub enum Dirty {
     /// In none.
     #[default]
     Clean,
+    /// In that of what may wait to share a write.
+    Delayed,
     /// In that of large fan-outs.
     Bulk,
     /// In that of everything else.
     Urgent,
 }
 
-/// Pushes that wait for the client's first frame, which may still change the dialect.
+/// Pushes that wait: for the client's first frame, which may still change the dialect, or for what a session has missed,
+/// which comes before them.
 #[derive(Debug, Default)]
 pub struct Held {
+    /// Whether the first frame is yet to come.
+    pub for_dialect: bool,
+    /// Whether a session is being recovered.
+    pub for_recovery: bool,
     /// In order.
     pub pushes: Vec<Push>,
     /// Bytes of their content.
@@ -91,12 +120,30 @@ pub struct Connection {
     pub variant: Variant,
     /// Whether the first frame, which is yet to come, may switch the dialect.
     pub may_switch: bool,
-    /// Pushes that wait for the first frame, for as long as they do.
+    /// Pushes that wait, for as long as they do.
     pub held: Option<Box<Held>>,
     /// Who it is, once authenticated.
     pub identity: Option<Arc<Identity>>,
     /// What it is to the rooms.
     pub session: SessionId,
+    /// Whether it resumed an earlier session.
+    pub recovered: bool,
+    /// The session that it wants to resume, until that is decided.
+    pub resume: Option<Box<Resume>>,
+    /// Up to where its client has certainly got its rooms, where that matters.
+    pub log: Option<Box<DeliveryLog>>,
+    /// The user at whose owner its session is; its own, but for anonymous ones.
+    pub session_user: Option<Arc<str>>,
+    /// The token of a session that it came with, until it is authenticated.
+    pub session_token: Option<Box<str>>,
+    /// Once it has left its rooms: the user, and whether that has no name of its own.
+    pub departing: Option<(Arc<str>, bool)>,
+    /// When it is closed for another connection that resumes its session, whether it has said how far it has got or not.
+    pub evicted_ms: Option<u64>,
+    /// Whose presence it watches.
+    pub watches: Vec<Target>,
+    /// What the client calls itself.
+    pub agent: Option<Arc<str>>,
     /// Its rooms.
     pub subscriptions: Vec<Subscription>,
     /// Its patterns.
@@ -115,8 +162,12 @@ pub struct Connection {
     pub auth_failures: u8,
     /// When it was accepted; when it became a WebSocket.
     pub opened_ms: u64,
+    /// The same in time of day.
+    pub opened_unix_ms: u64,
     /// When it was last heard.
     pub heard_ms: u64,
+    /// When it was heard before that.
+    pub heard_before_ms: u64,
     /// When a ping went out that nothing was heard since.
     pub pinged_ms: Option<u64>,
     /// Whether `auth:expiring` was pushed for the present token.
@@ -165,6 +216,15 @@ impl Connection {
             held: None,
             identity: None,
             session,
+            recovered: false,
+            resume: None,
+            log: None,
+            session_user: None,
+            session_token: None,
+            departing: None,
+            evicted_ms: None,
+            watches: Vec::new(),
+            agent: None,
             subscriptions: Vec::new(),
             patterns: Vec::new(),
             awaiting: 0,
@@ -174,7 +234,9 @@ impl Connection {
             messages: None,
             auth_failures: 0,
             opened_ms: now.ms,
+            opened_unix_ms: now.unix_ms,
             heard_ms: now.ms,
+            heard_before_ms: now.ms,
             pinged_ms: None,
             warned: false,
             drain_ms: None,
@@ -194,8 +256,15 @@ impl Connection {
     /// asks everybody once more before it closes them.
     #[must_use]
     pub fn pong_due_ms(&self, config: &Config) -> u64 {
-        let patience_ms = config.ping_timeout_ms.saturating_sub(config.ping_interval_ms);
+        let (interval_ms, timeout_ms) = self.ping_ms(config);
+        let patience_ms = timeout_ms.saturating_sub(interval_ms);
         self.pinged_ms.map_or(u64::MAX, |pinged_ms| pinged_ms + patience_ms)
+    }
+
+    /// Silence after which it is pinged, and after which it is closed.
+    #[must_use]
+    pub fn ping_ms(&self, config: &Config) -> (u64, u64) {
+        self.variant.profile.ping_ms.unwrap_or((config.ping_interval_ms, config.ping_timeout_ms))
     }
 
     /// Whether it takes part: its last frame is not queued.

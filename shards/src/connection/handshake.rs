@@ -7,11 +7,13 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::http::Refusal;
 use crate::config::Config;
-use crate::protocol::profile::{self, Dialect, Profile};
+use crate::protocol::profile::{Dialect, Profile};
 
 /// Bytes of the longest head that is read.
 pub const HEAD_BYTES_MAX: usize = 16 << 10;
 const HEADERS_MAX: usize = 100;
+/// Characters of a client's name for itself that are kept.
+const AGENT_CHARS_MAX: usize = 96;
 
 const EVENT_PROTOCOL: &str = "roomcast.event.v1";
 const TOPIC_PROTOCOL: &str = "roomcast.topic.v1";
@@ -55,6 +57,10 @@ pub struct Upgrade {
     pub profile: &'static Profile,
     /// The token that came with the request, first in order of precedence.
     pub token: Option<(TokenOrigin, String)>,
+    /// The token of a session to resume.
+    pub session: Option<String>,
+    /// What the client calls itself, shortened.
+    pub agent: Option<String>,
     /// Bytes of the head; what follows belongs to the WebSocket.
     pub head_len: usize,
     accept: String,
@@ -195,13 +201,18 @@ impl<'a> Head<'a> {
             .protocols()
             .find_map(|name| [EVENT_PROTOCOL, TOPIC_PROTOCOL].into_iter().find(|known| *known == name));
         let name = self.parameter("profile").unwrap_or_else(|| config.profile.clone());
-        let profile = profile::find(&name).ok_or_else(|| Refusal::new(400, "unknown profile"))?;
+        let profile = config.profiles.find(&name).ok_or_else(|| Refusal::new(400, "unknown profile"))?;
         Ok(Upgrade {
             endpoint,
             dialect: protocol
                 .map(|name| if name == EVENT_PROTOCOL { Dialect::Event } else { Dialect::Topic }),
             profile,
             token: self.token()?,
+            session: self.parameter("session").filter(|token| !token.is_empty()),
+            agent: self
+                .values("User-Agent")
+                .next()
+                .map(|agent| agent.chars().take(AGENT_CHARS_MAX).collect()),
             head_len,
             accept: derive_accept_key(key.as_bytes()),
             protocol,

@@ -3,9 +3,10 @@
 //! Pure: bytes in, bytes out. The rim moves them.
 
 mod client;
+pub mod delivery_log;
 pub mod handshake;
 pub mod http;
 pub mod outbound_queue;
 pub mod websocket;
 
-pub use client::{Connection, Dirty, Held, Phase, Subscription};
+pub use client::{Connection, Dirty, Held, Phase, Resume, Subscription};

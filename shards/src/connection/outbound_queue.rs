@@ -53,6 +53,10 @@ pub struct OutboundQueue {
     bytes: usize,
     /// Unwritten bytes of replies and control frames.
     reply_bytes: usize,
+    /// Bytes that were ever queued, and ever written. What was dropped in between makes the former run ahead until the
+    /// queue is empty.
+    queued_total: u64,
+    written_total: u64,
     /// After the close frame nothing else is sent (RFC 6455 §5.5.1).
     sealed: bool,
 }
@@ -127,6 +131,7 @@ impl OutboundQueue {
 
     fn append(&mut self, bytes: Bytes, class: FrameClass) {
         self.bytes += bytes.len();
+        self.queued_total += bytes.len() as u64;
         if class.is_answer() {
             self.reply_bytes += bytes.len();
         }
@@ -158,6 +163,7 @@ impl OutboundQueue {
         let mut left = written;
         let mut done = 0;
         self.bytes -= written;
+        self.written_total += written as u64;
         while let Some(first) = self.frames.front() {
             let rest = first.bytes.len() - self.written;
             if first.class.is_answer() {
@@ -175,7 +181,20 @@ impl OutboundQueue {
         if self.frames.capacity() > CAPACITY_KEPT {
             self.frames = VecDeque::new();
         }
+        self.queued_total = self.written_total;
         done
+    }
+
+    /// The place in the outgoing byte stream behind all that was queued; never in front of it.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.queued_total
+    }
+
+    /// Bytes that were ever written.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written_total
     }
 
     /// Whether nothing waits.

@@ -32,6 +32,8 @@ pub enum Incoming {
     Text(Utf8Bytes),
     /// A binary message.
     Binary(Bytes),
+    /// The answer to a ping.
+    Pong(Bytes),
     /// A close frame; the answer to it has been written.
     Close,
 }
@@ -130,6 +132,7 @@ impl Reading<'_> {
                     let _ = parser.flush(&mut memory);
                     Ok(Some(Incoming::Close))
                 }
+                Ok(Message::Pong(payload)) if !payload.is_empty() => Ok(Some(Incoming::Pong(payload))),
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => continue,
                 Err(WsError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.release();

@@ -5,8 +5,9 @@ use bytes::Bytes;
 use super::catalog::Event;
 use super::error_code::CommandError;
 use super::json::Value;
-use super::message::{MessageType, Metadata};
-use crate::id::{Epoch, Offset};
+use super::message::{Lane, MessageType, Metadata};
+use crate::id::{Epoch, MessageId, Offset};
+use crate::room::name::qualify;
 use crate::room::pattern::Pattern;
 
 /// The `requestId` of a command as it was sent: a JSON string or number, echoed verbatim.
@@ -144,6 +145,244 @@ pub enum Command {
         /// The message; its room is that user's.
         draft: Draft,
     },
+    /// Create a room.
+    Create(Creation),
+    /// Close a room for good.
+    CloseRoom {
+        /// The room.
+        room: String,
+    },
+    /// Say how a subscription stands, or how all of the connection's do.
+    Subscription {
+        /// The room; `None` for all.
+        room: Option<String>,
+        /// Whether to describe the room too.
+        details: bool,
+    },
+    /// Change a message, or delete it.
+    Revise {
+        /// The room.
+        room: String,
+        /// The message.
+        message: MessageId,
+        /// What it says from now on; `None` deletes it.
+        content: Option<Bytes>,
+    },
+    /// Confirm that messages arrived or were read.
+    Receipt {
+        /// The room.
+        room: String,
+        /// Up to where.
+        upto: UpTo,
+        /// Whether they were read, and not only delivered.
+        read: bool,
+    },
+    /// Say who got a message, and who read it.
+    DeliveryStatus {
+        /// The room.
+        room: String,
+        /// The message.
+        message: MessageId,
+    },
+    /// Say that the user writes, or no longer does.
+    Typing {
+        /// The room.
+        room: String,
+        /// Which of the two.
+        typing: bool,
+    },
+    /// List who writes.
+    TypingUsers {
+        /// The room.
+        room: String,
+    },
+    /// Count a room's messages.
+    MessageStats {
+        /// The room.
+        room: String,
+    },
+    /// Change the user's own status.
+    UpdateStatus(StatusUpdate),
+    /// Watch statuses, or do so no longer.
+    Watch {
+        /// Which of the two.
+        watch: bool,
+        /// The users named.
+        users: Vec<String>,
+        /// The room whose members are meant.
+        room: Option<String>,
+    },
+    /// Page through the visible users who are online.
+    OnlineUsers {
+        /// Users a page.
+        limit: usize,
+        /// The last user of the page before.
+        cursor: Option<String>,
+    },
+    /// Describe a user's presence.
+    UserStatus {
+        /// The user.
+        user: String,
+    },
+    /// Count the visible users by status.
+    PresenceStats,
+    /// Make the session recoverable.
+    CreateSession,
+    /// Resume a session.
+    RecoverSession {
+        /// Its token.
+        token: String,
+        /// Where the client knows to have been, by room.
+        positions: Vec<(String, Position)>,
+    },
+    /// Describe the connection.
+    SessionInfo,
+    /// Count recoveries.
+    RecoveryStats,
+    /// The gateway about itself.
+    Monitor {
+        /// Which part.
+        topic: Monitoring,
+        /// Entries at most, where there are any.
+        limit: usize,
+    },
+    /// For a backend.
+    Forward,
+}
+
+impl Command {
+    /// Moves every room and user that the command names into a namespace.
+    pub fn enter_namespace(&mut self, namespace: &str) {
+        let enter = |name: &mut String| *name = qualify(Some(namespace), name).into_owned();
+        match self {
+            Self::Auth { .. }
+            | Self::Ping
+            | Self::List
+            | Self::SubscribePattern(_)
+            | Self::UnsubscribePattern(_)
+            | Self::PresenceStats
+            | Self::CreateSession
+            | Self::SessionInfo
+            | Self::RecoveryStats
+            | Self::Monitor { .. }
+            | Self::Forward
+            | Self::UpdateStatus(_) => {}
+            Self::Join { room, .. }
+            | Self::Leave { room }
+            | Self::Info { room }
+            | Self::Online { room, .. }
+            | Self::History { room, .. }
+            | Self::CloseRoom { room }
+            | Self::Revise { room, .. }
+            | Self::Receipt { room, .. }
+            | Self::DeliveryStatus { room, .. }
+            | Self::Typing { room, .. }
+            | Self::TypingUsers { room }
+            | Self::MessageStats { room } => enter(room),
+            Self::Subscription { room, .. } => room.iter_mut().for_each(enter),
+            Self::Multiple { rooms, .. } => rooms.iter_mut().flatten().for_each(enter),
+            Self::Send(draft) => enter(&mut draft.room),
+            Self::SendBatch(drafts) => {
+                drafts.iter_mut().flatten().for_each(|draft| enter(&mut draft.room));
+            }
+            Self::UserSend { user, draft } => {
+                enter(user);
+                enter(&mut draft.room);
+            }
+            Self::Create(creation) => {
+                enter(&mut creation.room);
+                creation.members.iter_mut().for_each(enter);
+            }
+            Self::Watch { users, room, .. } => users.iter_mut().chain(room).for_each(enter),
+            Self::OnlineUsers { cursor, .. } => cursor.iter_mut().for_each(enter),
+            Self::UserStatus { user } => enter(user),
+            Self::RecoverSession { positions, .. } => {
+                positions.iter_mut().for_each(|(room, _)| enter(room));
+            }
+        }
+    }
+}
+
+/// A room as its creator wants it.
+#[derive(Debug)]
+pub struct Creation {
+    /// Its name; empty for one that the server makes.
+    pub room: String,
+    /// Whether only those named may enter.
+    pub private: bool,
+    /// Users who may enter a private room, beside its creator.
+    pub members: Vec<String>,
+    /// The application's own: an object.
+    pub metadata: Option<Bytes>,
+    /// Users that it holds at most.
+    pub members_max: Option<usize>,
+}
+
+/// Up to where a receipt reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpTo {
+    /// Up to this message.
+    Message(MessageId),
+    /// Up to this offset.
+    Offset(Offset),
+}
+
+/// What a user says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Status {
+    /// There.
+    #[default]
+    Online,
+    /// There, but not looking.
+    Away,
+    /// There, but not to be disturbed.
+    Busy,
+    /// Not there, or not to be seen.
+    Offline,
+}
+
+impl Status {
+    /// Every status; its position is its index in counts.
+    pub const ALL: [Self; 4] = [Self::Online, Self::Away, Self::Busy, Self::Offline];
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Away => "away",
+            Self::Busy => "busy",
+            Self::Offline => "offline",
+        }
+    }
+
+    /// The status of that name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+}
+
+/// A status and the user's own words for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusUpdate {
+    /// The status.
+    pub status: Status,
+    /// The words.
+    pub text: Option<Box<str>>,
+}
+
+/// What of itself the gateway is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Monitoring {
+    /// All metrics.
+    Metrics,
+    /// The latest events of connections.
+    Events,
+    /// Sums.
+    Stats,
+    /// What is near a limit.
+    Health,
 }
 
 /// A name that is none: as sent, shortened, and why it is refused.
@@ -170,4 +409,6 @@ pub struct Draft {
     pub client_id: Option<Box<str>>,
     /// Whether the sender's own session is left out.
     pub exclude_sender: bool,
+    /// Whether it may wait to share a write.
+    pub lane: Lane,
 }

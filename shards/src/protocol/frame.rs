@@ -32,10 +32,10 @@ pub fn binary(payload: &[u8]) -> Bytes {
     frame(OpCode::Data(Data::Binary), &[payload])
 }
 
-/// A ping without payload.
+/// A ping; the answer to it repeats the payload.
 #[must_use]
-pub fn ping() -> Bytes {
-    frame(OpCode::Control(Control::Ping), &[])
+pub fn ping(payload: &[u8]) -> Bytes {
+    frame(OpCode::Control(Control::Ping), &[payload])
 }
 
 /// A close frame; the reason is ASCII and cut to what fits.
@@ -55,6 +55,6 @@ mod tests {
         assert_eq!(text(&[b'a'; 126])[..4], [0x81, 126, 0, 126]);
         assert_eq!(text(&vec![b'a'; 1 << 16])[..10], [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
         assert_eq!(&close(CloseCode::Restart, "x")[..], b"\x88\x03\x03\xf4x");
-        assert_eq!(&ping()[..], b"\x89\x00");
+        assert_eq!(&ping(b"")[..], b"\x89\x00");
     }
 }

@@ -9,11 +9,13 @@
 //! values) and parsed again; the original stays what it was.
 
 mod blunt;
+mod escape;
 mod skip;
 
 use simd_json::{Buffers, ErrorType, Node, StaticNode, Tape};
 
 use blunt::{blunt, has_raw_control, needs_blunting};
+pub use escape::escape_strings;
 use skip::{skip_separators, skip_string, skip_value};
 
 /// Why a frame is no JSON that the gateway takes.

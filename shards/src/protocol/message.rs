@@ -54,6 +54,61 @@ impl MessageType {
     }
 }
 
+/// How soon a message must go out (protocol §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lane {
+    /// At once.
+    #[default]
+    Streaming,
+    /// It may wait a little to share a write with others, but no later message of its room overtakes it.
+    BatchDelay,
+}
+
+impl Lane {
+    /// The lane of a kind of message whose sender names none.
+    #[must_use]
+    pub fn of(kind: MessageType) -> Self {
+        if matches!(kind, MessageType::File | MessageType::Robot) {
+            Self::BatchDelay
+        } else {
+            Self::Streaming
+        }
+    }
+
+    /// The `deliveryStatus` of a live message.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Streaming => "streaming",
+            Self::BatchDelay => "batch-delay",
+        }
+    }
+}
+
+/// What became of a message after it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revised {
+    /// It says something else now.
+    Edited,
+    /// It says nothing any more.
+    Deleted,
+}
+
+/// A change of a message, or the mark that one left on it.
+#[derive(Debug, Clone)]
+pub struct Revision {
+    /// Which of the two.
+    pub kind: Revised,
+    /// When.
+    pub unix_ms: u64,
+    /// Who did it.
+    pub by: Arc<str>,
+    /// The change's own offset.
+    pub offset: Offset,
+    /// The offset of the message that it changes.
+    pub of: Offset,
+}
+
 /// What an application says about a message: a JSON object, byte for byte as sent.
 #[derive(Debug, Clone)]
 pub struct Metadata {
@@ -91,10 +146,13 @@ impl Metadata {
     }
 }
 
-/// One accepted message; never changes.
-#[derive(Debug)]
+/// One entry of a room's stream: a message, or a change of one; itself it never changes.
+///
+/// A change bears the id and everything else of the message as it is afterwards, and the change's own offset. In a
+/// history the message itself is replaced by one in its final state, at its own offset.
+#[derive(Debug, Clone)]
 pub struct Publication {
-    /// Sorts by time.
+    /// The message's id; sorts by time.
     pub id: MessageId,
     /// The room.
     pub room: Arc<str>,
@@ -116,7 +174,17 @@ pub struct Publication {
     pub unix_ms: u64,
     /// The session that must not get it.
     pub exclude: Option<SessionId>,
+    /// How soon it must go out.
+    pub lane: Lane,
+    /// The last change of the message.
+    pub revision: Option<Box<Revision>>,
+    /// For a room that not everybody may enter: who may.
+    pub audience: Option<Arc<Audience>>,
 }
+
+/// The users who may enter a private room without a right of their own.
+#[derive(Debug, Default)]
+pub struct Audience(pub ahash::HashSet<Arc<str>>);
 
 impl Publication {
     /// Bytes that it takes in a history: what varies, and a fair share of what does not.
@@ -125,5 +193,17 @@ impl Publication {
         let metadata = self.metadata.as_ref().map_or(0, |metadata| metadata.raw.len());
         let client_id = self.client_id.as_ref().map_or(0, |id| id.len());
         self.content.len() + metadata + client_id + size_of::<Self>()
+    }
+
+    /// The change of an earlier message that this is, if it is no message itself.
+    #[must_use]
+    pub fn change(&self) -> Option<&Revision> {
+        self.revision.as_deref().filter(|revision| revision.offset == self.offset)
+    }
+
+    /// Whether the message was deleted.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        self.revision.as_ref().is_some_and(|revision| revision.kind == Revised::Deleted)
     }
 }

@@ -1,5 +1,9 @@
 //! Profiles: what differs between kinds of clients at the edge, as data (protocol, introduction).
+//!
+//! Six are built in, one for each of the systems that the product comes from and the native one; the configuration
+//! may define more. A profile lives as long as the process, so that connections hold a plain reference to theirs.
 
+use super::catalog::{Constants, Event};
 use crate::config::Rate;
 
 /// The language that a connection speaks.
@@ -22,10 +26,24 @@ pub enum ErrorShape {
     Channel,
 }
 
+/// Whose presence a connection watches without asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watching {
+    /// Nobody's.
+    Nobody,
+    /// That of its own account's users.
+    Account,
+    /// That of everybody visible.
+    Everybody,
+}
+
+/// Another name of an event, inbound: the name, the event, and members of `data` that the name stands for.
+pub type Inbound = (&'static str, Event, Constants);
+
 /// One profile.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Profile {
-    /// Its position in [`PROFILES`].
+    /// Its position among all profiles of the process.
     pub index: u8,
     /// Its name in `?profile=` and `--profile`.
     pub name: &'static str,
@@ -37,8 +55,20 @@ pub struct Profile {
     pub auth_tries: u8,
     /// Replaces the default of `--limit-messages`.
     pub messages: Option<Rate>,
+    /// Replaces the default of `--limit-typing`.
+    pub typing: Option<Rate>,
+    /// Replaces the default of `--limit-presence`.
+    pub presence: Option<Rate>,
+    /// Replaces the defaults of `--ping-interval` and `--ping-timeout`, in milliseconds.
+    pub ping_ms: Option<(u64, u64)>,
+    /// Names of events beside the catalogue's.
+    pub inbound: &'static [Inbound],
     /// Canonical names that go out under another.
     pub outbound: &'static [(&'static str, &'static str)],
+    /// Whether a user's first and last socket are told as `user:online` and `user:offline`.
+    pub presence_edges: bool,
+    /// Whose presence its connections watch without asking.
+    pub watching: Watching,
 }
 
 impl Profile {
@@ -46,6 +76,13 @@ impl Profile {
     #[must_use]
     pub fn outbound(&self, name: &'static str) -> &'static str {
         self.outbound.iter().find(|(canonical, _)| *canonical == name).map_or(name, |(_, other)| other)
+    }
+
+    /// The event of a name that only this profile knows.
+    #[must_use]
+    pub fn find_inbound(&self, name: &str) -> Option<(Event, Constants)> {
+        let (_, event, constants) = self.inbound.iter().find(|(known, ..)| *known == name)?;
+        Some((*event, constants))
     }
 }
 
@@ -56,10 +93,16 @@ const NATIVE: Profile = Profile {
     error_shape: ErrorShape::Native,
     auth_tries: 3,
     messages: None,
+    typing: None,
+    presence: None,
+    ping_ms: None,
+    inbound: &[],
     outbound: &[],
+    presence_edges: false,
+    watching: Watching::Nobody,
 };
 
-/// Every profile; the first is the default.
+/// The built-in profiles; the first is the default.
 pub static PROFILES: [Profile; 6] = [
     NATIVE,
     Profile {
@@ -72,7 +115,13 @@ pub static PROFILES: [Profile; 6] = [
             ("room:member-joined", "chat:room:joined"),
             ("room:left", "chat:room:left"),
             ("room:member-left", "chat:room:left"),
+            ("room:created", "chat:room:created"),
             ("message:received", "chat:message:received"),
+            ("user:typing", "chat:user:typing"),
+            ("file:uploaded", "chat:file:uploaded"),
+            ("robot:response", "chat:robot:response"),
+            ("escalation:created", "chat:escalation:created"),
+            ("system:notification", "chat:system:notification"),
         ],
         ..NATIVE
     },
@@ -84,20 +133,59 @@ pub static PROFILES: [Profile; 6] = [
         messages: Some(Rate { count: 60, interval_ms: 60_000, burst: 60 }),
         ..NATIVE
     },
-    Profile { index: 3, name: "t3", ..NATIVE },
-    Profile { index: 4, name: "support", auth_tries: 1, ..NATIVE },
+    Profile { index: 3, name: "t3", watching: Watching::Everybody, ..NATIVE },
+    Profile {
+        index: 4,
+        name: "support",
+        auth_tries: 1,
+        outbound: &[("user:typing", "conversation:typing")],
+        presence_edges: true,
+        watching: Watching::Account,
+        ..NATIVE
+    },
     Profile { index: 5, name: "topic", dialect: Dialect::Topic, ..NATIVE },
 ];
 
-/// The names of all profiles.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    PROFILES.iter().map(|profile| profile.name)
+/// Most profiles of a process, the built-in ones included.
+pub const PROFILES_MAX: usize = 32;
+
+/// Every profile of a process: the built-in ones, and those that the configuration defines.
+#[derive(Debug, Clone)]
+pub struct Profiles(Vec<&'static Profile>);
+
+impl Default for Profiles {
+    fn default() -> Self {
+        Self(PROFILES.iter().collect())
+    }
 }
 
-/// The profile of that name.
-#[must_use]
-pub fn find(name: &str) -> Option<&'static Profile> {
-    PROFILES.iter().find(|profile| profile.name == name)
+impl Profiles {
+    /// Adds a profile, which gets the next index; it stays for the life of the process.
+    ///
+    /// # Errors
+    /// Why it cannot be added, for the operator.
+    pub fn define(&mut self, profile: Profile) -> Result<(), String> {
+        if self.find(profile.name).is_some() {
+            return Err(format!("there is a profile {:?} already", profile.name));
+        }
+        if self.0.len() >= PROFILES_MAX {
+            return Err(format!("at most {PROFILES_MAX} profiles are possible"));
+        }
+        let index = u8::try_from(self.0.len()).expect("checked above");
+        self.0.push(Box::leak(Box::new(Profile { index, ..profile })));
+        Ok(())
+    }
+
+    /// The profile of that name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&'static Profile> {
+        self.0.iter().copied().find(|profile| profile.name == name)
+    }
+
+    /// The names of all profiles.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|profile| profile.name)
+    }
 }
 
 /// What a frame is encoded for: everything that its bytes depend on.
@@ -110,15 +198,12 @@ pub struct Variant {
 }
 
 impl Variant {
-    /// Number of variants there can be.
-    pub const COUNT: usize = PROFILES.len() + 1;
-
-    /// Dense index: the topic dialect looks alike in all profiles.
+    /// Tells variants apart: the topic dialect looks alike in all profiles.
     #[must_use]
-    pub fn index(self) -> usize {
+    pub fn index(self) -> u8 {
         match self.dialect {
-            Dialect::Topic => Self::COUNT - 1,
-            Dialect::Event => usize::from(self.profile.index),
+            Dialect::Topic => u8::MAX,
+            Dialect::Event => self.profile.index,
         }
     }
 }
@@ -137,10 +222,14 @@ mod tests {
 
     #[test]
     fn a_profile_stands_at_its_index() {
+        let mut profiles = Profiles::default();
         for (index, profile) in PROFILES.iter().enumerate() {
             assert_eq!(usize::from(profile.index), index);
-            assert_eq!(find(profile.name), Some(profile));
+            assert_eq!(profiles.find(profile.name), Some(profile));
         }
-        assert!(find("nonsense").is_none());
+        assert!(profiles.find("mine").is_none());
+        profiles.define(Profile { name: "mine", ..NATIVE }).expect("a new name");
+        assert_eq!(profiles.find("mine").map(|profile| profile.index), Some(6));
+        assert!(profiles.define(Profile { name: "chat", ..NATIVE }).is_err());
     }
 }

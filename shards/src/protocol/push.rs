@@ -4,18 +4,26 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::command::Status;
+use super::error_code::ErrorCode;
 use super::frame;
-use super::message::Publication;
+use super::message::{Publication, Revised};
 use super::profile::{Dialect, Variant};
-use super::write::{self, display, key, name, time};
+use super::reply::{ReceiptStatus, RoomCard};
+use super::write::{self, display, key, name, string, time};
+use crate::id::SessionId;
 
 /// A push to a client or to the members of a room.
 #[derive(Debug, Clone)]
 pub enum Push {
-    /// A message in a room.
+    /// A message in a room, or a change of one.
     Message(Arc<Publication>),
-    /// Something about a room's members.
+    /// A message that was kept for an absent member.
+    Kept(Arc<Publication>),
+    /// Something about a room or its members.
     Room(Notice),
+    /// A user's presence has changed.
+    Presence(Arc<PresenceChange>),
     /// A room of the token is no longer allowed.
     Lost {
         /// The room.
@@ -23,6 +31,17 @@ pub enum Push {
         /// Why.
         reason: &'static str,
     },
+    /// Something went wrong in a room.
+    RoomError {
+        /// The room.
+        room: Arc<str>,
+        /// The code.
+        code: ErrorCode,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A session was resumed: the rooms, already written.
+    Recovered(Arc<[Vec<u8>]>),
     /// The token ends soon.
     Expiring {
         /// When.
@@ -35,13 +54,33 @@ pub enum Push {
     },
 }
 
-/// Something about a room's members, for those of them who are on a shard.
+/// News for the members of a room who are on a shard.
 #[derive(Debug, Clone)]
-pub enum Notice {
-    /// A user came or left; not for that user's own connections.
+pub struct Notice {
+    /// The room whose members are told.
+    pub room: Arc<str>,
+    /// Who of them is not.
+    pub except: Except,
+    /// What they are told.
+    pub news: News,
+}
+
+/// Who is not told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Except {
+    /// Everybody is.
+    Nobody,
+    /// A user who knows it already, on all of its connections.
+    User(Arc<str>),
+    /// A session that knows it already.
+    Session(SessionId),
+}
+
+/// What the members of a room are told.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// A user came or left.
     Edge {
-        /// The room.
-        room: Arc<str>,
         /// The user.
         user: Arc<str>,
         /// Which of the two.
@@ -49,45 +88,52 @@ pub enum Notice {
     },
     /// How many users a large room has.
     Count {
-        /// The room.
-        room: Arc<str>,
         /// Users in it.
         members: usize,
     },
+    /// A user writes, or no longer does.
+    Typing {
+        /// The user.
+        user: Arc<str>,
+        /// Which of the two.
+        typing: bool,
+    },
+    /// The room is closed, and everybody out of it.
+    Closed,
+    /// Another room was created.
+    Created(Arc<RoomCard>),
+    /// Somebody got or read messages of another room.
+    Receipt(Arc<ReceiptStatus>),
 }
 
-impl Notice {
-    /// The room.
-    #[must_use]
-    pub fn room(&self) -> &Arc<str> {
-        match self {
-            Self::Edge { room, .. } | Self::Count { room, .. } => room,
-        }
-    }
+/// How a user's presence has changed, and who may know.
+#[derive(Debug)]
+pub struct PresenceChange {
+    /// The user.
+    pub user: Arc<str>,
+    /// The account, whose users may know.
+    pub account: Option<Arc<str>>,
+    /// The rooms, whose members may know.
+    pub rooms: Box<[Arc<str>]>,
+    /// The status.
+    pub status: Status,
+    /// The user's own words for it.
+    pub text: Option<Box<str>>,
+    /// When the user was last there.
+    pub last_seen_unix_ms: u64,
+    /// Whether it is the first socket that came, or the last that went.
+    pub edge: bool,
+    /// What the user shared before: whoever shares that has been told.
+    pub told: Option<Shared>,
+}
 
-    fn write(&self, out: &mut Vec<u8>) {
-        key(out, "roomId");
-        name(out, self.room());
-        match self {
-            Self::Edge { user, .. } => {
-                key(out, "userId");
-                name(out, user);
-            }
-            Self::Count { members, .. } => {
-                key(out, "members");
-                display(out, members);
-            }
-        }
-    }
-
-    /// The user who knows it already.
-    #[must_use]
-    pub fn subject(&self) -> Option<&str> {
-        match self {
-            Self::Edge { user, .. } => Some(user),
-            Self::Count { .. } => None,
-        }
-    }
+/// What users may share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The account.
+    pub account: Option<Arc<str>>,
+    /// Rooms.
+    pub rooms: Box<[Arc<str>]>,
 }
 
 impl Push {
@@ -96,42 +142,67 @@ impl Push {
     pub fn encode(&self, scratch: &mut Vec<u8>, variant: Variant) -> Option<Bytes> {
         scratch.clear();
         match (variant.dialect, self) {
-            (Dialect::Topic, Self::Message(publication)) => write::topic_message(scratch, publication),
+            (Dialect::Topic, Self::Message(publication) | Self::Kept(publication)) => {
+                write::topic_message(scratch, publication);
+            }
             (Dialect::Topic, _) => return None,
             (Dialect::Event, push) => {
-                let event = variant.profile.outbound(push.event());
+                let event = variant.profile.outbound(push.event(variant.profile.presence_edges));
                 write::envelope(scratch, event, None, |out| push.write_data(out));
             }
         }
         Some(frame::text(scratch))
     }
 
-    fn event(&self) -> &'static str {
+    fn event(&self, presence_edges: bool) -> &'static str {
         match self {
-            Self::Message(_) => "message:received",
-            Self::Room(Notice::Edge { joined: true, .. }) => "room:member-joined",
-            Self::Room(Notice::Edge { .. }) => "room:member-left",
-            Self::Room(Notice::Count { .. }) => "room:count",
+            Self::Message(publication) => match publication.change().map(|change| change.kind) {
+                None => "message:received",
+                Some(Revised::Edited) => "message:edited",
+                Some(Revised::Deleted) => "message:deleted",
+            },
+            Self::Kept(_) => "message:received",
+            Self::Room(notice) => notice.news.event(),
+            Self::Presence(change) => match change.status {
+                Status::Offline if presence_edges && change.edge => "user:offline",
+                _ if presence_edges && change.edge => "user:online",
+                _ => "presence:changed",
+            },
             Self::Lost { .. } => "room:left",
+            Self::RoomError { .. } => "room:error",
+            Self::Recovered(_) => "connection:recovered",
             Self::Expiring { .. } => "auth:expiring",
             Self::Draining { .. } => "server:draining",
         }
     }
 
     fn write_data(&self, out: &mut Vec<u8>) {
-        if let Self::Message(publication) = self {
-            return write::message(out, publication, false);
+        match self {
+            Self::Message(publication) if publication.change().is_some() => {
+                return write::revision(out, publication);
+            }
+            Self::Message(publication) => return write::message(out, publication, false),
+            Self::Kept(publication) => return write::message(out, publication, true),
+            _ => {}
         }
         out.push(b'{');
         match self {
-            Self::Message(_) => {}
+            Self::Message(_) | Self::Kept(_) => {}
             Self::Room(notice) => notice.write(out),
+            Self::Presence(change) => change.write(out),
             Self::Lost { room, reason } => {
-                key(out, "roomId");
-                name(out, room);
+                write::room(out, room);
                 key(out, "reason");
                 name(out, reason);
             }
+            Self::RoomError { room, code, reason } => {
+                write::room(out, room);
+                key(out, "code");
+                name(out, code.name());
+                key(out, "reason");
+                name(out, reason);
+            }
+            Self::Recovered(rooms) => write::parts(out, "rooms", rooms),
             Self::Expiring { expires_unix_ms } => {
                 key(out, "expiresAt");
                 time(out, *expires_unix_ms);
@@ -142,5 +213,75 @@ impl Push {
             }
         }
         out.push(b'}');
+    }
+
+    /// Bytes that it holds while it waits.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        const BASE: usize = 64;
+        BASE + match self {
+            Self::Message(publication) | Self::Kept(publication) => publication.content.len(),
+            Self::Recovered(rooms) => rooms.iter().map(Vec::len).sum(),
+            _ => 0,
+        }
+    }
+}
+
+impl Notice {
+    fn write(&self, out: &mut Vec<u8>) {
+        match &self.news {
+            News::Created(card) => return card.write(out),
+            News::Receipt(receipt) => return receipt.write(out),
+            _ => write::room(out, &self.room),
+        }
+        match &self.news {
+            News::Edge { user, .. } => write::user(out, user),
+            News::Count { members } => {
+                key(out, "members");
+                display(out, members);
+            }
+            News::Typing { user, typing } => {
+                write::user(out, user);
+                key(out, "isTyping");
+                display(out, typing);
+            }
+            News::Closed | News::Created(_) | News::Receipt(_) => {}
+        }
+    }
+
+    /// Whether it may be dropped when its reader is slow: what comes later says it again, or does without.
+    #[must_use]
+    pub fn is_ephemeral(&self) -> bool {
+        !matches!(self.news, News::Closed | News::Created(_))
+    }
+}
+
+impl News {
+    fn event(&self) -> &'static str {
+        match self {
+            Self::Edge { joined: true, .. } => "room:member-joined",
+            Self::Edge { .. } => "room:member-left",
+            Self::Count { .. } => "room:count",
+            Self::Typing { .. } => "user:typing",
+            Self::Closed => "room:closed",
+            Self::Created(_) => "room:created",
+            Self::Receipt(_) => "message:status",
+        }
+    }
+}
+
+impl PresenceChange {
+    fn write(&self, out: &mut Vec<u8>) {
+        write::user(out, &self.user);
+        key(out, "status");
+        name(out, self.status.name());
+        if let Some(text) = &self.text {
+            key(out, "statusText");
+            string(out, text);
+        }
+        if self.status == Status::Offline {
+            key(out, "lastSeen");
+            time(out, self.last_seen_unix_ms);
+        }
     }
 }

@@ -1,17 +1,25 @@
 //! Answers to commands, outbound in both dialects (protocol §1, §5, §6).
 
-mod parts;
+mod connection;
+mod messages;
+mod presence;
+mod rooms;
 
 use std::sync::Arc;
 
 use super::error_code::CommandError;
+use super::message::Publication;
 use super::profile::{Dialect, Variant};
-use super::write::{self, display, key, list, name, quoted, string, time};
+use super::write::{self, display, key, list, name, parts, quoted, string, time};
 use crate::access::permission::Identity;
 use crate::access::token::UserType;
-use crate::id::SessionId;
+use crate::id::{Epoch, Offset, SessionId};
+use crate::room::name::local;
 
-pub use parts::{HistoryPage, Joined, OnlinePage, RoomInfo, Sent};
+pub use connection::{RecoveryStats, SessionError, SessionInfo};
+pub use messages::{DeliveryStatus, HistoryPage, MessageStats, ReceiptStatus, Sent};
+pub use presence::{Presence, PresenceCounts};
+pub use rooms::{Joined, OnlinePage, RoomCard, RoomInfo, Standing};
 
 /// The answer to a command.
 #[derive(Debug)]
@@ -27,7 +35,7 @@ pub enum Reply {
     Pong,
     /// Entered a room.
     Joined(Joined),
-    /// Left a room.
+    /// Left a room, or closed it.
     Left {
         /// The room.
         room: Arc<str>,
@@ -39,18 +47,75 @@ pub enum Reply {
         /// Which of the two.
         subscribed: bool,
     },
-    /// The connection's rooms, each already written.
-    List(Vec<Vec<u8>>),
-    /// One result for each part of a command, each already written.
-    Results(&'static str, Vec<Vec<u8>>),
+    /// An array under the name of its field, each entry already written.
+    Parts(&'static str, Vec<Vec<u8>>),
+    /// Created a room.
+    Created(Arc<RoomCard>),
     /// A room described.
     Info(RoomInfo),
     /// A page of a room's users.
     Online(OnlinePage),
+    /// How a subscription stands.
+    Standing {
+        /// How.
+        standing: Box<Standing>,
+        /// Whether to describe the room too.
+        details: bool,
+    },
     /// A page of a room's messages.
     History(HistoryPage),
     /// A message was accepted.
     Sent(Sent),
+    /// A message was changed.
+    Revised(Arc<Publication>),
+    /// A receipt was accepted.
+    Receipt(ReceiptStatus),
+    /// Who got a message, and who read it.
+    DeliveryStatus(DeliveryStatus),
+    /// A typing user was noted.
+    Typing {
+        /// The room.
+        room: Arc<str>,
+        /// Whether the user writes.
+        typing: bool,
+    },
+    /// Who writes in a room.
+    TypingUsers {
+        /// The room.
+        room: Arc<str>,
+        /// The users.
+        users: Vec<Arc<str>>,
+    },
+    /// A room's messages, counted.
+    MessageStats(MessageStats),
+    /// The user's own status was changed.
+    StatusUpdated(Presence),
+    /// A user's presence.
+    UserStatus(Presence),
+    /// A page of the users who are online.
+    OnlineUsers {
+        /// In order.
+        users: Vec<Presence>,
+        /// Users in all.
+        total: usize,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// Users by status.
+    PresenceStats(PresenceCounts),
+    /// A session can be resumed.
+    Session {
+        /// With this token.
+        token: String,
+        /// Until then at least.
+        expires_unix_ms: u64,
+    },
+    /// A connection, to its own client.
+    SessionInfo(SessionInfo),
+    /// Recoveries, counted.
+    RecoveryStats(RecoveryStats),
+    /// The members of an object, already written.
+    Written(Vec<u8>),
 }
 
 impl Reply {
@@ -75,28 +140,56 @@ impl Reply {
     }
 
     fn write_data(&self, out: &mut Vec<u8>, unix_ms: u64) {
+        if let Self::Revised(publication) = self {
+            return write::revision(out, publication);
+        }
         out.push(b'{');
         match self {
+            Self::Revised(_) => {}
             Self::AuthOk { identity, session } => write_auth(out, identity, *session),
             Self::Pong => {
                 key(out, "timestamp");
                 time(out, unix_ms);
             }
             Self::Joined(joined) => joined.write(out),
-            Self::Left { room } => {
-                key(out, "roomId");
-                name(out, room);
-            }
+            Self::Left { room } => write::room(out, room),
             Self::Pattern { pattern, .. } => {
                 key(out, "pattern");
                 name(out, pattern);
             }
-            Self::List(rooms) => write_parts(out, "rooms", rooms),
-            Self::Results(field, results) => write_parts(out, field, results),
+            Self::Parts(field, entries) => parts(out, field, entries),
+            Self::Created(card) => card.write(out),
             Self::Info(info) => info.write(out),
             Self::Online(page) => page.write(out),
+            Self::Standing { standing, details } => standing.write(out, *details),
             Self::History(page) => page.write(out),
             Self::Sent(sent) => sent.write(out),
+            Self::Receipt(receipt) => receipt.write(out),
+            Self::DeliveryStatus(status) => status.write(out),
+            Self::Typing { room, typing } => {
+                write::room(out, room);
+                key(out, "isTyping");
+                display(out, typing);
+            }
+            Self::TypingUsers { room, users } => {
+                write::room(out, room);
+                key(out, "users");
+                list(out, users, |out, user| name(out, local(user)));
+            }
+            Self::MessageStats(stats) => stats.write(out),
+            Self::StatusUpdated(presence) => presence.write(out),
+            Self::UserStatus(presence) => presence.write_details(out),
+            Self::OnlineUsers { users, total, more } => presence::write_page(out, users, *total, *more),
+            Self::PresenceStats(counts) => counts.write(out),
+            Self::Session { token, expires_unix_ms } => {
+                key(out, "token");
+                name(out, token);
+                key(out, "expiresAt");
+                time(out, *expires_unix_ms);
+            }
+            Self::SessionInfo(info) => info.write(out),
+            Self::RecoveryStats(stats) => stats.write(out),
+            Self::Written(members) => out.extend_from_slice(members),
         }
         out.push(b'}');
     }
@@ -113,18 +206,15 @@ impl Reply {
         key(out, "type");
         name(out, kind);
         match self {
-            Self::AuthOk { identity, .. } => {
-                key(out, "userId");
-                name(out, &identity.user);
-            }
+            Self::AuthOk { identity, .. } => write::user(out, &identity.user),
             Self::Joined(joined) => {
                 key(out, "topic");
-                name(out, &joined.room);
+                name(out, local(&joined.room));
                 joined.write_position(out);
             }
             Self::Left { room: topic } | Self::Pattern { pattern: topic, .. } => {
                 key(out, "topic");
-                name(out, topic);
+                name(out, local(topic));
             }
             _ => {}
         }
@@ -134,18 +224,25 @@ impl Reply {
     }
 }
 
+fn write_stream(out: &mut Vec<u8>, epoch: Epoch, offset: Offset) {
+    key(out, "epoch");
+    quoted(out, epoch);
+    key(out, "offset");
+    display(out, offset);
+}
+
+fn user_type_name(user_type: UserType) -> &'static str {
+    match user_type {
+        UserType::Employee => "employee",
+        UserType::Guest => "guest",
+        UserType::Supervisor => "supervisor",
+    }
+}
+
 fn write_auth(out: &mut Vec<u8>, identity: &Identity, session: SessionId) {
-    key(out, "userId");
-    name(out, &identity.user);
+    write::user(out, &identity.user);
     key(out, "userType");
-    name(
-        out,
-        match identity.user_type {
-            UserType::Employee => "employee",
-            UserType::Guest => "guest",
-            UserType::Supervisor => "supervisor",
-        },
-    );
+    name(out, user_type_name(identity.user_type));
     key(out, "permissions");
     list(out, &identity.permissions, |out, permission| string(out, permission));
     key(out, "sessionId");
@@ -154,11 +251,6 @@ fn write_auth(out: &mut Vec<u8>, identity: &Identity, session: SessionId) {
         key(out, "expiresAt");
         time(out, expires);
     }
-}
-
-fn write_parts(out: &mut Vec<u8>, field: &str, parts: &[Vec<u8>]) {
-    key(out, field);
-    list(out, parts, |out, part| out.extend_from_slice(part));
 }
 
 /// Writes a failed part of a command; `subject` is what it was about.
@@ -184,9 +276,22 @@ pub fn write_failure(
 pub fn write_success(out: &mut Vec<u8>, field: &str, text: &str) {
     out.push(b'{');
     key(out, field);
-    name(out, text);
+    name(out, local(text));
     key(out, "ok");
     out.extend_from_slice(b"true");
+    out.push(b'}');
+}
+
+/// Writes a room of a session that could not be entered again.
+pub fn write_unrecovered(out: &mut Vec<u8>, room: &str, error: &CommandError) {
+    out.push(b'{');
+    write::room(out, room);
+    key(out, "recovered");
+    out.extend_from_slice(b"false");
+    key(out, "reason");
+    name(out, error.code.name());
+    key(out, "messages");
+    out.extend_from_slice(b"[]");
     out.push(b'}');
 }
 

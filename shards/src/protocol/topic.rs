@@ -6,7 +6,7 @@ use super::catalog::Event;
 use super::command::{Command, Draft, Position, Rejection, Request};
 use super::error_code::CommandError;
 use super::json::Value;
-use super::message::{MessageType, Metadata};
+use super::message::{Lane, MessageType, Metadata};
 use crate::room::pattern::{Pattern, validate_name};
 
 /// Decodes a frame that was parsed.
@@ -100,6 +100,7 @@ fn message(frame: Value<'_>) -> Result<Draft, CommandError> {
         metadata: metadata.map(Metadata::read),
         client_id: None,
         exclude_sender: false,
+        lane: Lane::Streaming,
     })
 }
 

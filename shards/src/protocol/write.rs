@@ -1,13 +1,14 @@
 //! JSON out: the few shapes that every outgoing frame is made of.
 //!
 //! Names of rooms and users come from an alphabet without `"` and `\` (protocol §4), so they are written as they
-//! are; every other text is escaped.
+//! are, less the namespace that they have inside the gateway; every other text is escaped.
 
 use std::io::Write;
 
 use super::error_code::{CommandError, Detail};
-use super::message::Publication;
+use super::message::{Publication, Revised};
 use super::profile::{ErrorShape, Profile};
+use crate::room::name::local;
 
 /// Writes a JSON string with everything escaped that must be.
 pub fn string(out: &mut Vec<u8>, text: &str) {
@@ -19,6 +20,18 @@ pub fn name(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     out.extend_from_slice(text.as_bytes());
     out.push(b'"');
+}
+
+/// Writes the member `roomId`.
+pub fn room(out: &mut Vec<u8>, room: &str) {
+    key(out, "roomId");
+    name(out, local(room));
+}
+
+/// Writes the member `userId`.
+pub fn user(out: &mut Vec<u8>, user: &str) {
+    key(out, "userId");
+    name(out, local(user));
 }
 
 /// Writes something that displays as digits or as plain text without quotes.
@@ -68,6 +81,12 @@ pub fn list<T>(out: &mut Vec<u8>, items: impl IntoIterator<Item = T>, mut item: 
     out.push(b']');
 }
 
+/// Writes an array of values that are written already, as a member.
+pub fn parts(out: &mut Vec<u8>, field: &str, parts: &[Vec<u8>]) {
+    key(out, field);
+    list(out, parts, |out, part| out.extend_from_slice(part));
+}
+
 /// Writes an envelope of the event dialect.
 pub fn envelope(out: &mut Vec<u8>, event: &str, id: Option<&str>, data: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(b"{\"event\":");
@@ -81,18 +100,18 @@ pub fn envelope(out: &mut Vec<u8>, event: &str, id: Option<&str>, data: impl FnO
     out.extend_from_slice(b",\"version\":\"1\"}");
 }
 
-/// Writes a message (protocol §5); `delivered` marks one that history replays.
+/// Writes a message (protocol §5); `delivered` marks one that history replays. A deleted one is a tombstone.
 pub fn message(out: &mut Vec<u8>, publication: &Publication, delivered: bool) {
     out.extend_from_slice(b"{\"id\":\"");
     display(out, publication.id);
     out.extend_from_slice(b"\",\"roomId\":");
-    name(out, &publication.room);
+    name(out, local(&publication.room));
     out.extend_from_slice(b",\"epoch\":\"");
     display(out, publication.epoch);
     out.extend_from_slice(b"\",\"offset\":");
     display(out, publication.offset);
     out.extend_from_slice(b",\"senderId\":");
-    name(out, &publication.sender);
+    name(out, local(&publication.sender));
     out.extend_from_slice(b",\"type\":");
     name(out, publication.kind.name());
     out.extend_from_slice(b",\"content\":");
@@ -100,7 +119,7 @@ pub fn message(out: &mut Vec<u8>, publication: &Publication, delivered: bool) {
     out.extend_from_slice(b",\"timestamp\":");
     time(out, publication.unix_ms);
     out.extend_from_slice(b",\"deliveryStatus\":");
-    name(out, if delivered { "delivered" } else { "streaming" });
+    name(out, if delivered { "delivered" } else { publication.lane.name() });
     if let Some(metadata) = &publication.metadata {
         key(out, "metadata");
         out.extend_from_slice(&metadata.raw);
@@ -108,6 +127,40 @@ pub fn message(out: &mut Vec<u8>, publication: &Publication, delivered: bool) {
     if let Some(client_id) = &publication.client_id {
         key(out, "clientId");
         string(out, client_id);
+    }
+    if let Some(revision) = &publication.revision {
+        key(out, revised_at(revision.kind));
+        time(out, revision.unix_ms);
+    }
+    out.push(b'}');
+}
+
+fn revised_at(kind: Revised) -> &'static str {
+    match kind {
+        Revised::Edited => "editedAt",
+        Revised::Deleted => "deletedAt",
+    }
+}
+
+/// Writes a change of a message, as the reply to whoever made it and as a push.
+pub fn revision(out: &mut Vec<u8>, publication: &Publication) {
+    out.push(b'{');
+    room(out, &publication.room);
+    key(out, "messageId");
+    quoted(out, publication.id);
+    key(out, "epoch");
+    quoted(out, publication.epoch);
+    key(out, "offset");
+    display(out, publication.revision.as_ref().map_or(publication.offset, |revision| revision.offset));
+    if let Some(revision) = &publication.revision {
+        if revision.kind == Revised::Edited {
+            key(out, "content");
+            out.extend_from_slice(&publication.content);
+        }
+        key(out, revised_at(revision.kind));
+        time(out, revision.unix_ms);
+        key(out, "editorId");
+        name(out, local(&revision.by));
     }
     out.push(b'}');
 }
@@ -123,7 +176,7 @@ pub fn topic_metadata(out: &mut Vec<u8>, publication: &Publication) {
     key(out, "id");
     quoted(out, publication.id);
     key(out, "senderId");
-    name(out, &publication.sender);
+    name(out, local(&publication.sender));
     key(out, "epoch");
     quoted(out, publication.epoch);
     key(out, "offset");
@@ -131,16 +184,24 @@ pub fn topic_metadata(out: &mut Vec<u8>, publication: &Publication) {
     out.push(b'}');
 }
 
-/// Writes a frame of the topic dialect that carries a message.
+/// Writes a frame of the topic dialect that carries a message, or a change of one.
 pub fn topic_message(out: &mut Vec<u8>, publication: &Publication) {
+    let change = publication.change();
+    let event_type = match change.map(|change| change.kind) {
+        None => "message.sent",
+        Some(Revised::Edited) => "message.edited",
+        Some(Revised::Deleted) => "message.deleted",
+    };
     out.extend_from_slice(b"{\"type\":\"message\",\"topic\":");
-    name(out, &publication.room);
-    out.extend_from_slice(b",\"eventType\":\"message.sent\",\"data\":");
+    name(out, local(&publication.room));
+    out.extend_from_slice(b",\"eventType\":");
+    name(out, event_type);
+    out.extend_from_slice(b",\"data\":");
     out.extend_from_slice(&publication.content);
     out.extend_from_slice(b",\"metadata\":");
     topic_metadata(out, publication);
     out.extend_from_slice(b",\"timestamp\":");
-    time(out, publication.unix_ms);
+    time(out, change.map_or(publication.unix_ms, |change| change.unix_ms));
     out.push(b'}');
 }
 

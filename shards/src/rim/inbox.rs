@@ -7,9 +7,10 @@ use std::sync::atomic::AtomicUsize;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::HttpSink;
+use super::ControlSink;
 use crate::connection::http::TurnAway;
 use crate::effect::Admission;
+use crate::mesh::item::Caller;
 use crate::metrics::Metrics;
 use crate::shard::Overload;
 
@@ -34,6 +35,13 @@ pub(super) enum Command {
         /// Within so many milliseconds they are told to come back.
         window_ms: u64,
     },
+    /// What the control plane answers to a client's inquiry; `None` when it cannot.
+    Answer {
+        /// Who asked.
+        caller: Caller,
+        /// The members of the reply's `data`.
+        answer: Option<Vec<u8>>,
+    },
     /// Shed load, as far as the whole process must.
     Shed(Overload),
     /// End.
@@ -46,6 +54,7 @@ impl fmt::Debug for Command {
             Self::Snapshot(_) => "Snapshot",
             Self::Quiesce => "Quiesce",
             Self::Drain { .. } => "Drain",
+            Self::Answer { .. } => "Answer",
             Self::Shed(_) => "Shed",
             Self::Stop => "Stop",
         })
@@ -58,7 +67,7 @@ pub(super) struct Inbox {
     pub(super) commands: Receiver<Command>,
     pub(super) admissions: Sender<Admission>,
     pub(super) connections: Arc<AtomicUsize>,
-    pub(super) http: Arc<dyn HttpSink>,
+    pub(super) control: Arc<dyn ControlSink>,
 }
 
 impl Inbox {

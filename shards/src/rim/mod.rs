@@ -8,6 +8,7 @@ mod rings;
 pub mod runtime;
 mod shard_loop;
 mod socket;
+mod sys;
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -22,8 +23,9 @@ use rand::{Rng, TryRng};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::connection::http::TurnAway;
-use crate::effect::Admission;
+use crate::effect::{Admission, Inquiry};
 use crate::id::ShardId;
+use crate::mesh::item::Caller;
 use crate::metrics::Metrics;
 use crate::shard::{Overload, SHARDS_MAX};
 
@@ -52,13 +54,19 @@ pub struct HttpConnection {
     pub received: Vec<u8>,
 }
 
-/// Takes plain HTTP off the shards' hands. Never blocks.
-pub trait HttpSink: Send + Sync {
+/// Takes off the shards' hands what only the control plane can do. Never blocks.
+pub trait ControlSink: Send + Sync {
     /// Takes a connection over.
     ///
     /// # Errors
     /// The connection, when there is no room for it now; it is closed then.
     fn hand_over(&self, connection: HttpConnection) -> Result<(), HttpConnection>;
+
+    /// Takes what a client of a shard asks of the gateway itself; [`Shards::answer`] follows.
+    ///
+    /// # Errors
+    /// The inquiry, when there is no room for it now; the client hears that the control plane is not available.
+    fn inquire(&self, shard: ShardId, inquiry: Inquiry) -> Result<(), Inquiry>;
 }
 
 /// Why shards cannot start.
@@ -101,7 +109,11 @@ impl Shards {
     ///
     /// # Errors
     /// [`StartError`] when a shard cannot run here.
-    pub fn start(config: &Arc<Config>, clock: Clock, http: &Arc<dyn HttpSink>) -> Result<Self, StartError> {
+    pub fn start(
+        config: &Arc<Config>,
+        clock: Clock,
+        control: &Arc<dyn ControlSink>,
+    ) -> Result<Self, StartError> {
         if config.shards > SHARDS_MAX {
             return Err(StartError::TooMany);
         }
@@ -120,7 +132,7 @@ impl Shards {
                 commands: command_receiver,
                 admissions: admission_sender.clone(),
                 connections: Arc::clone(&connections),
-                http: Arc::clone(http),
+                control: Arc::clone(control),
             };
             let id = ShardId(u16::try_from(index).expect("checked above"));
             let mut seed = [0; 32];
@@ -256,6 +268,13 @@ impl Shards {
     pub fn drain(&self, spread_ms: u64, window_ms: u64) {
         for remote in &self.remotes {
             remote.command(Command::Drain { spread_ms, window_ms });
+        }
+    }
+
+    /// Answers a client's inquiry: the members of the reply's `data`, or `None` when there is no answer.
+    pub fn answer(&self, shard: ShardId, caller: Caller, answer: Option<Vec<u8>>) {
+        if let Some(remote) = self.remotes.get(shard.index()) {
+            remote.command(Command::Answer { caller, answer });
         }
     }
 

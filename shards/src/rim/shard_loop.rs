@@ -14,6 +14,7 @@ use super::poller::{Poller, Ready};
 use super::rings::Mesh;
 use super::runtime::{Awaitable, yield_now};
 use super::socket::{Socket, Sockets, Transfer};
+use super::sys;
 use super::{HttpConnection, StartError};
 use crate::clock::{Clock, Now};
 use crate::config::Config;
@@ -111,6 +112,7 @@ impl ShardLoop {
             ring_left = self.receive_items();
             self.read_sockets();
             self.tick();
+            self.shard.flush_delayed(self.now);
             self.send_items();
             self.apply_effects();
             self.flush();
@@ -142,7 +144,8 @@ impl ShardLoop {
         let timeout =
             if self.inbox.is_empty() && self.mesh.depth() == 0 { self.patience() } else { Duration::ZERO };
         let mut ready = self.poll(timeout);
-        if ready == 0 && !timeout.is_zero() && self.shard.overflow_items() == 0 {
+        let waits = self.shard.overflow_items() > 0 || self.shard.has_delayed();
+        if ready == 0 && !timeout.is_zero() && !waits {
             self.idle.readable().await;
             ready = self.poll(Duration::ZERO);
         }
@@ -207,6 +210,7 @@ impl ShardLoop {
                 Command::Drain { spread_ms, window_ms } => {
                     self.shard.on_drain(spread_ms, window_ms, self.now)
                 }
+                Command::Answer { caller, answer } => self.shard.on_control(&caller, answer, self.now),
                 Command::Shed(overload) => self.shard.set_process_overload(overload),
                 Command::Stop => self.running = false,
             }
@@ -280,12 +284,14 @@ impl ShardLoop {
                         socket.shutdown_write();
                     }
                 }
-                SocketEffect::Release(id, how) => {
-                    if let Some(socket) = self.sockets.remove(id).filter(|_| how == Release::Reset) {
-                        socket.reset();
-                    }
-                }
+                SocketEffect::Release(id, how) => self.release(id, how),
                 SocketEffect::HandOver(id, received) => self.hand_over(id, received),
+            }
+        }
+        for inquiry in std::mem::take(&mut self.shard.effects.inquiries) {
+            if let Err(inquiry) = self.inbox.control.inquire(self.shard.id(), inquiry) {
+                self.shard.metrics.control_overflows += 1;
+                self.shard.on_control(&inquiry.caller, None, self.now);
             }
         }
         let admissions = &mut self.shard.effects.admissions;
@@ -296,13 +302,26 @@ impl ShardLoop {
         admissions.drain(..sent);
     }
 
+    /// Lets a socket go, and tells the core how much of what was written has arrived, if that matters to it.
+    fn release(&mut self, id: ConnectionId, how: Release) {
+        let Some(socket) = self.sockets.remove(id) else { return };
+        if self.shard.awaits_release(id) {
+            // When the kernel does not say, nothing more is believed to have arrived than the client confirmed.
+            let unacknowledged = sys::unacknowledged(&socket).unwrap_or(u64::MAX);
+            self.shard.on_released(id, unacknowledged, self.now);
+        }
+        if how == Release::Reset {
+            socket.reset();
+        }
+    }
+
     fn hand_over(&mut self, id: ConnectionId, received: Vec<u8>) {
         let Some(socket) = self.sockets.remove(id) else { return };
         if let Err(error) = self.poller.remove(&socket) {
             tracing::error!(event = "epoll_remove_failed", %error);
         }
         let connection = HttpConnection { stream: socket.into_stream(), received };
-        if self.inbox.http.hand_over(connection).is_err() {
+        if self.inbox.control.hand_over(connection).is_err() {
             self.shard.metrics.control_overflows += 1;
         }
     }

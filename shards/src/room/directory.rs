@@ -8,6 +8,8 @@ use ahash::HashMap;
 use slab::Slab;
 
 use crate::config::{RoomClass, RoomClassRule};
+use crate::id::{Epoch, Offset};
+use crate::room::name::local;
 use crate::room::pattern::Pattern;
 
 /// A room's key in the directory.
@@ -22,6 +24,12 @@ pub struct LocalRoom {
     pub class: RoomClass,
     /// Slots of the connections that receive its messages.
     pub members: Vec<u32>,
+    /// The stream that its members are in.
+    pub epoch: Epoch,
+    /// The last entry of the stream that went to them.
+    pub offset: Offset,
+    /// Users in the room as far as known here: of those who joined, and of later counts.
+    pub users: usize,
     /// Subscriptions, those included that the owner has not answered yet.
     references: u32,
 }
@@ -49,12 +57,25 @@ impl Directory {
         &self.rooms[key as usize]
     }
 
+    /// The room of that key, to note where it stands.
+    pub fn get_mut(&mut self, key: RoomKey) -> &mut LocalRoom {
+        &mut self.rooms[key as usize]
+    }
+
     /// Adds a subscription to a room, creating its local half if there is none.
     pub fn acquire(&mut self, name: &str, classes: &Classes) -> RoomKey {
         let key = self.find(name).unwrap_or_else(|| {
             let name: Arc<str> = name.into();
             let class = classes.of(&name);
-            let room = LocalRoom { name: Arc::clone(&name), class, members: Vec::new(), references: 0 };
+            let room = LocalRoom {
+                name: Arc::clone(&name),
+                class,
+                members: Vec::new(),
+                epoch: Epoch(0),
+                offset: 0,
+                users: 0,
+                references: 0,
+            };
             let key = u32::try_from(self.rooms.insert(room)).expect("a shard has fewer than 2^32 rooms");
             self.by_name.insert(name, key);
             key
@@ -121,6 +142,7 @@ impl Classes {
     /// The class of a room: the first rule that matches, else queued for `user:` and reliable for all others.
     #[must_use]
     pub fn of(&self, name: &str) -> RoomClass {
+        let name = local(name);
         let by_rule = self.0.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, class)| *class);
         by_rule.unwrap_or(if name.starts_with("user:") { RoomClass::Queued } else { RoomClass::Reliable })
     }

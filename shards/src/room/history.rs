@@ -1,12 +1,13 @@
 //! The newest messages of a room, and what a client that was away missed of them.
 //!
-//! Bounded by count, bytes and age; the oldest go first. Offsets in it are consecutive.
+//! Bounded by count, bytes and age; the oldest go first. Offsets in it are consecutive: changes of messages stand among
+//! them, and the message that was changed is replaced by what it is now.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::config::HistoryLimits;
-use crate::id::{Offset, SessionId};
+use crate::id::{MessageId, Offset, SessionId};
 use crate::protocol::message::Publication;
 
 /// A room's kept messages.
@@ -38,14 +39,55 @@ impl History {
         dropped
     }
 
-    /// Drops what is older than its age allows.
-    pub fn expire(&mut self, unix_ms: u64, limits: &HistoryLimits) {
-        while self.messages.front().is_some_and(|oldest| oldest.unix_ms + limits.ttl_ms <= unix_ms) {
+    /// Drops what is older than its age allows. What lies behind an offset that somebody absent still waits for has
+    /// an age of its own.
+    pub fn expire(&mut self, unix_ms: u64, limits: &HistoryLimits, waiting: Option<Waiting>) {
+        while self.messages.front().is_some_and(|oldest| due_unix_ms(oldest, limits, waiting) <= unix_ms) {
             self.pop();
         }
         if self.messages.is_empty() {
             self.messages = VecDeque::new();
         }
+    }
+
+    /// When the oldest message will be too old.
+    #[must_use]
+    pub fn next_due_unix_ms(&self, limits: &HistoryLimits, waiting: Option<Waiting>) -> Option<u64> {
+        self.messages.front().map(|oldest| due_unix_ms(oldest, limits, waiting))
+    }
+
+    /// The message of that id, in its present state.
+    #[must_use]
+    pub fn find(&self, id: MessageId) -> Option<&Arc<Publication>> {
+        // Ids of messages grow with their offsets, and what is looked for is mostly new.
+        let messages = self.messages.iter().rev().filter(|message| message.change().is_none());
+        messages.take_while(|message| message.id >= id).find(|message| message.id == id)
+    }
+
+    /// The entry at an offset.
+    #[must_use]
+    pub fn at(&self, offset: Offset) -> Option<&Arc<Publication>> {
+        self.messages.get(self.index(offset)?)
+    }
+
+    fn index(&self, offset: Offset) -> Option<usize> {
+        usize::try_from(offset.checked_sub(self.first_offset()?)?).ok()
+    }
+
+    /// Puts a message's present state in its place.
+    pub fn replace(&mut self, message: Arc<Publication>) {
+        let Some(index) = self.index(message.offset) else { return };
+        if let Some(place) = self.messages.get_mut(index) {
+            self.bytes = self.bytes + message.cost() - place.cost();
+            *place = message;
+        }
+    }
+
+    /// The messages between two offsets, the first excluded and the last included; no changes.
+    pub fn between(&self, after: Offset, last: Offset) -> impl Iterator<Item = &Arc<Publication>> {
+        let first = self.index(after + 1).unwrap_or(0);
+        let entries = self.messages.iter().skip(first);
+        entries.take_while(move |entry| entry.offset <= last).filter(|entry| entry.change().is_none())
     }
 
     /// Drops everything up to an offset; how many messages that was.
@@ -87,15 +129,11 @@ impl History {
         self.bytes
     }
 
-    /// When the oldest message was accepted.
-    #[must_use]
-    pub fn oldest_unix_ms(&self) -> Option<u64> {
-        self.messages.front().map(|message| message.unix_ms)
-    }
-
-    /// Everything behind `offset` that `session` may see, or `None` when any of it is gone or it is too much.
+    /// Everything behind `offset` up to `last` that `session` may see, or `None` when any of it is gone or it is too
+    /// much. Never a part: a client gets exactly what it missed, or nothing.
     ///
-    /// `last` is the room's last offset. Never a part: a client gets exactly what it missed, or nothing.
+    /// Messages come in their present state, so changes of them are not listed apart; what has become of an earlier
+    /// message is, once.
     #[must_use]
     pub fn after(
         &self,
@@ -107,14 +145,21 @@ impl History {
         if offset >= last {
             return (offset == last).then(Vec::new);
         }
-        let first = self.messages.front()?.offset;
-        if first > offset + 1 {
-            return None;
-        }
-        let skipped = usize::try_from(offset + 1 - first).ok()?;
-        let missed: Vec<_> = self.messages.iter().skip(skipped).filter(visible(session)).cloned().collect();
+        let skipped = self.index(offset + 1)?;
+        let entries = self.messages.iter().skip(skipped).take_while(|entry| entry.offset <= last);
+        let wanted = |entry: &&Arc<Publication>| {
+            entry.change().is_none_or(|change| change.of <= offset && self.is_last_change(entry, last))
+        };
+        let missed: Vec<_> = entries.filter(visible(session)).filter(wanted).cloned().collect();
         let bytes: usize = missed.iter().map(|message| message.cost()).sum();
         (bytes <= bytes_max).then_some(missed)
+    }
+
+    /// Whether no later change of the same message stands before `last`.
+    fn is_last_change(&self, change: &Publication, last: Offset) -> bool {
+        let later = self.index(change.offset + 1).unwrap_or(0);
+        let mut later = self.messages.iter().skip(later).take_while(|entry| entry.offset <= last);
+        !later.any(|entry| entry.id == change.id)
     }
 
     /// The newest `count` messages that `session` may see, oldest first, as far as `bytes_max` reaches.
@@ -137,17 +182,37 @@ impl History {
         let inside = |message: &&Arc<Publication>| {
             message.offset > bound && before.is_none_or(|end| message.offset < end)
         };
-        let candidates = self.messages.iter().filter(inside).filter(visible(session));
+        let candidates = self.messages.iter().filter(inside).filter(visible(session)).filter(is_message);
         take(candidates, limit, bytes_max)
     }
 
     fn page_back(&self, before: Option<Offset>, limit: usize, session: SessionId, bytes_max: usize) -> Page {
         let inside = |message: &&Arc<Publication>| before.is_none_or(|end| message.offset < end);
         let candidates = self.messages.iter().rev().filter(inside).filter(visible(session));
+        let candidates = candidates.filter(is_message);
         let mut page = take(candidates, limit, bytes_max);
         page.messages.reverse();
         page
     }
+}
+
+/// Somebody absent waits for what lies behind an offset, for so many milliseconds at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// The offset.
+    pub behind: Offset,
+    /// Age in milliseconds.
+    pub ttl_ms: u64,
+}
+
+fn due_unix_ms(entry: &Publication, limits: &HistoryLimits, waiting: Option<Waiting>) -> u64 {
+    let since_ms = entry.change().map_or(entry.unix_ms, |change| change.unix_ms);
+    let awaited = waiting.filter(|waiting| entry.offset > waiting.behind);
+    since_ms + awaited.map_or(limits.ttl_ms, |waiting| waiting.ttl_ms.max(limits.ttl_ms))
+}
+
+fn is_message(entry: &&Arc<Publication>) -> bool {
+    entry.change().is_none()
 }
 
 fn visible<'a>(session: SessionId) -> impl FnMut(&&'a Arc<Publication>) -> bool {
@@ -176,7 +241,7 @@ mod tests {
 
     use super::*;
     use crate::id::Epoch;
-    use crate::protocol::message::MessageType;
+    use crate::protocol::message::{Lane, MessageType, Revised, Revision};
 
     const ME: SessionId = SessionId(1);
 
@@ -193,7 +258,22 @@ mod tests {
             client_id: None,
             unix_ms: offset * 1000,
             exclude,
+            lane: Lane::Streaming,
+            revision: None,
+            audience: None,
         })
+    }
+
+    /// Changes the message at an offset, as the room's owner does.
+    fn edit(history: &mut History, of: Offset, content: &str) {
+        let offset = history.messages.back().expect("there are messages").offset + 1;
+        let message = Publication::clone(history.at(of).expect("it is kept"));
+        let by = Arc::clone(&message.sender);
+        let revision = Revision { kind: Revised::Edited, unix_ms: offset * 1000, by, offset, of };
+        let content = Bytes::copy_from_slice(content.as_bytes());
+        let now = Publication { content, revision: Some(Box::new(revision)), ..message };
+        history.replace(Arc::new(now.clone()));
+        history.push(Arc::new(Publication { offset, ..now }), &HistoryLimits::default());
     }
 
     fn filled(last: Offset, limits: &HistoryLimits) -> History {
@@ -246,13 +326,64 @@ mod tests {
     fn age_and_bytes_bound_it() {
         let limits = HistoryLimits { ttl_ms: 2_500, ..HistoryLimits::default() };
         let mut history = filled(5, &limits);
-        history.expire(5_000, &limits);
+        history.expire(5_000, &limits, None);
         assert_eq!(history.len(), 3);
-        history.expire(50_000, &limits);
+        history.expire(50_000, &limits, None);
         assert_eq!((history.len(), history.bytes()), (0, 0));
         let one = message(1, "x", None).cost();
         let limits = HistoryLimits { bytes_max: one * 2, ..HistoryLimits::default() };
         assert_eq!(filled(5, &limits).len(), 2);
+    }
+
+    #[test]
+    fn what_somebody_waits_for_is_kept_longer() {
+        let limits = HistoryLimits { ttl_ms: 2_500, ..HistoryLimits::default() };
+        let mut history = filled(5, &limits);
+        let waiting = Some(Waiting { behind: 3, ttl_ms: 100_000 });
+        history.expire(50_000, &limits, waiting);
+        assert_eq!(history.first_offset(), Some(4));
+        assert_eq!(history.next_due_unix_ms(&limits, waiting), Some(104_000));
+        history.expire(200_000, &limits, waiting);
+        assert!(history.is_empty());
+    }
+
+    #[test]
+    fn a_replay_shows_what_became_of_messages() {
+        let mut history = filled(3, &HistoryLimits::default());
+        edit(&mut history, 1, "first");
+        edit(&mut history, 1, "second");
+        edit(&mut history, 3, "third");
+        let contents = |messages: &[Arc<Publication>]| -> Vec<(Offset, String)> {
+            let text = |message: &Arc<Publication>| String::from_utf8_lossy(&message.content).into_owned();
+            messages.iter().map(|message| (message.offset, text(message))).collect()
+        };
+        let entry = |offset, text: &str| (offset, text.to_owned());
+        let missed = history.after(0, 6, ME, 9999).expect("all is kept");
+        assert_eq!(contents(&missed), [entry(1, "second"), entry(2, "x"), entry(3, "third")]);
+        let missed = history.after(2, 6, ME, 9999).expect("all is kept");
+        assert_eq!(contents(&missed), [entry(3, "third"), entry(5, "second")], "one for each message");
+        let missed = history.after(3, 4, ME, 9999).expect("all is kept");
+        assert_eq!(contents(&missed), [entry(4, "first")], "only up to the end asked for");
+        assert_eq!(contents(&history.newest(2, ME, 9999)), [entry(2, "x"), entry(3, "third")]);
+        assert_eq!(history.between(1, 6).map(|message| message.offset).collect::<Vec<_>>(), [2, 3]);
+    }
+
+    #[test]
+    fn messages_are_found_by_id() {
+        let mut ids = crate::id::MessageIds::default();
+        let mut history = History::default();
+        let mut known = Vec::new();
+        for offset in 1..=5 {
+            let id = ids.next(1, &mut rand::rng());
+            known.push(id);
+            let message = Publication { id, ..Publication::clone(&message(offset, "x", None)) };
+            history.push(Arc::new(message), &HistoryLimits::default());
+        }
+        edit(&mut history, 2, "y");
+        for (offset, id) in (1..).zip(known) {
+            assert_eq!(history.find(id).map(|message| message.offset), Some(offset));
+        }
+        assert!(history.find(ids.next(1, &mut rand::rng())).is_none());
     }
 
     proptest! {

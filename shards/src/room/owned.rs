@@ -1,21 +1,32 @@
 //! A room as its owner shard knows it: the stream, its history, its members, and which shards have any.
 //!
-//! The owner is the only one who gives out offsets, so the order of a room needs no lock.
+//! The owner is the only one who gives out offsets, so the order of a room needs no lock. Here are its members and its
+//! time; `stream` has what is sent in it, `standing` what is said about it.
+
+mod standing;
+mod stream;
 
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::dedupe::{Accepted, Dedupe};
-use super::history::History;
-use super::roster::{Edge, Roster};
-use crate::access::limits::SharedBucket;
+use super::absent::Absent;
+use super::dedupe::Dedupe;
+use super::history::{History, Waiting};
+use super::name::{is_forced, user_of};
+use super::receipts::Receipts;
+use super::roster::{Edge, Roster, Seat};
+use super::typing::Typing;
 use crate::clock::Now;
 use crate::config::{Config, RoomClass};
-use crate::id::{Epoch, MessageId, Offset, SessionId, ShardId};
-use crate::protocol::command::{Draft, Position};
-use crate::protocol::message::Publication;
-use crate::protocol::reply::{HistoryPage, Joined, OnlinePage, RoomInfo, Sent};
+use crate::id::{Epoch, Offset, ShardId};
+use crate::protocol::command::Creation;
+use crate::protocol::error_code::{CommandError, Detail, ErrorCode};
+use crate::protocol::message::Audience;
+use crate::protocol::reply::RoomCard;
+
+pub use standing::Receipting;
+pub use stream::{Accepting, Arrival, Revising, Wanted};
 
 /// Milliseconds between two counts of a large room.
 const COUNT_INTERVAL_MS: u64 = 1000;
@@ -35,20 +46,25 @@ pub struct OwnedRoom {
     interest: SmallVec<[u32; 4]>,
     history: History,
     dedupe: Option<Box<Dedupe>>,
-    /// For a user's own room.
-    owner: Option<Box<Owner>>,
+    /// What was sent in it, counted.
+    counts: Option<Box<stream::Counts>>,
+    /// Who writes.
+    pub typing: Typing,
+    /// Who has got and read what.
+    pub receipts: Option<Box<Receipts>>,
+    /// Of a queued room: who is away.
+    absent: Option<Box<Absent>>,
+    /// Of a room that somebody created: what they decided.
+    card: Option<Arc<RoomCard>>,
+    /// Of a private room: who may enter.
+    audience: Option<Arc<Audience>>,
+    /// Set once the room was closed, until everybody is out of it.
+    closing: bool,
     /// When the members of a large room are next told how many they are.
     count_due_ms: Option<u64>,
     counted_ms: u64,
     /// When the room's timer fires.
     pub timer_ms: Option<u64>,
-}
-
-/// What the owner of `user:{id}` knows of that user.
-#[derive(Debug)]
-struct Owner {
-    account: Option<Arc<str>>,
-    messages: Arc<SharedBucket>,
 }
 
 /// What a change of members means to those who stay.
@@ -65,21 +81,15 @@ pub enum Change {
     },
 }
 
-/// An accepted message.
-#[derive(Debug)]
-pub struct Accepting {
-    /// The answer to the sender.
-    pub sent: Sent,
-    /// What to deliver; `None` when it had been accepted before.
-    pub publication: Option<Arc<Publication>>,
-    /// Messages and names of messages that were forgotten before their time to make room.
-    pub forgotten: usize,
-}
-
-/// Whether the server alone decides who is in a room: the user's own and its account's. Nobody is told of its edges.
-#[must_use]
-pub fn is_forced(room: &str) -> bool {
-    room.starts_with("user:") || room.starts_with("account:")
+/// What time brought.
+#[derive(Debug, Default)]
+pub struct Due {
+    /// Users whose grace is over, to be told of.
+    pub left: Vec<Arc<str>>,
+    /// Users who no longer write.
+    pub stopped: Vec<Arc<str>>,
+    /// The number of members, when those of a large room are to be told.
+    pub count: Option<usize>,
 }
 
 impl OwnedRoom {
@@ -97,7 +107,13 @@ impl OwnedRoom {
             interest: SmallVec::from_elem(0, shards),
             history: History::default(),
             dedupe: None,
-            owner: None,
+            counts: None,
+            typing: Typing::default(),
+            receipts: None,
+            absent: None,
+            card: None,
+            audience: None,
+            closing: false,
             count_due_ms: None,
             counted_ms: 0,
             timer_ms: None,
@@ -110,32 +126,117 @@ impl OwnedRoom {
         &self.name
     }
 
-    /// Lets a connection of `shard` in.
-    pub fn join(&mut self, shard: ShardId, user: &Arc<str>, now: Now, config: &Config) -> Change {
-        self.interest[shard.index()] += 1;
-        let edge = self.roster.join(user, is_forced(&self.name));
+    /// Makes it the room that its creator wants.
+    pub fn create(&mut self, creation: Creation, owner: &Arc<str>, now: Now) -> Arc<RoomCard> {
+        let card = Arc::new(RoomCard {
+            room: Arc::clone(&self.name),
+            owner: Arc::clone(owner),
+            private: creation.private,
+            metadata: creation.metadata,
+            members_max: creation.members_max,
+            created_unix_ms: now.unix_ms,
+            epoch: self.epoch,
+            offset: self.offset,
+        });
+        self.audience = creation.private.then(|| {
+            let named = creation.members.into_iter().map(Into::into);
+            Arc::new(Audience(named.chain([Arc::clone(owner)]).collect()))
+        });
+        self.card = Some(Arc::clone(&card));
+        card
+    }
+
+    /// What its creator decided, if somebody created it.
+    #[must_use]
+    pub fn card(&self) -> Option<&Arc<RoomCard>> {
+        self.card.as_ref()
+    }
+
+    /// Whether a user may know what is in the room: it is public, or the user is named, or `entitled` otherwise.
+    #[must_use]
+    pub fn is_open_to(&self, user: &str, entitled: bool) -> bool {
+        entitled || self.audience.as_ref().is_none_or(|audience| audience.0.contains(user))
+    }
+
+    /// Whether a user may enter now.
+    ///
+    /// # Errors
+    /// Why not: it is not for this user, is closing, or is full.
+    pub fn admit(&self, user: &str, entitled: bool) -> Result<(), CommandError> {
+        let refused = |message: &'static str, reason: &'static str| {
+            Err(CommandError::new(ErrorCode::ChannelError, message)
+                .with("reason", Detail::Text(reason.into())))
+        };
+        if !self.is_open_to(user, entitled) {
+            return Err(CommandError::room_denied());
+        }
+        if self.closing {
+            return refused("the room is closing", "closing");
+        }
+        let max = self.card.as_ref().and_then(|card| card.members_max);
+        if max.is_some_and(|max| self.roster.len() >= max) && !self.roster.contains(user) {
+            return refused("the room is full", "full");
+        }
+        Ok(())
+    }
+
+    /// Lets a connection in.
+    pub fn join(&mut self, seat: Seat, user: &Arc<str>, now: Now, config: &Config) -> Change {
+        self.interest[seat.shard.index()] += 1;
+        let edge = self.roster.join(user, seat, is_forced(&self.name), (now.unix_ms, self.offset));
         self.change(edge, user, true, now, config)
     }
 
-    /// Lets a connection of `shard` out.
+    /// Lets a connection out, if it was in; whether it was lost, whether the user will come back for what it missed, and
+    /// the last offset that was queued for it.
     pub fn leave(
         &mut self,
-        shard: ShardId,
+        seat: Seat,
         user: &Arc<str>,
-        lost: bool,
+        (lost, waits, seen): (bool, bool, Option<Offset>),
         now: Now,
         config: &Config,
     ) -> Change {
-        self.interest[shard.index()] = self.interest[shard.index()].saturating_sub(1);
-        self.active_ms = now.ms;
         let grace = (lost && config.presence_grace_ms > 0).then_some(now.ms + config.presence_grace_ms);
-        let edge = self.roster.leave(user, grace);
+        let Some(edge) = self.roster.leave(user, seat, grace) else { return Change::Quiet };
+        self.interest[seat.shard.index()] = self.interest[seat.shard.index()].saturating_sub(1);
+        self.active_ms = now.ms;
+        if self.class == RoomClass::Queued && !self.roster.is_present(user) {
+            self.note_absent(user, lost && waits, seen, now);
+        }
         self.change(edge, user, false, now, config)
+    }
+
+    /// A member's last connection here is gone: what comes now waits for it, unless it left for good.
+    fn note_absent(&mut self, user: &Arc<str>, waits: bool, seen: Option<Offset>, now: Now) {
+        // A user's own room is that user's for ever, so nothing need be remembered before there is something to keep.
+        let nothing_yet = is_forced(&self.name) && seen == Some(self.offset) && self.absent.is_none();
+        if !waits || self.closing {
+            if let Some(absent) = &mut self.absent {
+                absent.forget(user);
+            }
+        } else if !nothing_yet {
+            let offset = self.offset;
+            self.absent.get_or_insert_default().leave(user, seen, offset, now.ms);
+        }
+    }
+
+    /// A user who is away turned out to have got everything up to `offset` only.
+    pub fn undelivered(&mut self, user: &Arc<str>, epoch: Epoch, offset: Offset, now: Now) {
+        if epoch != self.epoch || self.class != RoomClass::Queued || self.roster.is_present(user) {
+            return;
+        }
+        let absent = self.absent.get_or_insert_default();
+        if absent.knows(user) {
+            absent.lower(user, offset);
+        } else if is_forced(&self.name) {
+            absent.leave(user, Some(offset), offset, now.ms);
+        }
     }
 
     /// In a large room, counts replace edges.
     fn change(&mut self, edge: Edge, user: &Arc<str>, joined: bool, now: Now, config: &Config) -> Change {
-        if edge == Edge::None {
+        if edge == Edge::None || self.closing {
             return Change::Quiet;
         }
         if self.roster.len() > config.presence_room_max {
@@ -145,153 +246,18 @@ impl OwnedRoom {
         Change::Edge { user: Arc::clone(user), joined }
     }
 
-    /// What a joining session is told.
-    pub fn joined(
-        &mut self,
-        session: SessionId,
-        history: usize,
-        recover: Option<Position>,
-        now: Now,
-        config: &Config,
-    ) -> Joined {
-        self.history.expire(now.unix_ms, &config.history);
-        let bytes_max = config.history.replay_bytes_max;
-        let recovered = recover.map(|position| self.recover(position, session, bytes_max));
-        let messages = match &recovered {
-            Some(Some(missed)) => Some(missed.clone()),
-            _ if history > 0 => Some(self.history.newest(history, session, bytes_max)),
-            Some(None) => Some(Vec::new()),
-            None => None,
-        };
-        Joined { recovered: recovered.map(|missed| missed.is_some()), messages, ..self.position() }
+    /// Lets nobody in any more; those within the grace of a lost connection are out at once.
+    pub fn close(&mut self) {
+        self.closing = true;
+        self.roster.end_graces();
+        self.absent = None;
+        self.count_due_ms = None;
     }
 
-    fn recover(
-        &self,
-        position: Position,
-        session: SessionId,
-        bytes_max: usize,
-    ) -> Option<Vec<Arc<Publication>>> {
-        if self.class == RoomClass::Ephemeral || position.epoch != Some(self.epoch) {
-            return None;
-        }
-        self.history.after(position.offset, self.offset, session, bytes_max)
-    }
-
-    /// Where the stream stands.
+    /// Whether it was closed.
     #[must_use]
-    pub fn position(&self) -> Joined {
-        Joined {
-            room: Arc::clone(&self.name),
-            epoch: self.epoch,
-            offset: self.offset,
-            members: self.roster.len(),
-            recovered: None,
-            messages: None,
-        }
-    }
-
-    /// Accepts a message: recognises a repeat, gives out the offset, keeps it.
-    pub fn publish(
-        &mut self,
-        sender: &Arc<str>,
-        session: SessionId,
-        draft: Draft,
-        now: Now,
-        config: &Config,
-        id: MessageId,
-    ) -> Accepting {
-        let client_id = draft.client_id.clone();
-        if let Some(first) = self.find_accepted(sender, client_id.as_deref(), now) {
-            return Accepting { sent: self.sent(first, client_id, true), publication: None, forgotten: 0 };
-        }
-        self.offset += 1;
-        self.active_ms = now.ms;
-        let publication = Arc::new(Publication {
-            id,
-            room: Arc::clone(&self.name),
-            epoch: self.epoch,
-            offset: self.offset,
-            sender: Arc::clone(sender),
-            kind: draft.kind,
-            content: draft.content,
-            metadata: draft.metadata,
-            client_id: draft.client_id,
-            unix_ms: now.unix_ms,
-            exclude: draft.exclude_sender.then_some(session),
-        });
-        let accepted = Accepted { id: publication.id, offset: self.offset, unix_ms: now.unix_ms };
-        let mut forgotten = 0;
-        if let Some(client_id) = &client_id {
-            let dedupe = self.dedupe.get_or_insert_default();
-            forgotten +=
-                usize::from(dedupe.remember(sender, client_id, accepted, now.ms + config.dedup_window_ms));
-        }
-        if self.class != RoomClass::Ephemeral {
-            self.history.expire(now.unix_ms, &config.history);
-            forgotten += self.history.push(Arc::clone(&publication), &config.history);
-        }
-        Accepting { sent: self.sent(accepted, client_id, false), publication: Some(publication), forgotten }
-    }
-
-    fn find_accepted(&mut self, sender: &Arc<str>, client_id: Option<&str>, now: Now) -> Option<Accepted> {
-        let found = self.dedupe.as_mut()?.find(sender, client_id?, now.ms);
-        if self.dedupe.as_ref().is_some_and(|dedupe| dedupe.is_empty()) {
-            self.dedupe = None;
-        }
-        found
-    }
-
-    fn sent(&self, accepted: Accepted, client_id: Option<Box<str>>, duplicate: bool) -> Sent {
-        Sent {
-            id: accepted.id,
-            room: Arc::clone(&self.name),
-            epoch: self.epoch,
-            offset: accepted.offset,
-            unix_ms: accepted.unix_ms,
-            client_id,
-            duplicate,
-        }
-    }
-
-    /// Describes the room.
-    #[must_use]
-    pub fn info(&self) -> RoomInfo {
-        RoomInfo {
-            room: Arc::clone(&self.name),
-            created_unix_ms: self.created_unix_ms,
-            members: self.roster.len(),
-            online: self.roster.online(),
-            epoch: self.epoch,
-            offset: self.offset,
-            visibility: if is_forced(&self.name) { "private" } else { "public" },
-        }
-    }
-
-    /// A page of the users who are connected.
-    #[must_use]
-    pub fn online(&self, cursor: Option<&str>, limit: usize) -> OnlinePage {
-        let (users, more) = self.roster.page(cursor, limit);
-        OnlinePage { room: Arc::clone(&self.name), users, total: self.roster.online(), more }
-    }
-
-    /// A page of the messages.
-    pub fn history(
-        &mut self,
-        session: SessionId,
-        (before, after): (Option<Offset>, Option<Offset>),
-        limit: usize,
-        now: Now,
-        config: &Config,
-    ) -> HistoryPage {
-        self.history.expire(now.unix_ms, &config.history);
-        let page = self.history.page(before, after, limit, session, config.history.replay_bytes_max);
-        HistoryPage {
-            room: Arc::clone(&self.name),
-            epoch: self.epoch,
-            messages: page.messages,
-            more: page.more,
-        }
+    pub fn is_closing(&self) -> bool {
+        self.closing
     }
 
     /// Whether the user is in the room.
@@ -300,20 +266,16 @@ impl OwnedRoom {
         self.roster.contains(user)
     }
 
-    /// Notes whose own room this is; the bucket that the user's connections share.
-    pub fn attach_owner(&mut self, account: Option<Arc<str>>) -> Arc<SharedBucket> {
-        let owner = self.owner.get_or_insert_with(|| {
-            Box::new(Owner { account: None, messages: Arc::new(SharedBucket::default()) })
-        });
-        owner.account = account;
-        Arc::clone(&owner.messages)
+    /// Whether the user has a connection in the room.
+    #[must_use]
+    pub fn is_present(&self, user: &str) -> bool {
+        self.roster.is_present(user)
     }
 
-    /// Whether the user whose own room this is belongs to the account.
+    /// Whether a connection is in the room.
     #[must_use]
-    pub fn owner_has_account(&self, account: Option<&str>) -> bool {
-        let own = self.owner.as_ref().and_then(|owner| owner.account.as_deref());
-        own.is_some() && own == account
+    pub fn has_seat(&self, user: &str, seat: Seat) -> bool {
+        self.roster.has_seat(user, seat)
     }
 
     /// The shards that have members, each once.
@@ -322,74 +284,96 @@ impl OwnedRoom {
         counted.map(|(index, _)| ShardId(u16::try_from(index).expect("the number of shards fits 16 bits")))
     }
 
-    /// Ends graces that have passed; `left` gets each user, and the count is returned when it is due.
-    pub fn tick(&mut self, now: Now, config: &Config, mut left: impl FnMut(Arc<str>)) -> Option<usize> {
-        self.history.expire(now.unix_ms, &config.history);
+    /// Time has passed.
+    pub fn tick(&mut self, now: Now, config: &Config) -> Due {
+        let mut due = Due::default();
+        self.expire(now, config);
         if let Some(dedupe) = &mut self.dedupe {
             dedupe.expire(now.ms);
         }
+        self.typing.expire(now.ms, |user| due.stopped.push(user));
         let mut gone = Vec::new();
         self.roster.expire(now.ms, |user| gone.push(user));
         for user in gone {
             self.active_ms = now.ms;
             if let Change::Edge { user, .. } = self.change(Edge::Tell, &user, false, now, config) {
-                left(user);
+                due.left.push(user);
             }
         }
-        self.count_due_ms.filter(|due| *due <= now.ms)?;
-        self.count_due_ms = None;
-        self.counted_ms = now.ms;
-        Some(self.roster.len())
+        if self.count_due_ms.is_some_and(|at| at <= now.ms) {
+            self.count_due_ms = None;
+            self.counted_ms = now.ms;
+            due.count = Some(self.roster.len());
+        }
+        due
+    }
+
+    /// Forgets what is too old.
+    fn expire(&mut self, now: Now, config: &Config) {
+        if let Some(absent) = &mut self.absent {
+            absent.expire(now.ms, config.queue_ttl_ms);
+            if absent.next_due_ms(config.queue_ttl_ms).is_none() {
+                self.absent = None;
+            }
+        }
+        self.history.expire(now.unix_ms, &config.history, self.waiting(config));
+    }
+
+    /// What absent members wait for.
+    fn waiting(&self, config: &Config) -> Option<Waiting> {
+        let behind = self.absent.as_ref()?.lowest()?;
+        Some(Waiting { behind, ttl_ms: config.queue_ttl_ms })
     }
 
     /// When something is due here, if anything is.
     #[must_use]
     pub fn next_due_ms(&self, now: Now, config: &Config) -> Option<u64> {
-        let forgotten = self.roster.is_empty().then_some(self.active_ms + self.kept_ms(config));
-        let expires = self.history.oldest_unix_ms().map(|unix_ms| {
-            now.ms + (unix_ms + config.history.ttl_ms).saturating_sub(now.unix_ms).max(COUNT_INTERVAL_MS)
-        });
-        [self.roster.next_gone_ms(), self.count_due_ms, forgotten, expires].into_iter().flatten().min()
+        let forgotten = self
+            .roster
+            .is_empty()
+            .then(|| if self.closing { now.ms } else { self.active_ms + self.kept_ms(config) });
+        let expires = self
+            .history
+            .next_due_unix_ms(&config.history, self.waiting(config))
+            .map(|unix_ms| now.ms + unix_ms.saturating_sub(now.unix_ms).max(COUNT_INTERVAL_MS));
+        let receipts = self.receipts.as_ref().and_then(|receipts| receipts.due_ms());
+        let absent = self.absent.as_ref().and_then(|absent| absent.next_due_ms(config.queue_ttl_ms));
+        let forgotten = forgotten.filter(|_| self.card.is_none() || self.closing);
+        let all = [
+            self.roster.next_gone_ms(),
+            self.count_due_ms,
+            self.typing.next_due_ms(),
+            receipts,
+            absent,
+            forgotten,
+            expires,
+        ];
+        all.into_iter().flatten().min()
     }
 
-    /// Whether nobody is here, nothing is kept and nobody was for as long as the epoch must last.
+    /// Whether nobody is here, nothing is kept and nobody was for as long as the epoch must last. A room that somebody
+    /// created stays until it is closed: forgotten, a private one would be public when it came again.
     #[must_use]
     pub fn is_forgotten(&self, now: Now, config: &Config) -> bool {
-        self.roster.is_empty() && self.active_ms + self.kept_ms(config) <= now.ms
+        if !self.roster.is_empty() {
+            return false;
+        }
+        self.closing || (self.card.is_none() && self.active_ms + self.kept_ms(config) <= now.ms)
     }
 
-    /// How long the room outlives its last member and message: as long as its stream, its user's account or its user's
-    /// rate may still matter. A room in which nothing was sent keeps its epoch all the same, see [`super::epochs`].
+    /// How long the room outlives its last member and message: as long as its stream or somebody who is away may need
+    /// it. A room in which nothing was sent keeps its epoch all the same, see [`super::epochs`].
     fn kept_ms(&self, config: &Config) -> u64 {
-        let rate_ms = config.limits.messages.map_or(0, |rate| rate.interval_ms);
-        match &self.owner {
+        match &self.absent {
+            Some(absent) if !absent.is_empty() => config.queue_ttl_ms.max(config.history.ttl_ms),
             _ if self.has_stream() => config.history.ttl_ms,
-            Some(owner) if owner.account.is_some() => config.history.ttl_ms,
-            Some(owner) if !owner.messages.is_untouched() => rate_ms,
             _ => 0,
         }
     }
 
-    /// Whether a message was ever sent here.
-    #[must_use]
-    pub fn has_stream(&self) -> bool {
-        self.offset > 0
-    }
-
-    /// Forgets the oldest messages up to an offset of a stream, as far as they are still there; how many.
-    pub fn evict(&mut self, epoch: Epoch, offset: Offset) -> usize {
-        if epoch == self.epoch { self.history.evict(offset) } else { 0 }
-    }
-
-    /// Bytes and number of the kept messages.
-    #[must_use]
-    pub fn history_size(&self) -> (usize, usize) {
-        (self.history.bytes(), self.history.len())
-    }
-
-    /// Whether a message of a stream is kept.
-    #[must_use]
-    pub fn keeps(&self, epoch: Epoch, offset: Offset) -> bool {
-        epoch == self.epoch && self.history.first_offset().is_some_and(|first| first <= offset)
+    /// Whether it is the own room of somebody who is not there.
+    fn absent_owner(&self) -> Option<Arc<str>> {
+        let owner = user_of(&self.name)?;
+        (!self.roster.is_present(&owner)).then(|| Arc::from(&*owner))
     }
 }

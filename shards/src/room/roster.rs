@@ -1,20 +1,37 @@
-//! The users in a room, as its owner knows them: how many sockets each has there, and who is within the grace
+//! The users in a room, as its owner knows them: which connections each has there, and who is within the grace
 //! of a lost connection.
 //!
 //! Sorted by user, so that pages are stable and a room of one costs one entry.
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
+use crate::id::{Offset, ShardId};
+
+/// One connection in a room: its shard, and what tells that shard's subscriptions apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seat {
+    /// The home shard.
+    pub shard: ShardId,
+    /// The subscription there.
+    pub number: u32,
+}
+
 /// One user in a room.
 #[derive(Debug)]
 struct Member {
     user: Arc<str>,
     /// Connections in the room, over all shards.
-    sockets: u32,
+    seats: SmallVec<[Seat; 2]>,
     /// Whether the others were told that the user came, so that they must be told that it left.
     announced: bool,
-    /// With no socket left: until when the user is still a member.
+    /// With no connection left: until when the user is still a member.
     gone_at_ms: u64,
+    /// When the user came.
+    since_unix_ms: u64,
+    /// Where the stream stood then.
+    since_offset: Offset,
 }
 
 /// What a change means to the other members.
@@ -37,40 +54,78 @@ impl Roster {
         self.members.binary_search_by(|member| (*member.user).cmp(user))
     }
 
-    /// One more socket of a user. A forced membership is never announced.
-    pub fn join(&mut self, user: &Arc<str>, forced: bool) -> Edge {
+    /// One more connection of a user. A forced membership is never announced.
+    pub fn join(
+        &mut self,
+        user: &Arc<str>,
+        seat: Seat,
+        forced: bool,
+        (since_unix_ms, since_offset): (u64, Offset),
+    ) -> Edge {
         match self.position(user) {
             Ok(at) => {
-                self.members[at].sockets += 1;
+                self.members[at].seats.push(seat);
                 Edge::None
             }
             Err(at) => {
-                let member = Member { user: Arc::clone(user), sockets: 1, announced: !forced, gone_at_ms: 0 };
+                let member = Member {
+                    user: Arc::clone(user),
+                    seats: SmallVec::from_slice(&[seat]),
+                    announced: !forced,
+                    gone_at_ms: 0,
+                    since_unix_ms,
+                    since_offset,
+                };
                 self.members.insert(at, member);
                 if forced { Edge::None } else { Edge::Tell }
             }
         }
     }
 
-    /// One socket less of a user. With `gone_at_ms` the connection was lost and the user stays until then.
-    pub fn leave(&mut self, user: &str, gone_at_ms: Option<u64>) -> Edge {
-        let Ok(at) = self.position(user) else { return Edge::None };
+    /// One connection less of a user, if it was here. With `gone_at_ms` it was lost and the user stays until then.
+    pub fn leave(&mut self, user: &str, seat: Seat, gone_at_ms: Option<u64>) -> Option<Edge> {
+        let at = self.position(user).ok()?;
         let member = &mut self.members[at];
-        member.sockets = member.sockets.saturating_sub(1);
-        if member.sockets > 0 {
-            return Edge::None;
+        let place = member.seats.iter().position(|known| *known == seat)?;
+        member.seats.swap_remove(place);
+        if !member.seats.is_empty() {
+            return Some(Edge::None);
         }
         if let Some(gone_at_ms) = gone_at_ms.filter(|_| member.announced) {
             member.gone_at_ms = gone_at_ms;
-            return Edge::None;
+            return Some(Edge::None);
         }
-        if self.members.remove(at).announced { Edge::Tell } else { Edge::None }
+        Some(if self.members.remove(at).announced { Edge::Tell } else { Edge::None })
+    }
+
+    /// Whether the connection is in the room.
+    #[must_use]
+    pub fn has_seat(&self, user: &str, seat: Seat) -> bool {
+        self.position(user).is_ok_and(|at| self.members[at].seats.contains(&seat))
+    }
+
+    /// Whether the user has a connection in the room.
+    #[must_use]
+    pub fn is_present(&self, user: &str) -> bool {
+        self.position(user).is_ok_and(|at| !self.members[at].seats.is_empty())
+    }
+
+    /// Since when the user is in the room, and where the stream stood then.
+    #[must_use]
+    pub fn since(&self, user: &str) -> Option<(u64, Offset)> {
+        let member = &self.members[self.position(user).ok()?];
+        Some((member.since_unix_ms, member.since_offset))
+    }
+
+    /// Removes those who are only within the grace of a lost connection.
+    pub fn end_graces(&mut self) {
+        self.members.retain(|member| !member.seats.is_empty());
     }
 
     /// Removes the users whose grace has passed, and gives each to `left`.
     pub fn expire(&mut self, now_ms: u64, mut left: impl FnMut(Arc<str>)) {
         self.members.retain(|member| {
-            let gone = member.sockets == 0 && member.gone_at_ms <= now_ms;
+            let gone = member.seats.is_empty() && member.gone_at_ms <= now_ms;
             if gone {
                 left(Arc::clone(&member.user));
             }
@@ -84,7 +139,7 @@ impl Roster {
     /// When the next grace ends.
     #[must_use]
     pub fn next_gone_ms(&self) -> Option<u64> {
-        self.members.iter().filter(|member| member.sockets == 0).map(|member| member.gone_at_ms).min()
+        self.members.iter().filter(|member| member.seats.is_empty()).map(|member| member.gone_at_ms).min()
     }
 
     /// Whether the user is in the room.
@@ -105,17 +160,17 @@ impl Roster {
         self.members.is_empty()
     }
 
-    /// Users with a socket in the room.
+    /// Users with a connection in the room.
     #[must_use]
     pub fn online(&self) -> usize {
-        self.members.iter().filter(|member| member.sockets > 0).count()
+        self.members.iter().filter(|member| !member.seats.is_empty()).count()
     }
 
-    /// At most `limit` users behind `cursor` who have a socket in the room, in order, and whether there are more.
+    /// At most `limit` users behind `cursor` who have a connection in the room, in order, and whether there are more.
     #[must_use]
     pub fn page(&self, cursor: Option<&str>, limit: usize) -> (Vec<Arc<str>>, bool) {
         let start = cursor.map_or(0, |cursor| self.position(cursor).map_or_else(|at| at, |at| at + 1));
-        let mut online = self.members[start..].iter().filter(|member| member.sockets > 0);
+        let mut online = self.members[start..].iter().filter(|member| !member.seats.is_empty());
         let page: Vec<_> = online.by_ref().take(limit).map(|member| Arc::clone(&member.user)).collect();
         (page, online.next().is_some())
     }
@@ -129,34 +184,42 @@ mod tests {
         name.into()
     }
 
+    const ONE: Seat = Seat { shard: ShardId(0), number: 1 };
+    const TWO: Seat = Seat { shard: ShardId(1), number: 1 };
+
+    fn join(roster: &mut Roster, name: &str, seat: Seat, forced: bool) -> Edge {
+        roster.join(&user(name), seat, forced, (0, 0))
+    }
+
     #[test]
-    fn edges_are_first_and_last_socket() {
+    fn edges_are_first_and_last_connection() {
         let mut roster = Roster::default();
-        assert_eq!(roster.join(&user("a"), false), Edge::Tell);
-        assert_eq!(roster.join(&user("a"), false), Edge::None);
-        assert_eq!(roster.leave("a", None), Edge::None);
-        assert_eq!(roster.leave("a", None), Edge::Tell);
-        assert_eq!(roster.leave("a", None), Edge::None);
+        assert_eq!(join(&mut roster, "a", ONE, false), Edge::Tell);
+        assert_eq!(join(&mut roster, "a", TWO, false), Edge::None);
+        assert_eq!(roster.leave("a", ONE, None), Some(Edge::None));
+        assert_eq!(roster.leave("a", ONE, None), None, "it had left already");
+        assert_eq!(roster.leave("a", TWO, None), Some(Edge::Tell));
+        assert_eq!(roster.leave("a", TWO, None), None);
         assert!(roster.is_empty());
     }
 
     #[test]
     fn a_forced_membership_is_silent() {
         let mut roster = Roster::default();
-        assert_eq!(roster.join(&user("a"), true), Edge::None);
-        assert_eq!(roster.leave("a", Some(10)), Edge::None);
+        assert_eq!(join(&mut roster, "a", ONE, true), Edge::None);
+        assert_eq!(roster.leave("a", ONE, Some(10)), Some(Edge::None));
         assert!(roster.is_empty());
     }
 
     #[test]
     fn a_lost_connection_that_returns_was_never_gone() {
         let mut roster = Roster::default();
-        roster.join(&user("a"), false);
-        roster.join(&user("b"), false);
-        assert_eq!(roster.leave("a", Some(10)), Edge::None);
+        join(&mut roster, "a", ONE, false);
+        join(&mut roster, "b", ONE, false);
+        assert_eq!(roster.leave("a", ONE, Some(10)), Some(Edge::None));
         assert_eq!((roster.len(), roster.online(), roster.next_gone_ms()), (2, 1, Some(10)));
-        assert_eq!(roster.join(&user("a"), false), Edge::None);
-        roster.leave("b", Some(20));
+        assert_eq!(join(&mut roster, "a", TWO, false), Edge::None);
+        roster.leave("b", ONE, Some(20));
         let mut left = Vec::new();
         roster.expire(19, |user| left.push(user));
         assert!(left.is_empty());
@@ -168,7 +231,7 @@ mod tests {
     fn pages_follow_the_cursor() {
         let mut roster = Roster::default();
         for name in ["c", "a", "d", "b"] {
-            roster.join(&user(name), false);
+            join(&mut roster, name, ONE, false);
         }
         assert_eq!(roster.page(None, 2), (vec![user("a"), user("b")], true));
         assert_eq!(roster.page(Some("b"), 2), (vec![user("c"), user("d")], false));

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use super::Shard;
-use super::gather::Part;
+use super::gather::{Kind, Part};
+use super::subscriptions::follows;
 use crate::clock::Now;
 use crate::connection::outbound_queue::FrameClass;
-use crate::id::ConnectionId;
-use crate::mesh::item::{Answer, Caller, Outcome, ReplyTo};
+use crate::id::Offset;
+use crate::mesh::item::{Answer, Caller, Entry, Outcome, ReplyTo};
 use crate::protocol::catalog::Event;
 use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::frame;
+use crate::protocol::message::Publication;
 use crate::protocol::profile::{Dialect, PROFILES, Variant};
-use crate::protocol::reply::{self, Joined, Reply};
+use crate::protocol::push::Push;
+use crate::protocol::reply::{self, Joined, Reply, Standing};
 use crate::protocol::write;
 
 impl Shard {
@@ -23,20 +26,34 @@ impl Shard {
             Ok(outcome) => outcome,
             Err(error) => return self.fail(&caller, &error, now),
         };
-        if let Outcome::Joined { joined, sequence, bucket } = &outcome {
-            self.complete_join(caller.connection, &joined.room, *sequence);
-            if let (Some(bucket), Some(client)) = (bucket, self.client_mut(caller.connection)) {
-                client.messages = Some(Arc::clone(bucket));
-            }
-        }
-        match (caller.reply.clone(), outcome) {
-            (ReplyTo::Nobody, _) => {}
-            (ReplyTo::Attach, _) => self.on_attached(caller.connection, now),
-            (ReplyTo::Part { gather, index }, outcome) => {
-                if let Some(part) = part(outcome) {
-                    self.on_part(gather, index, part, now);
+        match outcome {
+            Outcome::Joined(entry) => self.on_joined(caller, *entry, now),
+            Outcome::Refused { room, sequence, error } => {
+                self.drop_subscription(&caller, &room, sequence);
+                if self.is_recovery(&caller) {
+                    self.lose_room(&caller, &room, &error, now);
+                } else {
+                    self.fail(&caller, &error, now);
                 }
             }
+            Outcome::Resumed { session, user, rooms } => {
+                self.on_resumed(caller, (session, &user), rooms, now)
+            }
+            Outcome::SessionOpened(session) => self.on_session_opened(&caller, session, now),
+            outcome => self.on_outcome(caller, outcome, now),
+        }
+    }
+
+    fn on_outcome(&mut self, caller: Caller, outcome: Outcome, now: Now) {
+        match (caller.reply.clone(), outcome) {
+            (ReplyTo::Nobody | ReplyTo::Session, _) => {}
+            (ReplyTo::Attach, _) => self.on_attached(caller.connection, now),
+            (ReplyTo::Part { gather, index }, Outcome::Standing(standing)) => {
+                let details = self.standing_details(gather);
+                let part = Part::Written(self.write_standing(&caller, *standing, details));
+                self.on_part(gather, index, part, now);
+            }
+            (ReplyTo::Part { gather, index }, outcome) => self.on_part(gather, index, part(outcome), now),
             (ReplyTo::Client { .. }, Outcome::Unacquainted { draft, confirm }) => {
                 self.seek_acquaintance(caller, draft, confirm, now);
             }
@@ -48,17 +65,108 @@ impl Shard {
         }
     }
 
-    /// The owner let the connection in: from here on it receives the room's messages.
-    fn complete_join(&mut self, id: ConnectionId, room: &str, sequence: u32) {
-        let Some(key) = self.directory.find(room) else { return };
-        let Some(client) = self.connections.get_mut(id.slot as usize).filter(|client| client.id == id) else {
-            return;
-        };
-        let Some(subscription) = client.subscription_mut(key) else { return };
-        if subscription.sequence == sequence && !subscription.joined {
-            subscription.joined = true;
-            self.directory.add_member(key, id.slot);
+    /// An owner let a connection in: first whoever asked is answered, then comes what was kept for the user.
+    fn on_joined(&mut self, caller: Caller, entry: Entry, now: Now) {
+        let Entry { joined, kept, resync, base, sequence, bucket } = entry;
+        let room = Arc::clone(&joined.room);
+        let offset = joined.offset;
+        let fresh = self.complete_join(&caller, &room, (sequence, base), &joined);
+        if let (Some(bucket), Some(client)) = (bucket, self.client_mut(caller.connection)) {
+            client.messages = Some(bucket);
         }
+        if let Some(client) = self.client(caller.connection) {
+            let topic = client.variant.dialect == Dialect::Topic;
+            if topic && matches!(caller.reply, ReplyTo::Part { .. }) {
+                self.send_missed(caller.connection.slot as usize, &joined);
+            }
+        }
+        match caller.reply.clone() {
+            ReplyTo::Nobody | ReplyTo::Session => {}
+            ReplyTo::Attach => {
+                self.give_kept(&caller, &room, &kept, resync, now);
+                self.note_entry(&caller, &room, (base, offset), fresh);
+                return self.on_attached(caller.connection, now);
+            }
+            ReplyTo::Part { gather, index } => {
+                let mut out = Vec::new();
+                let part = if self.is_recovery(&caller) {
+                    joined.write_recovery(&mut out);
+                    Part::Recovered(out, joined.recovered == Some(true))
+                } else {
+                    reply::write_success(&mut out, "roomId", &joined.room);
+                    Part::Written(out)
+                };
+                self.give_kept(&caller, &room, &kept, resync, now);
+                self.on_part(gather, index, part, now);
+                return self.note_entry(&caller, &room, (base, offset), fresh);
+            }
+            ReplyTo::Client { .. } => self.answer_client(&caller, &Reply::Joined(joined), now),
+        }
+        self.give_kept(&caller, &room, &kept, resync, now);
+        self.note_entry(&caller, &room, (base, offset), fresh);
+    }
+
+    /// What was kept for an absent member of a queued room, to the connection with which it is back.
+    fn give_kept(
+        &mut self,
+        caller: &Caller,
+        room: &Arc<str>,
+        kept: &[Arc<Publication>],
+        resync: bool,
+        now: Now,
+    ) {
+        let id = caller.connection;
+        let slot = id.slot as usize;
+        if resync && self.client(id).is_some() {
+            let (room, code, reason) = (Arc::clone(room), ErrorCode::ChannelError, "resync");
+            self.push(slot, &Push::RoomError { room, code, reason }, FrameClass::Reliable, now);
+        }
+        for message in kept {
+            if self.client(id).is_none_or(|client| !client.is_active()) {
+                return;
+            }
+            self.push(slot, &Push::Kept(Arc::clone(message)), FrameClass::Reliable, now);
+        }
+    }
+
+    /// What an answer brought is on its way, and not there yet.
+    fn note_entry(&mut self, caller: &Caller, room: &str, (base, offset): (Offset, Offset), fresh: bool) {
+        if !fresh || base >= offset {
+            return;
+        }
+        let Some(key) = self.directory.find(room) else { return };
+        let (name, epoch) = (Arc::clone(&self.directory.get(key).name), self.directory.get(key).epoch);
+        let class = self.directory.get(key).class;
+        let Some(client) = self.client_mut(caller.connection) else { return };
+        let Some(number) = client.subscription(key).map(|subscription| subscription.number) else { return };
+        let is_session = client.log.as_ref().is_some_and(|log| log.is_session);
+        if client.held.is_some() || !follows(is_session, class) {
+            return;
+        }
+        let end = client.queue.end();
+        let log = client.log.get_or_insert_default();
+        if !log.follows(number) {
+            log.enter(number, &name, epoch, base);
+        }
+        log.note(number, offset, end);
+    }
+
+    fn standing_details(&self, gather: u32) -> bool {
+        let gather = self.gathers.get(gather as usize);
+        gather.is_some_and(|gather| matches!(gather.kind, Kind::Standing { details: true, .. }))
+    }
+
+    /// How a subscription stands, with what only the home shard knows of it.
+    fn write_standing(&self, caller: &Caller, mut standing: Standing, details: bool) -> Vec<u8> {
+        let key = self.directory.find(&standing.info.room);
+        let client = self.client(caller.connection);
+        let subscription = key.zip(client).and_then(|(key, client)| client.subscription(key));
+        standing.joined = subscription.is_some();
+        standing.forced = subscription.is_some_and(|subscription| subscription.forced);
+        let mut out = vec![b'{'];
+        standing.write(&mut out, details);
+        out.push(b'}');
+        out
     }
 
     /// Writes a reply to whoever asked, unless it is gone or did not want one.
@@ -94,7 +202,7 @@ impl Shard {
     /// Tells whoever asked that it failed.
     pub(super) fn fail(&mut self, caller: &Caller, error: &CommandError, now: Now) {
         match &caller.reply {
-            ReplyTo::Nobody => {}
+            ReplyTo::Nobody | ReplyTo::Session => {}
             ReplyTo::Attach => self.on_attached(caller.connection, now),
             ReplyTo::Client { event, id } => {
                 if self.client(caller.connection).is_some() {
@@ -137,29 +245,37 @@ impl Shard {
 }
 
 /// What an outcome contributes to a gathering.
-fn part(outcome: Outcome) -> Option<Part> {
+fn part(outcome: Outcome) -> Part {
     let mut out = Vec::new();
     match outcome {
-        Outcome::Joined { joined, .. } => reply::write_success(&mut out, "roomId", &joined.room),
         Outcome::Left { room } => reply::write_success(&mut out, "roomId", &room),
         Outcome::Sent(sent) => sent.write_result(&mut out),
         Outcome::Entry(entry) => entry.write_entry(&mut out),
-        Outcome::Contains(contains) => return Some(Part::Contains(contains)),
-        Outcome::Interested => return Some(Part::Confirmed),
-        _ => return None,
+        Outcome::Presence(presence) => presence.write_entry(&mut out),
+        Outcome::Contains(contains) => return Part::Contains(contains),
+        Outcome::Interested => return Part::Confirmed,
+        outcome => return Part::Shard(outcome),
     }
-    Some(Part::Written(out))
+    Part::Written(out)
 }
 
 /// What an outcome is for the client that asked for nothing else.
 fn reply_of(outcome: Outcome) -> Option<Reply> {
     Some(match outcome {
-        Outcome::Joined { joined, .. } => Reply::Joined(joined),
         Outcome::Left { room } => Reply::Left { room },
+        Outcome::Created(card) => Reply::Created(card),
         Outcome::Sent(sent) => Reply::Sent(sent),
+        Outcome::Revised(publication) => Reply::Revised(publication),
+        Outcome::Receipt(receipt) => Reply::Receipt(receipt),
+        Outcome::Typing { room, typing } => Reply::Typing { room, typing },
         Outcome::Info(info) => Reply::Info(info),
         Outcome::Online(page) => Reply::Online(page),
         Outcome::History(page) => Reply::History(page),
+        Outcome::DeliveryStatus(status) => Reply::DeliveryStatus(status),
+        Outcome::TypingUsers { room, users } => Reply::TypingUsers { room, users },
+        Outcome::MessageStats(stats) => Reply::MessageStats(stats),
+        Outcome::StatusUpdated(presence) => Reply::StatusUpdated(presence),
+        Outcome::Presence(presence) => Reply::UserStatus(presence),
         _ => return None,
     })
 }

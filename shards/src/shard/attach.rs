@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::Shard;
+use super::events::Happened;
+use super::subscriptions::Wish;
 use crate::access::permission::Identity;
 use crate::access::token::TokenError;
 use crate::clock::Now;
@@ -17,7 +19,7 @@ use crate::protocol::command::{Command, Rejection, Request, RequestId};
 use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::push::Push;
 use crate::protocol::reply::Reply;
-use crate::room::owned::is_forced;
+use crate::room::name::{account_room, is_forced, local, user_room};
 
 impl Shard {
     /// A command of a client that has not authenticated: it may do that, and ping.
@@ -49,7 +51,10 @@ impl Shard {
     fn authenticate(&mut self, slot: usize, (event, id): (Event, RequestId), token: &str, now: Now) {
         let Some(verifier) = &self.config.verifier else { return };
         match verifier.verify(token, now.unix_ms) {
-            Ok(claims) => self.attach(slot, Identity::from_claims(claims), Some((event, id)), now),
+            Ok(claims) => {
+                let identity = Identity::from_claims(claims, &self.config.access, self.config.tenancy);
+                self.attach(slot, identity, Some((event, id)), now);
+            }
             Err(error) => {
                 self.metrics.count_auth_failure(error);
                 self.fail_auth(slot, id.as_deref(), &auth_failed(error), now);
@@ -60,6 +65,7 @@ impl Shard {
     /// An unusable first message: forgiven as often as the profile says.
     pub(super) fn fail_auth(&mut self, slot: usize, id: Option<&str>, error: &CommandError, now: Now) {
         self.send_error(slot, Some(Event::Auth), id, error, now);
+        self.note_event(slot, Happened::AuthFailed, now);
         let client = &mut self.connections[slot];
         client.auth_failures += 1;
         if client.auth_failures >= client.variant.profile.auth_tries {
@@ -72,6 +78,7 @@ impl Shard {
     pub(super) fn refuse_token(&mut self, slot: usize, error: TokenError, now: Now) {
         self.metrics.count_auth_failure(error);
         self.send_error(slot, Some(Event::Auth), None, &auth_failed(error), now);
+        self.note_event(slot, Happened::AuthFailed, now);
         self.admission_failed(slot);
         self.close(slot, CloseCode::AuthFailed, "authentication failed", now);
     }
@@ -84,7 +91,6 @@ impl Shard {
         reply: Option<(Event, RequestId)>,
         now: Now,
     ) {
-        let rooms = rooms_on_connect(&identity);
         let identity = Arc::new(identity);
         tracing::debug!(event = "authenticated", user_id = &*identity.user);
         self.note_authenticated(slot);
@@ -93,13 +99,28 @@ impl Shard {
         client.identity = Some(identity);
         client.phase = Phase::Attaching;
         client.attach = reply.map(Box::new);
-        client.awaiting = u32::try_from(rooms.len()).expect("a token names few rooms");
+        let session = client.session_token.take();
+        self.note_event(slot, Happened::Authenticated, now);
+        self.watch_by_profile(slot);
+        let resumes = session.is_some_and(|token| self.begin_resume(slot, &token, now));
+        if !resumes && self.connections[slot].is_active() {
+            self.enter_rooms(slot, now);
+        }
+        self.schedule_client(slot, now);
+    }
+
+    /// Enters the rooms that the user is in without asking.
+    pub(super) fn enter_rooms(&mut self, slot: usize, now: Now) {
+        let identity = Arc::clone(self.identity(slot));
+        let rooms = rooms_on_connect(&identity);
+        let client = &mut self.connections[slot];
+        client.awaiting += u32::try_from(rooms.len()).expect("a token names few rooms");
         let connection = client.id;
         for room in rooms {
             let caller = Caller { connection, reply: ReplyTo::Attach };
-            self.subscribe(slot, caller, &room, is_forced(&room), (0, None));
+            self.subscribe(slot, caller, &room, is_forced(&room), Wish::default());
         }
-        self.schedule_client(slot, now);
+        self.settle(now);
     }
 
     /// One forced room is entered; with the last the connection is open.
@@ -142,12 +163,13 @@ impl Shard {
             self.metrics.count_auth_failure(error);
             auth_failed(error)
         })?;
-        if *claims.sub != *self.identity(slot).user {
+        if *claims.sub != *local(&self.identity(slot).user) {
             return Err(CommandError::new(ErrorCode::ClientError, "the token is another user's"));
         }
         let client = &mut self.connections[slot];
         client.warned = false;
-        client.identity = Some(Arc::new(Identity::from_claims(claims)));
+        let identity = Identity::from_claims(claims, &self.config.access, self.config.tenancy);
+        client.identity = Some(Arc::new(identity));
         self.check_rooms(slot, now);
         self.answer_auth(slot, event, id, now);
         self.schedule_client(slot, now);
@@ -176,7 +198,7 @@ impl Shard {
         for room in joined {
             if self.subscribed(slot, &room).is_none() {
                 let caller = Caller { connection, reply: ReplyTo::Nobody };
-                self.subscribe(slot, caller, &room, is_forced(&room), (0, None));
+                self.subscribe(slot, caller, &room, is_forced(&room), Wish::default());
             }
         }
     }
@@ -215,9 +237,9 @@ fn auth_failed(error: TokenError) -> CommandError {
 }
 
 /// The rooms that a user is in without asking: its own, its account's, those of its token.
-fn rooms_on_connect(identity: &Identity) -> Vec<Arc<str>> {
-    let mut rooms: Vec<Arc<str>> = vec![format!("user:{}", identity.user).into()];
-    rooms.extend(identity.account.iter().map(|account| format!("account:{account}").into()));
+pub(super) fn rooms_on_connect(identity: &Identity) -> Vec<Arc<str>> {
+    let mut rooms: Vec<Arc<str>> = vec![user_room(&identity.user).into()];
+    rooms.extend(identity.account.iter().map(|account| account_room(&identity.user, account).into()));
     for room in &identity.rooms {
         if identity.may_enter(room) && !rooms.contains(room) {
             rooms.push(Arc::clone(room));

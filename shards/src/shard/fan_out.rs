@@ -2,46 +2,56 @@
 //!
 //! Encoded once for each dialect and profile in use; a recipient costs a reference and a place in its queue.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
+use super::subscriptions::follows;
 use super::{Overload, Shard};
 use crate::clock::Now;
 use crate::config::RoomClass;
 use crate::connection::outbound_queue::{FrameClass, Pushed};
 use crate::connection::{Connection, Dirty, Phase};
 use crate::effect::Effects;
-use crate::id::SessionId;
+use crate::id::ConnectionId;
+use crate::mesh::item::{Caller, ReplyTo};
 use crate::protocol::close_code::CloseCode;
-use crate::protocol::message::Publication;
+use crate::protocol::message::{Audience, Lane, Publication};
 use crate::protocol::profile::Variant;
-use crate::protocol::push::{Notice, Push};
+use crate::protocol::push::{Except, News, Notice, Push};
+use crate::room::directory::{LocalRoom, RoomKey};
+use crate::room::name::local;
 
 /// Recipients beyond which a fan-out is flushed in slices, so that others do not wait for it.
 const BULK_RECIPIENTS: usize = 512;
 /// Bytes of pushes that may wait for a client's first frame.
 const HELD_BYTES_MAX: usize = 64 << 10;
 
-/// The encodings of one push, made when the first recipient needs them.
+/// The encodings of one push, made when the first recipient needs them. Few variants are in use at a time.
 struct Encodings<'a> {
     push: &'a Push,
-    frames: [Option<Option<Bytes>>; Variant::COUNT],
-    encoded: u64,
+    frames: SmallVec<[(u8, Option<Bytes>); 2]>,
 }
 
 impl<'a> Encodings<'a> {
     fn new(push: &'a Push) -> Self {
-        Self { push, frames: [const { None }; Variant::COUNT], encoded: 0 }
+        Self { push, frames: SmallVec::new() }
     }
 
     fn get(&mut self, variant: Variant, scratch: &mut Vec<u8>) -> Option<Bytes> {
-        let (push, encoded) = (self.push, &mut self.encoded);
-        let frame = self.frames[variant.index()].get_or_insert_with(|| {
-            *encoded += 1;
-            push.encode(scratch, variant)
-        });
-        frame.clone()
+        let index = variant.index();
+        if let Some((_, frame)) = self.frames.iter().find(|(known, _)| *known == index) {
+            return frame.clone();
+        }
+        let frame = self.push.encode(scratch, variant);
+        self.frames.push((index, frame.clone()));
+        frame
+    }
+
+    fn encoded(&self) -> u64 {
+        self.frames.len() as u64
     }
 }
 
@@ -51,11 +61,11 @@ pub(super) fn mark_dirty(client: &mut Connection, effects: &mut Effects, bulk: b
         return;
     }
     match (client.dirty, bulk) {
-        (Dirty::Clean, true) => {
+        (Dirty::Clean | Dirty::Delayed, true) => {
             client.dirty = Dirty::Bulk;
             effects.bulk.push_back(client.id);
         }
-        (Dirty::Clean | Dirty::Bulk, false) => {
+        (Dirty::Clean | Dirty::Delayed | Dirty::Bulk, false) => {
             client.dirty = Dirty::Urgent;
             effects.dirty.push_back(client.id);
         }
@@ -76,123 +86,216 @@ impl Shard {
         let began_us = self.stopwatch.as_ref().map(|stopwatch| stopwatch.0());
         let push = Push::Message(Arc::clone(publication));
         let exclude = publication.exclude;
-        self.push_to_room(&publication.room, &push, class, now, |client| Some(client.session) != exclude);
+        if let Some(key) = self.directory.find(&publication.room) {
+            let room = self.directory.get_mut(key);
+            (room.epoch, room.offset) = (publication.epoch, publication.offset);
+            self.push_to_room(key, &push, class, now, |client| Some(client.session) != exclude);
+        }
         if !self.patterns.is_empty() {
-            self.push_to_patterns(&publication.room, &push, class, exclude, now);
+            self.push_to_patterns(publication, &push, class, now);
         }
         if let (Some(began_us), Some(stopwatch)) = (began_us, &self.stopwatch) {
             self.metrics.fan_out.observe(stopwatch.0().saturating_sub(began_us));
         }
     }
 
-    /// Something about a room's members.
+    /// Something about a room or its members.
     pub(super) fn on_notice(&mut self, notice: &Notice, now: Now) {
-        let (room, subject) = (notice.room(), notice.subject());
-        let other = |client: &Connection| {
-            client.identity.as_ref().is_none_or(|identity| Some(&*identity.user) != subject)
+        let Some(key) = self.directory.find(&notice.room) else { return };
+        let room = self.directory.get_mut(key);
+        match &notice.news {
+            News::Edge { joined: true, .. } => room.users += 1,
+            News::Edge { .. } => room.users = room.users.saturating_sub(1),
+            News::Count { members } => room.users = *members,
+            _ => {}
+        }
+        let wanted = |client: &Connection| match &notice.except {
+            Except::Nobody => true,
+            Except::Session(session) => client.session != *session,
+            Except::User(user) => client.identity.as_ref().is_none_or(|identity| identity.user != *user),
         };
-        self.push_to_room(room, &Push::Room(notice.clone()), FrameClass::Ephemeral, now, other);
+        let class = if notice.is_ephemeral() { FrameClass::Ephemeral } else { FrameClass::Reliable };
+        self.push_to_room(key, &Push::Room(notice.clone()), class, now, wanted);
+        if matches!(notice.news, News::Closed) {
+            self.leave_closed(&notice.room);
+        }
+    }
+
+    /// Everybody is out of a room that was closed; those whose answer is yet to come enter another one.
+    fn leave_closed(&mut self, room: &str) {
+        let Some(key) = self.directory.find(room) else { return };
+        for slot in self.directory.get(key).members.clone() {
+            let connection = self.connections[slot as usize].id;
+            self.unsubscribe(slot as usize, Caller { connection, reply: ReplyTo::Nobody }, key, false);
+        }
     }
 
     fn push_to_room(
         &mut self,
-        room: &str,
+        key: RoomKey,
         push: &Push,
         class: FrameClass,
         now: Now,
         wanted: impl Fn(&Connection) -> bool,
     ) {
-        let Some(key) = self.directory.find(room) else { return };
-        let Self { directory, connections, config, effects, metrics, scratch, .. } = self;
-        let members = &directory.get(key).members;
-        let bulk = members.len() > BULK_RECIPIENTS;
-        let counts = u64::from(matches!(push, Push::Message(_)));
+        let Self { directory, connections, config, effects, metrics, scratch, delayed, .. } = self;
+        let room = directory.get(key);
+        let bytes_max = config.limits.outbound_queue_bytes_max;
+        let bulk = room.members.len() > BULK_RECIPIENTS;
+        let message = match push {
+            Push::Message(publication) => Some(publication),
+            _ => None,
+        };
+        let counts = u64::from(message.is_some());
+        let logged = message.filter(|_| class == FrameClass::Reliable);
+        let delay_ms = match message {
+            Some(publication) if publication.lane == Lane::BatchDelay => config.batch_delay_ms,
+            _ => 0,
+        };
         let mut encodings = Encodings::new(push);
-        let mut full = Vec::new();
-        for slot in members {
+        let mut exceptional = Vec::new();
+        for slot in &room.members {
             let client = &mut connections[*slot as usize];
             if !wanted(client) {
                 continue;
             }
-            if let Some(held) = &mut client.held {
-                held.bytes += push_bytes(push);
-                held.pushes.push(push.clone());
-                if held.bytes > HELD_BYTES_MAX {
-                    full.push((*slot, false));
+            if client.held.is_some() {
+                if let Some(exception) = hold(client, push, bytes_max) {
+                    exceptional.push((*slot, exception));
                 }
                 continue;
             }
             let Some(frame) = encodings.get(client.variant, scratch) else { continue };
-            match client.queue.push(frame, class, config.limits.outbound_queue_bytes_max) {
+            match client.queue.push(frame, class, bytes_max) {
                 Pushed::Queued => metrics.deliveries += counts,
                 Pushed::Dropped(count) => {
                     metrics.deliveries += counts;
                     metrics.frames_dropped += u64::from(count);
                 }
-                Pushed::Full => full.push((*slot, true)),
+                Pushed::Full => exceptional.push((*slot, Exception::Slow)),
             }
-            mark_dirty(client, effects, bulk);
+            if let Some(publication) = logged
+                && (client.log.is_some() || room.class == RoomClass::Queued)
+                && note_delivery(client, (key, room), publication)
+            {
+                exceptional.push((*slot, Exception::Probe));
+            }
+            if delay_ms > 0 {
+                mark_delayed(client, delayed, now.ms + delay_ms);
+            } else {
+                mark_dirty(client, effects, bulk);
+            }
         }
-        metrics.frames_encoded += encodings.encoded;
-        for (slot, slow) in full {
-            if slow { self.close_slow(slot as usize, now) } else { self.release_held(slot as usize, now) }
+        metrics.frames_encoded += encodings.encoded();
+        for (slot, exception) in exceptional {
+            self.except(slot as usize, exception, now);
+        }
+    }
+
+    fn except(&mut self, slot: usize, exception: Exception, now: Now) {
+        match exception {
+            Exception::Slow => self.close_slow(slot, now),
+            Exception::Release => self.settle_dialect(slot, now),
+            Exception::Probe => self.schedule_client(slot, now),
+        }
+    }
+
+    /// A push to some connections, encoded once for those who speak alike.
+    pub(super) fn push_to(&mut self, slots: &[u32], push: &Push, class: FrameClass, now: Now) {
+        let bytes_max = self.config.limits.outbound_queue_bytes_max;
+        let bulk = slots.len() > BULK_RECIPIENTS;
+        let mut encodings = Encodings::new(push);
+        let mut exceptional = Vec::new();
+        for slot in slots {
+            let client = &mut self.connections[*slot as usize];
+            if client.held.is_some() {
+                if let Some(exception) = hold(client, push, bytes_max) {
+                    exceptional.push((*slot, exception));
+                }
+                continue;
+            }
+            let Some(frame) = encodings.get(client.variant, &mut self.scratch) else { continue };
+            match client.queue.push(frame, class, bytes_max) {
+                Pushed::Queued => {}
+                Pushed::Dropped(count) => self.metrics.frames_dropped += u64::from(count),
+                Pushed::Full => exceptional.push((*slot, Exception::Slow)),
+            }
+            mark_dirty(client, &mut self.effects, bulk);
+        }
+        self.metrics.frames_encoded += encodings.encoded();
+        for (slot, exception) in exceptional {
+            self.except(slot as usize, exception, now);
         }
     }
 
     /// One copy for each connection, however many of its patterns match, and none for members of the room.
-    fn push_to_patterns(
-        &mut self,
-        room: &str,
-        push: &Push,
-        class: FrameClass,
-        exclude: Option<SessionId>,
-        now: Now,
-    ) {
+    fn push_to_patterns(&mut self, publication: &Publication, push: &Push, class: FrameClass, now: Now) {
+        let room = &publication.room;
         let mut slots = Vec::new();
-        self.patterns.for_each_match(room, |entry| slots.extend_from_slice(&entry.subscribers));
+        self.patterns.for_each_match(local(room), |entry| slots.extend_from_slice(&entry.subscribers));
         slots.sort_unstable();
         slots.dedup();
         let key = self.directory.find(room);
-        for slot in slots {
-            let client = &self.connections[slot as usize];
+        slots.retain(|slot| {
+            let client = &self.connections[*slot as usize];
             let member =
                 key.and_then(|key| client.subscription(key)).is_some_and(|subscription| subscription.joined);
-            let allowed = client.identity.as_ref().is_some_and(|identity| identity.may_enter(room));
-            if !member && allowed && Some(client.session) != exclude {
-                self.metrics.deliveries += 1;
-                self.push(slot as usize, push, class, now);
-            }
-        }
+            let allowed = client.identity.as_ref().is_some_and(|identity| {
+                let named = |audience: &Arc<Audience>| audience.0.contains(&identity.user);
+                let open = publication.audience.as_ref().is_none_or(named) || identity.is_entitled(room);
+                identity.may_enter(room) && open
+            });
+            !member && allowed && Some(client.session) != publication.exclude
+        });
+        self.metrics.deliveries += slots.len() as u64;
+        self.push_to(&slots, push, class, now);
     }
 
     /// A push to one connection.
     pub(super) fn push(&mut self, slot: usize, push: &Push, class: FrameClass, now: Now) {
-        let client = &mut self.connections[slot];
-        if let Some(held) = &mut client.held {
-            held.bytes += push_bytes(push);
-            held.pushes.push(push.clone());
-            if held.bytes > HELD_BYTES_MAX {
-                self.release_held(slot, now);
-            }
-            return;
-        }
-        let Some(frame) = push.encode(&mut self.scratch, client.variant) else { return };
-        match client.queue.push(frame, class, self.config.limits.outbound_queue_bytes_max) {
-            Pushed::Queued => {}
-            Pushed::Dropped(count) => self.metrics.frames_dropped += u64::from(count),
-            Pushed::Full => return self.close_slow(slot, now),
-        }
-        mark_dirty(client, &mut self.effects, false);
+        let slot = u32::try_from(slot).expect("slots fit 32 bits");
+        self.push_to(&[slot], push, class, now);
     }
 
-    /// Sends, in the dialect as it is, what waited for the client's first frame.
+    /// From here on the dialect is settled: what waited for that is sent, unless it waits for more.
+    pub(super) fn settle_dialect(&mut self, slot: usize, now: Now) {
+        let Some(held) = &mut self.connections[slot].held else { return };
+        held.for_dialect = false;
+        if !held.for_recovery {
+            self.release_held(slot, now);
+        }
+    }
+
+    /// Sends, in the dialect as it is, what waited.
     pub(super) fn release_held(&mut self, slot: usize, now: Now) {
         let Some(held) = self.connections[slot].held.take() else { return };
         for push in held.pushes {
-            let class =
-                if matches!(push, Push::Message(_)) { FrameClass::Reliable } else { FrameClass::Ephemeral };
+            let class = match &push {
+                Push::Message(_) | Push::Kept(_) | Push::Recovered(_) => FrameClass::Reliable,
+                _ => FrameClass::Ephemeral,
+            };
             self.push(slot, &push, class, now);
         }
+        self.note_all(slot);
+    }
+
+    /// Sends what has waited long enough for others to share its write.
+    pub fn flush_delayed(&mut self, now: Now) {
+        while let Some((_, id)) = self.delayed.front().filter(|(due_ms, _)| *due_ms <= now.ms) {
+            let id = *id;
+            self.delayed.pop_front();
+            let Self { connections, effects, .. } = self;
+            let client = connections.get_mut(id.slot as usize).filter(|client| client.id == id);
+            if let Some(client) = client.filter(|client| client.dirty == Dirty::Delayed) {
+                mark_dirty(client, effects, false);
+            }
+        }
+    }
+
+    /// Whether something waits to share a write.
+    #[must_use]
+    pub fn has_delayed(&self) -> bool {
+        !self.delayed.is_empty()
     }
 
     /// Queues an answer or a control frame.
@@ -219,10 +322,53 @@ impl Shard {
     }
 }
 
-fn push_bytes(push: &Push) -> usize {
-    const BASE: usize = 64;
-    match push {
-        Push::Message(publication) => BASE + publication.content.len(),
-        _ => BASE,
+/// What a fan-out could not do for a recipient in passing.
+#[derive(Debug, Clone, Copy)]
+enum Exception {
+    /// Its queue is full.
+    Slow,
+    /// Too much waits for its first frame.
+    Release,
+    /// It is to be asked how far it has got.
+    Probe,
+}
+
+/// Lets a push wait; what is to be done when too much does.
+fn hold(client: &mut Connection, push: &Push, bytes_max: usize) -> Option<Exception> {
+    let held = client.held.as_mut()?;
+    held.bytes += push.cost();
+    held.pushes.push(push.clone());
+    match held.bytes {
+        bytes if held.for_recovery => (bytes > bytes_max).then_some(Exception::Slow),
+        bytes => (bytes > HELD_BYTES_MAX).then_some(Exception::Release),
+    }
+}
+
+/// Notes that a message is on its way to a client whose progress is followed; whether the client is to be asked.
+fn note_delivery(
+    client: &mut Connection,
+    (key, room): (RoomKey, &LocalRoom),
+    publication: &Publication,
+) -> bool {
+    let is_session = client.log.as_ref().is_some_and(|log| log.is_session);
+    if !follows(is_session, room.class) {
+        return false;
+    }
+    let end = client.queue.end();
+    let Some(number) = client.subscription(key).map(|subscription| subscription.number) else { return false };
+    let log = client.log.get_or_insert_default();
+    if !log.follows(number) {
+        log.enter(number, &room.name, publication.epoch, publication.offset - 1);
+    }
+    let asks = log.next_probe_ms().is_none();
+    log.note(number, publication.offset, end);
+    asks && log.next_probe_ms().is_some()
+}
+
+/// Lets a connection's frames wait a little, unless it is flushed sooner anyway.
+fn mark_delayed(client: &mut Connection, delayed: &mut VecDeque<(u64, ConnectionId)>, due_ms: u64) {
+    if client.dirty == Dirty::Clean && !client.blocked {
+        client.dirty = Dirty::Delayed;
+        delayed.push_back((due_ms, client.id));
     }
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::Shard;
 use crate::clock::Now;
 use crate::id::ConnectionId;
-use crate::mesh::item::{Ask, Caller, Item, Operation, ReplyTo};
+use crate::mesh::item::{Ask, Caller, Item, Operation, Outcome, ReplyTo};
 use crate::protocol::command::Draft;
 use crate::protocol::error_code::{CommandError, ErrorCode};
-use crate::protocol::reply::{self, Reply};
+use crate::protocol::reply::{self, Presence, PresenceCounts, RecoveryStats, Reply};
+use crate::room::name::{is_user_room, user_of};
 use crate::room::pattern::Pattern;
 
 /// A reply that is not complete.
@@ -18,7 +19,7 @@ use crate::room::pattern::Pattern;
 pub(super) struct Gather {
     caller: Caller,
     missing: usize,
-    kind: Kind,
+    pub(super) kind: Kind,
 }
 
 /// What is being gathered.
@@ -26,12 +27,37 @@ pub(super) struct Gather {
 pub(super) enum Kind {
     /// The rooms of `room:list`.
     List(Vec<Vec<u8>>),
-    /// The results of a command with parts, under the name of their field.
+    /// The results of a command with parts.
     Results(Vec<Vec<u8>>),
+    /// How subscriptions stand.
+    Standing {
+        /// Each, written.
+        parts: Vec<Vec<u8>>,
+        /// Whether with details of the room.
+        details: bool,
+        /// Whether one was asked for, and not all.
+        single: bool,
+    },
+    /// Users who are watched from now on.
+    Users(Vec<Vec<u8>>),
+    /// The rooms of a resumed session, and how many of them were lost.
+    Recovery { rooms: Vec<Vec<u8>>, lost: usize },
     /// Every shard's confirmation that it knows of a pattern.
     Pattern(Pattern),
     /// A room that sender and receiver share, so that the message may go.
     Acquaintance { shared: bool, draft: Box<Draft>, confirm: bool },
+    /// What every shard knows a part of.
+    All(Gathered),
+}
+
+/// The parts of all shards, put together as they come.
+#[derive(Debug)]
+pub(super) enum Gathered {
+    OnlineUsers { users: Vec<Presence>, total: usize, limit: usize },
+    RoomUsers { users: Vec<Presence>, limit: usize },
+    PresenceStats(PresenceCounts),
+    RecoveryStats(RecoveryStats),
+    ConnectionEvents(Vec<(u64, Vec<u8>)>, usize),
 }
 
 /// What an owner contributed.
@@ -39,10 +65,59 @@ pub(super) enum Kind {
 pub(super) enum Part {
     /// Written JSON for its place.
     Written(Vec<u8>),
+    /// A room of a resumed session, and whether it was recovered.
+    Recovered(Vec<u8>, bool),
     /// A shard's confirmation.
     Confirmed,
     /// Whether the user is in that room.
     Contains(bool),
+    /// A shard's part.
+    Shard(Outcome),
+}
+
+impl Gathered {
+    fn add(&mut self, outcome: Outcome) {
+        match (self, outcome) {
+            (Self::OnlineUsers { users, total, .. }, Outcome::OnlineUsers(more, count)) => {
+                users.extend(more);
+                *total += count;
+            }
+            (Self::RoomUsers { users, .. }, Outcome::OnlineUsers(more, _)) => users.extend(more),
+            (Self::PresenceStats(counts), Outcome::PresenceStats(more)) => counts.add(&more),
+            (Self::RecoveryStats(stats), Outcome::RecoveryStats(more)) => stats.add(&more),
+            (Self::ConnectionEvents(events, _), Outcome::ConnectionEvents(more)) => events.extend(more),
+            _ => {}
+        }
+    }
+
+    fn into_reply(self) -> Reply {
+        match self {
+            Self::OnlineUsers { mut users, total, limit } => {
+                users.sort_by(|a, b| a.user.cmp(&b.user));
+                let more = users.len() > limit;
+                users.truncate(limit);
+                Reply::OnlineUsers { users, total, more }
+            }
+            Self::RoomUsers { mut users, limit } => {
+                users.sort_by(|a, b| a.user.cmp(&b.user));
+                users.truncate(limit);
+                let write = |user: &Presence| {
+                    let mut out = Vec::new();
+                    user.write_entry(&mut out);
+                    out
+                };
+                Reply::Parts("users", users.iter().map(write).collect())
+            }
+            Self::PresenceStats(counts) => Reply::PresenceStats(counts),
+            Self::RecoveryStats(stats) => Reply::RecoveryStats(stats),
+            Self::ConnectionEvents(mut events, limit) => {
+                events.sort_by_key(|(unix_ms, _)| *unix_ms);
+                let skipped = events.len().saturating_sub(limit);
+                let events = events.into_iter().skip(skipped).map(|(_, event)| event);
+                Reply::Parts("events", events.collect())
+            }
+        }
+    }
 }
 
 impl Shard {
@@ -55,12 +130,20 @@ impl Shard {
     pub(super) fn on_part(&mut self, key: u32, index: u32, part: Part, now: Now) {
         let Some(gather) = self.gathers.get_mut(key as usize) else { return };
         match (&mut gather.kind, part) {
-            (Kind::List(parts) | Kind::Results(parts), Part::Written(written)) => {
-                if let Some(place) = parts.get_mut(index as usize) {
-                    *place = written;
-                }
+            (
+                Kind::List(parts)
+                | Kind::Results(parts)
+                | Kind::Users(parts)
+                | Kind::Standing { parts, .. }
+                | Kind::Recovery { rooms: parts, .. },
+                Part::Written(written),
+            ) => place(parts, index, written),
+            (Kind::Recovery { rooms, lost }, Part::Recovered(written, recovered)) => {
+                *lost += usize::from(!recovered);
+                place(rooms, index, written);
             }
             (Kind::Acquaintance { shared, .. }, Part::Contains(contains)) => *shared |= contains,
+            (Kind::All(gathered), Part::Shard(outcome)) => gathered.add(outcome),
             _ => {}
         }
         gather.missing = gather.missing.saturating_sub(1);
@@ -74,8 +157,17 @@ impl Shard {
         let Some(gather) = self.gathers.try_remove(key as usize) else { return };
         let caller = gather.caller;
         match gather.kind {
-            Kind::List(rooms) => self.answer_client(&caller, &Reply::List(rooms), now),
-            Kind::Results(results) => self.answer_client(&caller, &Reply::Results("results", results), now),
+            Kind::List(rooms) => self.answer_client(&caller, &Reply::Parts("rooms", rooms), now),
+            Kind::Results(results) => self.answer_client(&caller, &Reply::Parts("results", results), now),
+            Kind::Users(users) => self.answer_client(&caller, &Reply::Parts("users", users), now),
+            Kind::Standing { parts, single: false, .. } => {
+                self.answer_client(&caller, &Reply::Parts("rooms", parts), now);
+            }
+            Kind::Standing { mut parts, .. } => {
+                let members = parts.pop().unwrap_or_default();
+                self.answer_client(&caller, &Reply::Written(inner(members)), now);
+            }
+            Kind::Recovery { rooms, lost } => self.finish_recovery(caller, rooms, lost, now),
             Kind::Pattern(pattern) => self.answer_pattern(&caller, &pattern, true, now),
             Kind::Acquaintance { shared: true, draft, confirm } => {
                 self.ask_user_send(caller, *draft, true, confirm);
@@ -87,7 +179,15 @@ impl Shard {
                 );
                 self.fail(&caller, &error, now);
             }
+            Kind::All(gathered) => self.answer_client(&caller, &gathered.into_reply(), now),
         }
+    }
+
+    /// Whether a gathering is that of a resumed session's rooms.
+    pub(super) fn is_recovery(&self, caller: &Caller) -> bool {
+        let ReplyTo::Part { gather, .. } = caller.reply else { return false };
+        let gather = self.gathers.get(gather as usize);
+        gather.is_some_and(|gather| matches!(gather.kind, Kind::Recovery { .. }))
     }
 
     /// Tells that a pattern was subscribed or given up, whoever asked.
@@ -108,7 +208,7 @@ impl Shard {
     /// Looks for a room that the connection shares with the user to whom it wants to send.
     pub(super) fn seek_acquaintance(&mut self, caller: Caller, draft: Box<Draft>, confirm: bool, now: Now) {
         let rooms = self.shared_room_candidates(caller.connection);
-        let Some(user) = draft.room.strip_prefix("user:").map(Arc::<str>::from) else { return };
+        let Some(user) = user_of(&draft.room).map(Arc::<str>::from) else { return };
         let connection = caller.connection;
         let key = self.gather(caller, rooms.len(), Kind::Acquaintance { shared: false, draft, confirm });
         if rooms.is_empty() {
@@ -130,6 +230,18 @@ impl Shard {
         let Some(client) = self.client(id) else { return Vec::new() };
         let names =
             client.subscriptions.iter().map(|subscription| &self.directory.get(subscription.room).name);
-        names.filter(|name| !name.starts_with("user:")).cloned().collect()
+        names.filter(|name| !is_user_room(name)).cloned().collect()
     }
+}
+
+fn place(parts: &mut [Vec<u8>], index: u32, written: Vec<u8>) {
+    if let Some(place) = parts.get_mut(index as usize) {
+        *place = written;
+    }
+}
+
+/// The members of a written object.
+fn inner(object: Vec<u8>) -> Vec<u8> {
+    let end = object.len().saturating_sub(1);
+    object.get(1..end).unwrap_or_default().to_vec()
 }

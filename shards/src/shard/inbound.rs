@@ -18,9 +18,10 @@ use crate::protocol::close_code::CloseCode;
 use crate::protocol::command::{Rejection, Request};
 use crate::protocol::error_code::CommandError;
 use crate::protocol::json::{JsonError, Value};
-use crate::protocol::profile::{Dialect, Variant};
+use crate::protocol::profile::{Dialect, Profile, Variant};
 use crate::protocol::{event, frame, topic};
 
+use super::events::Happened;
 use super::sends::rate_limited;
 
 /// Bytes of a message from a client that has not authenticated.
@@ -33,7 +34,7 @@ impl Shard {
     pub fn on_bytes(&mut self, id: ConnectionId, bytes: &[u8], now: Now) {
         self.metrics.bytes_received += bytes.len() as u64;
         let Some(client) = self.client_mut(id) else { return };
-        client.heard_ms = now.ms;
+        client.heard_before_ms = std::mem::replace(&mut client.heard_ms, now.ms);
         client.pinged_ms = None;
         let slot = id.slot as usize;
         match client.phase {
@@ -104,21 +105,30 @@ impl Shard {
         let rest = client.unread.split_off(upgrade.head_len);
         client.unread = Vec::new();
         client.opened_ms = now.ms;
+        client.opened_unix_ms = now.unix_ms;
+        client.session_token = upgrade.session.as_deref().map(Into::into);
         client.phase = if upgrade.endpoint == Endpoint::Echo { Phase::Echo } else { Phase::Pending };
         let dialect = upgrade.dialect.unwrap_or(upgrade.profile.dialect);
         client.variant = Variant { dialect, profile: upgrade.profile };
         client.may_switch = upgrade.dialect.is_none();
-        client.held = client.may_switch.then(|| Box::new(Held::default()));
+        client.held = client.may_switch.then(|| Box::new(Held { for_dialect: true, ..Held::default() }));
         let rest = client.socket.receive(&rest).to_vec();
+        let agent = self.intern_agent(upgrade.agent.as_deref());
+        self.connections[slot].agent = agent;
+        self.note_event(slot, Happened::Connected, now);
         self.send(slot, upgrade.response().into(), FrameClass::Control);
         match verified {
             _ if upgrade.endpoint == Endpoint::Echo => self.note_authenticated(slot),
             None if self.config.verifier.is_none() => {
                 let session = self.connections[slot].session.to_string();
-                self.attach(slot, Identity::anonymous(&session), None, now);
+                let identity = Identity::anonymous(&session, &self.config.access, self.config.tenancy);
+                self.attach(slot, identity, None, now);
             }
             None => {}
-            Some((_, Ok(claims))) => self.attach(slot, Identity::from_claims(claims), None, now),
+            Some((_, Ok(claims))) => {
+                let identity = Identity::from_claims(claims, &self.config.access, self.config.tenancy);
+                self.attach(slot, identity, None, now);
+            }
             Some((_, Err(error))) => self.refuse_token(slot, error, now),
         }
         self.schedule_client(slot, now);
@@ -185,6 +195,7 @@ impl Shard {
             Incoming::Binary(_) => {
                 self.close(slot, CloseCode::Unsupported, "binary messages are not spoken here", now)
             }
+            Incoming::Pong(payload) => self.on_pong(slot, &payload, now),
             Incoming::Close => self.closed_by_client(slot, now),
         }
     }
@@ -195,16 +206,17 @@ impl Shard {
         let client = &self.connections[slot];
         let dialect = client.variant.dialect;
         let may_switch = client.may_switch;
+        let profile = client.variant.profile;
         let parsed = self.parser.parse(text, |value| {
             let dialect = if may_switch { first_frame_dialect(value, dialect) } else { dialect };
-            (dialect, decode(value, dialect))
+            (dialect, decode(value, dialect, profile))
         });
         if may_switch {
             self.connections[slot].may_switch = false;
             if let Ok((dialect, _)) = &parsed {
                 self.connections[slot].variant.dialect = *dialect;
             }
-            self.release_held(slot, now);
+            self.settle_dialect(slot, now);
             // What had waited for the dialect may be more than the queue takes.
             if !self.connections[slot].is_active() {
                 return;
@@ -268,9 +280,9 @@ fn first_frame_dialect(value: Value<'_>, default: Dialect) -> Dialect {
     }
 }
 
-fn decode(value: Value<'_>, dialect: Dialect) -> Result<Request, Rejection> {
+fn decode(value: Value<'_>, dialect: Dialect, profile: &Profile) -> Result<Request, Rejection> {
     match dialect {
-        Dialect::Event => event::decode(value),
+        Dialect::Event => event::decode(value, profile),
         Dialect::Topic => topic::decode(value),
     }
 }

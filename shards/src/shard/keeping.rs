@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Shard;
 use crate::config::Config;
+use crate::mesh::item::Outcome;
 use crate::protocol::message::Publication;
 use crate::room::history_budget::Kept;
 use crate::room::owned::OwnedRoom;
@@ -48,8 +49,12 @@ impl Shard {
         let room = self.owned.remove(key);
         self.owned_by_name.remove(room.name());
         self.history_budget.change(room.history_size(), (0, 0));
-        if room.has_stream() {
+        self.created -= usize::from(room.card().is_some());
+        if room.has_stream() || room.is_closing() {
             self.epochs.stream_ended();
+        }
+        for (shard, caller) in self.closers.remove(room.name()).into_iter().flatten() {
+            self.answer(shard, caller, Ok(Outcome::Left { room: Arc::clone(room.name()) }));
         }
     }
 }

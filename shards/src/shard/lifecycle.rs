@@ -1,10 +1,12 @@
 //! A connection's beginning and end, and the shard's drain.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use rand::{Rng, RngExt};
 
 use super::Shard;
+use super::events::Happened;
 use super::fan_out::mark_dirty;
 use crate::access::limits::Bucket;
 use crate::clock::Now;
@@ -98,8 +100,9 @@ impl Shard {
     /// The client closed its side, or the socket failed.
     pub fn on_gone(&mut self, id: ConnectionId, now: Now) {
         let Some(client) = self.client(id) else { return };
-        if client.is_active() {
-            self.metrics.resets += u64::from(client.phase != Phase::Head);
+        if client.is_active() && client.phase != Phase::Head {
+            self.metrics.resets += 1;
+            self.note_event(id.slot as usize, Happened::Lost, now);
         }
         self.release(id.slot as usize, Release::Close, now);
     }
@@ -127,12 +130,14 @@ impl Shard {
         self.metrics.count_close(code);
         client.queue.push_close(frame::close(code, reason));
         mark_dirty(client, &mut self.effects, false);
+        self.note_event(slot, Happened::Closed(code), now);
         self.begin_close(slot, now);
     }
 
     /// The client closed; the answer to that is queued already.
     pub(super) fn closed_by_client(&mut self, slot: usize, now: Now) {
         self.metrics.count_close(CloseCode::Normal);
+        self.note_event(slot, Happened::Closed(CloseCode::Normal), now);
         // Answers of owners may still be on their way, and nothing follows a close frame.
         self.connections[slot].queue.seal();
         self.begin_close(slot, now);
@@ -145,6 +150,7 @@ impl Shard {
         client.phase = Phase::Closing { deadline_ms: now.ms + CLOSE_TIMEOUT_MS };
         client.held = None;
         client.unread = Vec::new();
+        client.evicted_ms = None;
         if client.queue.is_empty() && !client.shut {
             self.shut(slot, now);
         }
@@ -167,6 +173,8 @@ impl Shard {
             return;
         }
         let connection = client.id;
+        self.unwatch_everything(slot);
+        let client = &mut self.connections[slot];
         let patterns = client.patterns.clone();
         let rooms: Vec<_> = client.subscriptions.iter().map(|subscription| subscription.room).collect();
         for pattern in &patterns {
@@ -175,7 +183,9 @@ impl Shard {
         for room in rooms {
             self.unsubscribe(slot, Caller { connection, reply: ReplyTo::Nobody }, room, true);
         }
-        self.connections[slot].identity = None;
+        let client = &mut self.connections[slot];
+        client.departing =
+            client.identity.take().map(|identity| (Arc::clone(&identity.user), identity.is_anonymous()));
         self.metrics.connections_authenticated -= 1;
     }
 
@@ -183,16 +193,18 @@ impl Shard {
     pub(super) fn release(&mut self, slot: usize, how: Release, now: Now) {
         self.leave_everything(slot);
         self.effects.sockets.push(SocketEffect::Release(self.connections[slot].id, how));
-        self.forget(slot);
+        let mut client = self.forget(slot);
+        self.depart(&mut client);
         self.settle(now);
     }
 
     /// Removes a connection whose socket is gone from here.
-    pub(super) fn forget(&mut self, slot: usize) {
+    pub(super) fn forget(&mut self, slot: usize) -> Connection {
         let client = self.connections.remove(slot);
         let event =
             AdmissionEvent::Closed { pending: client.counted_pending, refused: client.turn_away.is_some() };
         self.effects.admissions.push(Admission { peer: client.peer, event });
+        client
     }
 
     /// Counts a refused command; too many in a short time end the connection, unless rates are off.
@@ -231,7 +243,7 @@ impl Shard {
                     let client = &mut self.connections[slot];
                     client.reconnect_ms = reconnect_ms;
                     client.drain_ms = Some(now.ms + self.random.random_range(0..spread_ms));
-                    self.release_held(slot, now);
+                    self.settle_dialect(slot, now);
                     self.push(slot, &Push::Draining { reconnect_ms }, FrameClass::Reliable, now);
                     self.schedule_client(slot, now);
                 }

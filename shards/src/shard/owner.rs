@@ -3,65 +3,99 @@
 use std::sync::Arc;
 
 use super::Shard;
+use super::subscriptions::{exists, limit_reached};
 use super::timers::Timer;
 use crate::clock::Now;
 use crate::config::Config;
-use crate::id::{SessionId, ShardId};
-use crate::mesh::item::{Answer, Ask, Caller, Interest, Item, Operation, Outcome, ReplyTo};
-use crate::protocol::command::Draft;
+use crate::id::{Offset, SessionId, ShardId};
+use crate::mesh::item::{
+    Answer, Ask, Caller, Entry, Interest, Item, Joining, Operation, Outcome, Question, Reader, ReplyTo,
+};
+use crate::protocol::command::{Creation, Draft};
 use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::message::Publication;
-use crate::protocol::push::Notice;
-use crate::protocol::reply::OnlinePage;
-use crate::room::owned::{Change, OwnedRoom};
+use crate::protocol::push::{Except, News, Notice};
+use crate::protocol::reply::{OnlinePage, RoomCard};
+use crate::room::name::{account_room, is_room_of, local, user_of, user_room};
+use crate::room::owned::{Change, OwnedRoom, Wanted};
+use crate::room::roster::Seat;
+
+/// Rooms of a process that somebody created and nobody has closed: they are never forgotten.
+const CREATED_MAX: usize = 65_536;
 
 impl Shard {
     /// A home shard asks something of a room that this shard owns.
     pub(super) fn on_ask(&mut self, from: ShardId, ask: Ask, now: Now) {
         let Ask { caller, room, operation } = ask;
         let outcome = match operation {
-            Operation::Join { .. } => Some(Ok(self.own_join(from, &room, operation, now))),
-            Operation::Leave { user, lost } => {
-                self.own_leave(from, &room, &user, lost, now);
-                Some(Ok(Outcome::Left { room }))
+            Operation::Join(joining) => Ok(self.own_join(from, &room, *joining, now)),
+            Operation::Leave { user, number, lost, seen, anonymous } => {
+                let seat = Seat { shard: from, number };
+                self.own_leave(&room, seat, &user, (lost, anonymous, seen), now);
+                Ok(Outcome::Left { room })
             }
-            Operation::Publish { sender, session, draft, confirm } => {
-                let key = self.own(&room, now);
-                return self.own_publish(from, caller, key, (sender, session), draft, confirm, now);
+            Operation::Undelivered { user, epoch, offset } => {
+                if let Some(key) = self.known(&room) {
+                    self.change_room(key, |owned, _| owned.undelivered(&user, epoch, offset, now));
+                    self.schedule_room(key, now);
+                }
+                return;
+            }
+            Operation::Create { joining, creation } => {
+                return self.own_create(from, caller, &room, *joining, *creation, now);
+            }
+            Operation::Close { user, supervisor } => {
+                match self.own_close((from, &caller), &room, &user, supervisor, now) {
+                    Ok(()) => return,
+                    Err(error) => Err(error),
+                }
+            }
+            Operation::Publish { sender, session, draft, confirm, outside } => {
+                match self.own_open(&room, &sender, outside, now) {
+                    Ok(key) => {
+                        return self.own_publish(from, caller, key, (sender, session), draft, confirm, now);
+                    }
+                    Err(error) => Err(error),
+                }
             }
             Operation::UserSend { sender, session, account, allowed, draft, confirm } => {
                 let key = self.own(&room, now);
-                if allowed
-                    || *room == *format!("user:{sender}")
-                    || self.owned[key].owner_has_account(account.as_deref())
-                {
+                if allowed || is_room_of(&room, &sender) || self.is_of_account(&room, account.as_deref()) {
                     return self.own_publish(from, caller, key, (sender, session), draft, confirm, now);
                 }
-                Some(Ok(Outcome::Unacquainted { draft: Box::new(draft), confirm }))
+                self.forget_if_over(key, now);
+                Ok(Outcome::Unacquainted { draft: Box::new(draft), confirm })
             }
+            Operation::Revise { user, moderator, message, content } => {
+                self.own_revise(&room, (&user, moderator), message, content, now)
+            }
+            Operation::Receipt { user, session, upto, read } => {
+                self.own_receipt(&room, (&user, session), upto, read, now)
+            }
+            Operation::Typing { user, typing } => self.own_typing(&room, &user, typing, now),
             Operation::Contains { user } => {
                 let contains = self.known(&room).is_some_and(|key| self.owned[key].contains(&user));
-                Some(Ok(Outcome::Contains(contains)))
+                Ok(Outcome::Contains(contains))
             }
-            Operation::Online { limit, cursor } => {
-                let page = match self.known(&room) {
-                    Some(key) => self.owned[key].online(cursor.as_deref(), limit),
-                    None => OnlinePage { room, users: Vec::new(), total: 0, more: false },
-                };
-                Some(Ok(Outcome::Online(page)))
+            Operation::Tell { reader, question } => self.tell(&room, &reader, question, now),
+            Operation::User(operation) => {
+                match self.on_user_operation(from, &caller, &room, operation, now) {
+                    Some(outcome) => outcome,
+                    None => return,
+                }
             }
-            Operation::Info | Operation::Entry | Operation::History { .. } => {
-                Some(self.describe(&room, operation, now))
+            Operation::Park { session, connection, rooms } => {
+                return self.on_park(from, &room, (session, connection), rooms, now);
             }
+            Operation::Everywhere(question) => Ok(self.on_shard_question(question, now)),
         };
-        if let Some(outcome) = outcome {
-            self.answer(from, caller, outcome);
-        }
+        self.answer(from, caller, outcome);
     }
 
-    fn answer(&mut self, to: ShardId, caller: Caller, outcome: Result<Outcome, CommandError>) {
+    pub(super) fn answer(&mut self, to: ShardId, caller: Caller, outcome: Result<Outcome, CommandError>) {
         // A join is answered even if nobody asked to be told: the answer lets the room's messages through.
-        if !matches!(caller.reply, ReplyTo::Nobody) || matches!(outcome, Ok(Outcome::Joined { .. })) {
+        let lets_through = matches!(outcome, Ok(Outcome::Joined(_) | Outcome::Refused { .. }));
+        if lets_through || !matches!(caller.reply, ReplyTo::Nobody) {
             self.dispatch(to, Item::Answer(Box::new(Answer { caller, outcome })));
         }
     }
@@ -84,6 +118,23 @@ impl Shard {
         key
     }
 
+    /// The room to send to, created if there is none; `outside` as in [`Operation::Publish`].
+    fn own_open(
+        &mut self,
+        name: &Arc<str>,
+        sender: &str,
+        outside: Option<bool>,
+        now: Now,
+    ) -> Result<usize, CommandError> {
+        let key = self.own(name, now);
+        let room = &self.owned[key];
+        match outside {
+            Some(entitled) if !room.is_open_to(sender, entitled) => Err(CommandError::room_denied()),
+            _ if room.is_closing() => Err(CommandError::new(ErrorCode::ChannelError, "the room is closing")),
+            _ => Ok(key),
+        }
+    }
+
     /// Makes sure that the room's timer fires when something is due there.
     pub(super) fn schedule_room(&mut self, key: usize, now: Now) {
         let room = &mut self.owned[key];
@@ -94,41 +145,175 @@ impl Shard {
         }
     }
 
-    fn own_join(&mut self, from: ShardId, name: &Arc<str>, operation: Operation, now: Now) -> Outcome {
-        let Operation::Join { user, session, sequence, again, history, recover, account } = operation else {
-            unreachable!("only joins come here");
+    fn own_join(&mut self, from: ShardId, name: &Arc<str>, joining: Joining, now: Now) -> Outcome {
+        let seat = Seat { shard: from, number: joining.number };
+        let known = self.known(name);
+        let user = Arc::clone(&joining.reader.user);
+        let seated = known.is_some_and(|key| self.owned[key].has_seat(&user, seat));
+        let admitted = match known {
+            Some(key) if !seated => self.owned[key].admit(&user, joining.reader.entitled),
+            _ => Ok(()),
         };
+        let refused = match admitted {
+            // It had asked before and was refused.
+            Ok(()) if joining.again && !seated => Some(CommandError::not_a_member()),
+            Ok(()) => None,
+            Err(error) => Some(error),
+        };
+        if let Some(error) = refused {
+            return Outcome::Refused { room: Arc::clone(name), sequence: joining.sequence, error };
+        }
         let key = self.own(name, now);
-        let room = &mut self.owned[key];
-        let change = if again { Change::Quiet } else { room.join(from, &user, now, &self.config) };
-        let is_own = name.strip_prefix("user:") == Some(&*user);
-        let bucket = is_own.then(|| room.attach_owner(account));
-        let joined =
-            self.change_room(key, |room, config| room.joined(session, history, recover, now, config));
-        if let Some(recovered) = joined.recovered {
+        let own = is_room_of(name, &user);
+        let bucket = own.then(|| self.user_connected(&user, seat, seated, &joining, now));
+        let change =
+            if seated { Change::Quiet } else { self.owned[key].join(seat, &user, now, &self.config) };
+        let wanted = Wanted {
+            session: joining.session,
+            history: joining.history,
+            recover: joining.recover,
+            until: joining.until,
+        };
+        let arrival = self.change_room(key, |room, config| room.arrive(&user, wanted, now, config));
+        if let Some(recovered) = arrival.joined.recovered {
             self.metrics.recoveries += 1;
             self.metrics.recoveries_complete += u64::from(recovered);
         }
+        self.metrics.queued_delivered += arrival.kept.len() as u64;
+        self.metrics.queue_overflows += u64::from(arrival.resync);
         self.announce(key, change, now);
-        Outcome::Joined { joined, sequence, bucket }
+        Outcome::Joined(Box::new(Entry {
+            joined: arrival.joined,
+            kept: arrival.kept,
+            resync: arrival.resync,
+            base: arrival.base,
+            sequence: joining.sequence,
+            bucket,
+        }))
     }
 
-    fn own_leave(&mut self, from: ShardId, name: &Arc<str>, user: &Arc<str>, lost: bool, now: Now) {
+    fn own_leave(
+        &mut self,
+        name: &Arc<str>,
+        seat: Seat,
+        user: &Arc<str>,
+        (lost, anonymous, seen): (bool, bool, Option<Offset>),
+        now: Now,
+    ) {
+        if is_room_of(name, user) {
+            self.user_disconnected(user, seat, now);
+        }
         let Some(key) = self.known(name) else { return };
-        let change = self.owned[key].leave(from, user, lost, now, &self.config);
+        let change = self
+            .change_room(key, |room, config| room.leave(seat, user, (lost, !anonymous, seen), now, config));
+        if !self.owned[key].is_present(user) {
+            self.stop_typing(key, user);
+        }
         self.announce(key, change, now);
+        self.forget_if_over(key, now);
+    }
+
+    /// A closed room goes with the last who is in it, and one that was made for nothing at once.
+    fn forget_if_over(&mut self, key: usize, now: Now) {
+        if self.owned[key].is_forgotten(now, &self.config) {
+            self.forget_room(key);
+        }
+    }
+
+    fn own_create(
+        &mut self,
+        from: ShardId,
+        caller: Caller,
+        name: &Arc<str>,
+        joining: Joining,
+        creation: Creation,
+        now: Now,
+    ) {
+        let created_max = (CREATED_MAX / self.config.shards).max(1);
+        let error = if self.known(name).is_some() {
+            Some(exists())
+        } else if self.created >= created_max {
+            Some(limit_reached("too many rooms were created and not closed", created_max))
+        } else {
+            None
+        };
+        if let Some(error) = error {
+            let sequence = joining.sequence;
+            return self.answer(
+                from,
+                caller,
+                Ok(Outcome::Refused { room: Arc::clone(name), sequence, error }),
+            );
+        }
+        let key = self.own(name, now);
+        let (owner, account) = (Arc::clone(&joining.reader.user), joining.account.clone());
+        let session = joining.session;
+        let named = creation.members.clone();
+        let card = self.owned[key].create(creation, &owner, now);
+        self.created += 1;
+        let nobody = Caller { reply: ReplyTo::Nobody, ..caller.clone() };
+        let entry = self.own_join(from, name, joining, now);
+        self.answer(from, nobody, Ok(entry));
+        self.announce_room(&card, account.as_deref(), named, session);
+        self.answer(from, caller, Ok(Outcome::Created(card)));
+    }
+
+    /// Those who may want to enter a new room hear of it.
+    fn announce_room(
+        &mut self,
+        card: &Arc<RoomCard>,
+        account: Option<&str>,
+        named: Vec<String>,
+        session: SessionId,
+    ) {
+        let rooms: Vec<String> = if card.private {
+            named.iter().filter(|user| ***user != *card.owner).map(|user| user_room(user)).collect()
+        } else {
+            account.iter().map(|account| account_room(&card.owner, account)).collect()
+        };
+        for room in rooms {
+            let news = News::Created(Arc::clone(card));
+            self.relay(Notice { room: room.into(), except: Except::Session(session), news });
+        }
+    }
+
+    /// Whoever closes a room is answered once everybody is out of it, and its name free.
+    fn own_close(
+        &mut self,
+        (from, caller): (ShardId, &Caller),
+        name: &Arc<str>,
+        user: &str,
+        supervisor: bool,
+        now: Now,
+    ) -> Result<(), CommandError> {
+        let readable = |key: &usize| supervisor || self.owned[*key].is_open_to(user, false);
+        let key = match self.known(name) {
+            Some(key) if !readable(&key) => return Err(CommandError::room_denied()),
+            _ => self.open_room(name)?,
+        };
+        let owner = self.owned[key].card().is_some_and(|card| *card.owner == *user);
+        if !owner && !supervisor {
+            return Err(CommandError::new(ErrorCode::PermissionDenied, "only its owner may close a room"));
+        }
+        let room = Arc::clone(self.owned[key].name());
+        self.change_room(key, |room, _| room.close());
+        self.closers.entry(Arc::clone(&room)).or_default().push((from, caller.clone()));
+        self.notify(key, &Notice { room, except: Except::Nobody, news: News::Closed });
+        self.forget_if_over(key, now);
+        Ok(())
     }
 
     /// Tells the other members of an edge; large rooms are told a count by their timer instead.
     fn announce(&mut self, key: usize, change: Change, now: Now) {
         if let Change::Edge { user, joined } = change {
             let room = Arc::clone(self.owned[key].name());
-            self.notify(key, &Notice::Edge { room, user, joined });
+            let except = Except::User(Arc::clone(&user));
+            self.notify(key, &Notice { room, except, news: News::Edge { user, joined } });
         }
         self.schedule_room(key, now);
     }
 
-    fn notify(&mut self, key: usize, notice: &Notice) {
+    pub(super) fn notify(&mut self, key: usize, notice: &Notice) {
         let shards: smallvec::SmallVec<[ShardId; 8]> = self.owned[key].interested().collect();
         for shard in shards {
             self.dispatch(shard, Item::Notice(Box::new(notice.clone())));
@@ -162,19 +347,20 @@ impl Shard {
                 self.metrics.publications += 1;
                 self.note_kept(key, &publication);
                 self.distribute(key, &publication);
+                self.stop_typing(key, &sender);
                 self.schedule_room(key, now);
             }
         }
     }
 
     /// One item for each shard with members or pattern subscribers, whatever their number there.
-    fn distribute(&mut self, key: usize, publication: &Arc<Publication>) {
+    pub(super) fn distribute(&mut self, key: usize, publication: &Arc<Publication>) {
         let mut shards = 0u64;
         for shard in self.owned[key].interested() {
             shards |= 1 << shard.index();
         }
         if !self.patterns.is_empty() {
-            self.patterns.for_each_match(&publication.room, |entry| shards |= entry.shards);
+            self.patterns.for_each_match(local(&publication.room), |entry| shards |= entry.shards);
         }
         for shard in self.router.all() {
             if shards & (1 << shard.index()) != 0 {
@@ -183,19 +369,61 @@ impl Shard {
         }
     }
 
-    fn describe(&mut self, name: &Arc<str>, operation: Operation, now: Now) -> Result<Outcome, CommandError> {
-        let unknown = || CommandError::new(ErrorCode::ChannelError, "no such room");
-        let key = self.known(name).ok_or_else(unknown)?;
-        Ok(match operation {
-            Operation::Entry => Outcome::Entry(self.owned[key].position()),
-            Operation::History { session, before, after, limit } => {
+    /// Says something about a room to whoever may read it.
+    fn tell(
+        &mut self,
+        name: &Arc<str>,
+        reader: &Reader,
+        question: Question,
+        now: Now,
+    ) -> Result<Outcome, CommandError> {
+        let Some(key) = self.known(name) else { return self.tell_unknown(name, &reader.user, question, now) };
+        if !self.owned[key].is_open_to(&reader.user, reader.entitled) {
+            return Err(CommandError::room_denied());
+        }
+        let room = &self.owned[key];
+        Ok(match question {
+            Question::Info => Outcome::Info(room.info()),
+            Question::Entry => Outcome::Entry(room.position()),
+            Question::Standing => Outcome::Standing(Box::new(room.standing(&reader.user))),
+            Question::Online { limit, cursor } => Outcome::Online(room.online(cursor.as_deref(), limit)),
+            Question::History { session, before, after, limit } => {
                 let page = |room: &mut OwnedRoom, config: &Config| {
                     room.history(session, (before, after), limit, now, config)
                 };
                 Outcome::History(self.change_room(key, page))
             }
-            _ => Outcome::Info(self.owned[key].info()),
+            Question::DeliveryStatus(message) => Outcome::DeliveryStatus(room.delivery_status(message)?),
+            Question::TypingUsers => {
+                let others = room.typing.users().filter(|user| **user != reader.user);
+                Outcome::TypingUsers { room: Arc::clone(name), users: others.cloned().collect() }
+            }
+            Question::MessageStats => Outcome::MessageStats(self.owned[key].stats(now)),
         })
+    }
+
+    /// Says what can be said of a room that is not there.
+    fn tell_unknown(
+        &self,
+        name: &Arc<str>,
+        user: &str,
+        question: Question,
+        now: Now,
+    ) -> Result<Outcome, CommandError> {
+        match question {
+            Question::Online { .. } => Ok(Outcome::Online(OnlinePage {
+                room: Arc::clone(name),
+                users: Vec::new(),
+                total: 0,
+                more: false,
+            })),
+            Question::Standing => {
+                let class = self.classes.of(name);
+                let none = OwnedRoom::new(Arc::clone(name), class, 0, self.epochs.of(name), now);
+                Ok(Outcome::Standing(Box::new(none.standing(user))))
+            }
+            _ => Err(CommandError::new(ErrorCode::ChannelError, "no such room")),
+        }
     }
 
     /// A room's timer fired.
@@ -206,18 +434,32 @@ impl Shard {
             return;
         }
         room.timer_ms = None;
-        let mut left = Vec::new();
-        let count = self.change_room(key, |room, config| room.tick(now, config, |user| left.push(user)));
+        let due = self.change_room(key, |room, config| room.tick(now, config));
+        let receipts =
+            self.owned[key].receipts.as_mut().map_or(Vec::new(), |receipts| receipts.take_due(now.ms));
+        for (sender, status) in receipts {
+            self.tell_receipt(&sender, Except::Nobody, status);
+        }
+        for user in due.stopped {
+            self.tell_typing(key, &user, false);
+        }
+        for user in due.left {
+            self.announce(key, Change::Edge { user, joined: false }, now);
+        }
+        if let Some(members) = due.count {
+            let room = Arc::clone(name);
+            self.notify(key, &Notice { room, except: Except::Nobody, news: News::Count { members } });
+        }
         if self.owned[key].is_forgotten(now, &self.config) {
             return self.forget_room(key);
         }
-        for user in left {
-            self.announce(key, Change::Edge { user, joined: false }, now);
-        }
-        if let Some(members) = count {
-            self.notify(key, &Notice::Count { room: Arc::clone(name), members });
-        }
         self.schedule_room(key, now);
+    }
+
+    /// Whether the user whose own room it is belongs to an account.
+    fn is_of_account(&self, room: &str, account: Option<&str>) -> bool {
+        let user = user_of(room).and_then(|user| self.users.get(&user));
+        account.is_some() && user.is_some_and(|user| user.account.as_deref() == account)
     }
 
     /// A shard has, or has no more, subscribers of a pattern.

@@ -7,10 +7,11 @@ use super::gather::{Kind, Part};
 use crate::access::limits::{RetryAfter, scaled};
 use crate::access::token::UserType;
 use crate::clock::Now;
-use crate::config::{Limits, Rate};
+use crate::config::{Limits, Rate, Sanitize};
 use crate::mesh::item::{Caller, Operation, ReplyTo};
 use crate::protocol::command::Draft;
 use crate::protocol::error_code::{CommandError, ErrorCode};
+use crate::protocol::json::escape_strings;
 use crate::protocol::profile::Dialect;
 use crate::protocol::reply;
 
@@ -23,12 +24,7 @@ impl Shard {
         now: Now,
     ) -> Result<(), CommandError> {
         self.check_draft(slot, &draft)?;
-        if self.subscribed(slot, &draft.room).is_none() {
-            let topic = self.connections[slot].variant.dialect == Dialect::Topic;
-            if !self.identity(slot).may_send_from_outside(&draft.room, topic) {
-                return Err(CommandError::not_a_member());
-            }
-        }
+        let outside = self.check_sender(slot, &draft.room)?;
         self.take_message(slot, now)?;
         let room: Arc<str> = match self.directory.find(&draft.room) {
             Some(key) => Arc::clone(&self.directory.get(key).name),
@@ -37,8 +33,29 @@ impl Shard {
         let confirm = wants_confirmation(&caller);
         let session = self.connections[slot].session;
         let sender = Arc::clone(&self.identity(slot).user);
-        self.ask(caller, room, Operation::Publish { sender, session, draft, confirm });
+        let draft = self.sanitized(draft);
+        self.ask(caller, room, Operation::Publish { sender, session, draft, confirm, outside });
         Ok(())
+    }
+
+    /// Whether a connection may send to a room. For one that is not in it: whether it may do so whoever else may.
+    pub(super) fn check_sender(&self, slot: usize, room: &str) -> Result<Option<bool>, CommandError> {
+        if self.subscribed(slot, room).is_some() {
+            return Ok(None);
+        }
+        let topic = self.connections[slot].variant.dialect == Dialect::Topic;
+        let identity = self.identity(slot);
+        if !identity.may_send_from_outside(room, topic) {
+            return Err(CommandError::not_a_member());
+        }
+        Ok(Some(identity.is_granted_sending(room) || identity.is_entitled(room)))
+    }
+
+    fn sanitized(&self, draft: Draft) -> Draft {
+        match self.config.sanitize {
+            Sanitize::Off => draft,
+            Sanitize::Escape => Draft { content: escape_strings(draft.content), ..draft },
+        }
     }
 
     pub(super) fn send_batch(
@@ -82,6 +99,7 @@ impl Shard {
         self.take_message(slot, now)?;
         let allowed = self.identity(slot).may_send_to_any(user);
         let confirm = wants_confirmation(&caller);
+        let draft = self.sanitized(draft);
         self.ask_user_send(caller, draft, allowed, confirm);
         Ok(())
     }
@@ -109,7 +127,8 @@ impl Shard {
     /// Takes one message from the user's bucket, which all of its connections share.
     fn take_message(&mut self, slot: usize, now: Now) -> Result<(), CommandError> {
         let client = &self.connections[slot];
-        let rate = message_rate(&self.config.limits, client.variant.profile.messages);
+        let profile = client.variant.profile.messages;
+        let rate = rate_of(self.config.limits.messages, Limits::default().messages, profile);
         let (Some(rate), Some(bucket)) = (rate, &client.messages) else { return Ok(()) };
         let guest = self.identity(slot).user_type == UserType::Guest;
         bucket.take(scaled(rate, guest), now.ms, 1).map_err(rate_limited)
@@ -121,10 +140,14 @@ fn wants_confirmation(caller: &Caller) -> bool {
     !matches!(&caller.reply, ReplyTo::Client { id: None, .. })
 }
 
-/// The limit on messages: the profile's replaces the default, not one that was set.
-fn message_rate(limits: &Limits, profile: Option<Rate>) -> Option<Rate> {
-    let configured = limits.messages?;
-    Some(profile.filter(|_| Some(configured) == Limits::default().messages).unwrap_or(configured))
+/// The limit that counts: the profile's replaces the default, not one that was set.
+pub(super) fn rate_of(
+    configured: Option<Rate>,
+    default: Option<Rate>,
+    profile: Option<Rate>,
+) -> Option<Rate> {
+    let configured = configured?;
+    Some(profile.filter(|_| Some(configured) == default).unwrap_or(configured))
 }
 
 pub(super) fn rate_limited(retry: RetryAfter) -> CommandError {

@@ -28,6 +28,7 @@ const HURRIED_HEAD_TIMEOUT_MS: u64 = 1_000;
 pub(super) enum Timer {
     Connection(ConnectionId),
     Room(Arc<str>),
+    User(Arc<str>),
 }
 
 impl Shard {
@@ -39,6 +40,7 @@ impl Shard {
             match timer {
                 Timer::Connection(id) => self.on_client_due(id, now),
                 Timer::Room(name) => self.on_room_due(&name, now),
+                Timer::User(name) => self.on_user_due(&name, now),
             }
             self.settle(now);
         }
@@ -108,8 +110,11 @@ impl Shard {
             return;
         }
         let client = &self.connections[slot];
-        if client.held.is_some() && client.opened_ms + DIALECT_WAIT_MS <= now.ms {
-            self.release_held(slot, now);
+        if client.evicted_ms.is_some_and(|at| at <= now.ms) {
+            return self.give_up_session(slot, now);
+        }
+        if waits_for_dialect(client) && client.opened_ms + DIALECT_WAIT_MS <= now.ms {
+            self.settle_dialect(slot, now);
             if !self.connections[slot].is_active() {
                 return;
             }
@@ -124,7 +129,18 @@ impl Shard {
                 self.push(slot, &Push::Expiring { expires_unix_ms }, FrameClass::Reliable, now);
             }
         }
+        self.ask_progress(slot, now);
         self.on_silence(slot, now);
+    }
+
+    /// Asks a client with a session how far it has got, when something is on its way to it.
+    fn ask_progress(&mut self, slot: usize, now: Now) {
+        let client = &mut self.connections[slot];
+        let end = client.queue.end();
+        if let Some(payload) = client.log.as_mut().and_then(|log| log.probe(end, now.ms)) {
+            self.metrics.progress_probes += 1;
+            self.send(slot, frame::ping(&payload), FrameClass::Control);
+        }
     }
 
     /// Whether it is the connection's turn to go because the server drains.
@@ -154,28 +170,39 @@ impl Shard {
             Some(_) if client.pong_due_ms(&self.config) <= now.ms => {
                 self.close(slot, CloseCode::Policy, "ping time-out", now);
             }
-            None if client.heard_ms + self.config.ping_interval_ms <= now.ms => {
+            None if client.heard_ms + client.ping_ms(&self.config).0 <= now.ms => {
                 client.pinged_ms = Some(now.ms);
-                self.send(slot, frame::ping(), FrameClass::Control);
+                self.send(slot, frame::ping(b""), FrameClass::Control);
             }
             _ => {}
         }
     }
 }
 
+fn waits_for_dialect(client: &Connection) -> bool {
+    client.held.as_ref().is_some_and(|held| held.for_dialect)
+}
+
 /// When something is due for the connection next.
 fn next_due_ms(client: &Connection, config: &Config, now: Now) -> u64 {
     let silence_ms = match client.pinged_ms {
         Some(_) => client.pong_due_ms(config),
-        None => client.heard_ms + config.ping_interval_ms,
+        None => client.heard_ms + client.ping_ms(config).0,
     };
     let drain_ms = client.drain_ms.unwrap_or(u64::MAX);
     match client.phase {
         Phase::Head => u64::MAX,
         Phase::Pending => silence_ms.min(drain_ms).min(client.opened_ms + config.auth_timeout_ms),
         Phase::Attaching | Phase::Open => {
-            let held_ms = client.held.as_ref().map_or(u64::MAX, |_| client.opened_ms + DIALECT_WAIT_MS);
-            silence_ms.min(drain_ms).min(held_ms).min(token_due_ms(client, config, now))
+            let held_ms =
+                if waits_for_dialect(client) { client.opened_ms + DIALECT_WAIT_MS } else { u64::MAX };
+            let evicted_ms = client.evicted_ms.unwrap_or(u64::MAX);
+            let probe_ms = client.log.as_ref().and_then(|log| log.next_probe_ms()).unwrap_or(u64::MAX);
+            let token_ms = token_due_ms(client, config, now);
+            [silence_ms, drain_ms, held_ms, evicted_ms, probe_ms, token_ms]
+                .into_iter()
+                .min()
+                .unwrap_or(u64::MAX)
         }
         Phase::Echo => silence_ms.min(drain_ms),
         Phase::Closing { deadline_ms } => deadline_ms.min(now.ms + CLOSE_TIMEOUT_MS),

@@ -95,6 +95,7 @@ impl Host {
             self.next_tick_ms = now.ms + TICK_MS;
             self.shard.on_tick(now);
         }
+        self.shard.flush_delayed(now);
         self.flush(around);
         self.apply_socket_effects(around);
         self.take_admissions(around);
@@ -221,8 +222,12 @@ impl Host {
                     socket.server = ServerEnd::Finished;
                 }
                 SocketEffect::Release(_, how) => {
+                    let unacknowledged = socket.unacknowledged();
                     socket.release(how);
                     self.attached.remove(&id);
+                    if self.shard.awaits_release(id) {
+                        self.shard.on_released(id, unacknowledged, around.now);
+                    }
                 }
                 SocketEffect::HandOver(_, bytes) => {
                     around.ledger.totals.hand_overs += 1;
@@ -281,7 +286,7 @@ impl Host {
     /// Whether the shard has nothing to do but to wait for time.
     pub(super) fn is_idle(&self) -> bool {
         let empty = |id: &ConnectionId| self.shard.queue(*id).is_none_or(|queue| queue.is_empty());
-        self.shard.overflow_items() == 0 && self.attached.keys().all(empty)
+        self.shard.overflow_items() == 0 && !self.shard.has_delayed() && self.attached.keys().all(empty)
     }
 
     /// When everybody is gone, nothing may be left of them.

@@ -65,6 +65,8 @@ pub(super) enum ServerEnd {
 pub(super) struct Socket {
     upstream: VecDeque<(u64, Vec<u8>)>,
     downstream: VecDeque<u8>,
+    /// Bytes that were on their way to the client when it died.
+    lost: u64,
     capacity: usize,
     pub(super) client: ClientEnd,
     pub(super) server: ServerEnd,
@@ -76,6 +78,7 @@ impl Socket {
         Self {
             upstream: VecDeque::new(),
             downstream: VecDeque::new(),
+            lost: 0,
             capacity,
             client: ClientEnd::Open,
             server: ServerEnd::Open,
@@ -94,6 +97,11 @@ impl Socket {
         self.downstream.drain(..bytes).collect()
     }
 
+    /// Bytes that were written and that the client has not taken.
+    pub(super) fn unacknowledged(&self) -> u64 {
+        self.downstream.len() as u64 + self.lost
+    }
+
     /// Whether the client has taken everything that reached it.
     pub(super) fn is_read(&self) -> bool {
         self.downstream.is_empty()
@@ -103,6 +111,7 @@ impl Socket {
     pub(super) fn reset(&mut self) {
         self.client = ClientEnd::Reset;
         self.upstream.clear();
+        self.lost += self.downstream.len() as u64;
         self.downstream.clear();
     }
 
@@ -139,6 +148,10 @@ impl Socket {
         }
         let taken = bytes.len().min(self.free());
         self.downstream.extend(&bytes[..taken]);
+        if self.client == ClientEnd::Reset {
+            self.lost += taken as u64;
+            self.downstream.clear();
+        }
         taken
     }
 

@@ -76,12 +76,12 @@ fn only_the_rim_touches_the_machine() {
 }
 
 #[test]
-fn nothing_is_unsafe() {
+fn only_one_file_is_unsafe() {
     let is_word =
         |code: &str| code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
     let found: Vec<_> =
         sources().into_iter().filter(|source| is_word(&source.code)).map(|source| source.path).collect();
-    assert_eq!(found, [""; 0]);
+    assert_eq!(found, ["rim/sys.rs"]);
 }
 
 #[test]

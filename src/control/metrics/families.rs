@@ -9,6 +9,7 @@ use roomcast_shards::access::token::TokenError;
 use roomcast_shards::metrics::{Histogram, Metrics};
 use roomcast_shards::protocol::close_code::CloseCode;
 use roomcast_shards::protocol::error_code::ErrorCode;
+use roomcast_shards::protocol::reply::SessionError;
 
 use super::family::{Family, Head, Value};
 
@@ -81,6 +82,25 @@ table! {
         Gauge overload: "overload",
             "How far load is shed: 0 not at all, 1 new connections are refused, 2 ephemeral messages are dropped too.";
         Counter reads_paused: "reads_paused", "Times that unread replies stopped a connection's reading.";
+        Counter revisions: "revisions", "Edits and deletions of messages accepted by the rooms that the shard owns.";
+        Counter receipts: "receipts", "Receipts accepted by the rooms that the shard owns.";
+        Counter receipts_dropped: "receipts_dropped",
+            "Cursors of receipts, and pushes of them, given up because there were too many.";
+        Counter typing_edges: "typing_edges", "Users who began or ended to write, told to their rooms.";
+        Counter presence_changes: "presence_changes", "Changes of the presence of users that the shard owns.";
+        Counter presence_deliveries: "presence_deliveries", "Pushes of presence to watchers.";
+        Gauge users_online: "users_online", "Users who are there now, those within the grace of a lost connection included.";
+        Gauge rooms_created: "rooms_created", "Rooms that somebody created and nobody has closed, now.";
+        Counter queued_delivered: "queued_delivered",
+            "Kept messages given to members of queued rooms who came back.";
+        Counter queue_overflows: "queue_overflows",
+            "Members of queued rooms who came back and for whom not everything could be kept.";
+        Gauge sessions: "sessions", "Sessions that can be resumed now.";
+        Gauge sessions_parked: "sessions_parked", "Sessions without a connection now.";
+        Counter sessions_dropped: "sessions_dropped", "Sessions given up because their user had too many.";
+        Counter sessions_replaced: "sessions_replaced", "Connections closed because another resumed their session.";
+        Counter session_recoveries: "session_recoveries", "Sessions that clients wanted to resume.";
+        Counter progress_probes: "progress_probes", "Pings that asked clients with a session how far they had got.";
         Counter history_dropped: "history_dropped",
             "Messages and names that histories and dedupe windows forgot before their time.";
         Gauge history_bytes: "history" Bytes, "Bytes in histories now, as of each room's last change.";
@@ -100,7 +120,10 @@ table! {
         Counter sends: "sends", "Calls of send.";
         Counter receives: "receives", "Calls of recv.";
     }
-    others(closes, resets, errors, auth_failures, turn, fan_out, recoveries, recoveries_complete, frames_dropped) {
+    others(
+        closes, resets, errors, auth_failures, turn, fan_out, recoveries, recoveries_complete, frames_dropped,
+        session_refusals, session_recoveries_full, session_recoveries_partial
+    ) {
         Counter "connections_closed", "Connections closed, by the close code's name; reset: without a close frame.",
             Reading::By("reason", closes);
         Counter "errors_sent", "Errors sent to clients, by code.",
@@ -109,6 +132,8 @@ table! {
             Reading::By("reason", |metrics| by_name(TokenError::LABELS, metrics.auth_failures));
         Counter "recoveries", "Recoveries asked for, by whether all that was missed could be given.",
             Reading::By("result", recoveries);
+        Counter "sessions_resumed", "Sessions resumed, by whether all of their rooms were recovered, and those refused.",
+            Reading::By("result", sessions_resumed);
         Counter "frames_dropped", "Ephemeral frames dropped because a connection's outbound queue was full.",
             Reading::By("reason", |metrics| vec![("slow_consumer", metrics.frames_dropped)]);
         Histogram "loop_turn" Seconds, "How long turns of the loop took, waiting not counted.",
@@ -131,6 +156,13 @@ fn closes(metrics: &Metrics) -> Vec<(&'static str, u64)> {
 fn recoveries(metrics: &Metrics) -> Vec<(&'static str, u64)> {
     let complete = metrics.recoveries_complete;
     vec![("complete", complete), ("incomplete", metrics.recoveries.saturating_sub(complete))]
+}
+
+fn sessions_resumed(metrics: &Metrics) -> Vec<(&'static str, u64)> {
+    let mut results = by_name(SessionError::ALL.map(SessionError::name), metrics.session_refusals);
+    results.push(("full", metrics.session_recoveries_full));
+    results.push(("partial", metrics.session_recoveries_partial));
+    results
 }
 
 /// All families of the table, with the numbers of these shards, the first of which is shard 0.

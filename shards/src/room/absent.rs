@@ -1,0 +1,170 @@
+//! Members of a queued room who are away: what of its stream each of them still has to get.
+//!
+//! A member's queue is a cursor into the room's one history, which keeps for as long as anybody needs it what it would
+//! otherwise have forgotten by age. Count and bytes stay those of the history: what does not fit is gone, and whoever
+//! comes back for it is told to synchronise.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ahash::HashMap;
+
+use crate::id::Offset;
+
+/// Members who may be away from one room; of more, those who went first are forgotten.
+const MEMBERS_MAX: usize = 10_000;
+
+/// One member of a queued room.
+#[derive(Debug)]
+struct Member {
+    /// Up to where it has got everything.
+    offset: Offset,
+    /// Since when it is away; `None` while it is there.
+    away_ms: Option<u64>,
+}
+
+/// The members of a queued room who are away, or came back and may not have got everything.
+#[derive(Debug, Default)]
+pub struct Absent {
+    members: HashMap<Arc<str>, Member>,
+    /// In the order in which they went; entries of those who came back are stale.
+    by_age: VecDeque<(u64, Arc<str>)>,
+}
+
+impl Absent {
+    /// A member's last socket is lost; it has got everything up to `offset`, or up to where it was if that is `None`.
+    /// Whether an older one had to be forgotten.
+    pub fn leave(&mut self, user: &Arc<str>, offset: Option<Offset>, otherwise: Offset, now_ms: u64) -> bool {
+        let known = self.members.get(user).map(|member| member.offset);
+        let offset = offset.or(known).unwrap_or(otherwise);
+        self.members.insert(Arc::clone(user), Member { offset, away_ms: Some(now_ms) });
+        self.by_age.push_back((now_ms, Arc::clone(user)));
+        if self.by_age.len() > 2 * MEMBERS_MAX {
+            let members = &self.members;
+            self.by_age
+                .retain(|(at, user)| members.get(user).is_some_and(|member| member.away_ms == Some(*at)));
+        }
+        let full = self.members.len() > MEMBERS_MAX;
+        if full {
+            self.forget_oldest();
+        }
+        full
+    }
+
+    /// It turned out that a member which is away has got less than it seemed.
+    pub fn lower(&mut self, user: &str, offset: Offset) {
+        if let Some(member) = self.members.get_mut(user) {
+            member.offset = member.offset.min(offset);
+        }
+    }
+
+    /// A member is back: up to where it has got everything, if it was away.
+    pub fn arrive(&mut self, user: &str) -> Option<Offset> {
+        let member = self.members.get_mut(user)?;
+        member.away_ms.take().map(|_| member.offset)
+    }
+
+    /// A member left for good.
+    pub fn forget(&mut self, user: &str) {
+        self.members.remove(user);
+    }
+
+    /// Whether the member is known here, away or not.
+    #[must_use]
+    pub fn knows(&self, user: &str) -> bool {
+        self.members.contains_key(user)
+    }
+
+    /// Whether the member is away.
+    #[must_use]
+    pub fn is_away(&self, user: &str) -> bool {
+        self.members.get(user).is_some_and(|member| member.away_ms.is_some())
+    }
+
+    /// Up to where everybody who is away has got everything.
+    #[must_use]
+    pub fn lowest(&self) -> Option<Offset> {
+        self.members.values().filter(|member| member.away_ms.is_some()).map(|member| member.offset).min()
+    }
+
+    /// Forgets those who have been away for too long.
+    pub fn expire(&mut self, now_ms: u64, ttl_ms: u64) {
+        while self.by_age.front().is_some_and(|(at, _)| at + ttl_ms <= now_ms) {
+            self.forget_oldest();
+        }
+        if self.members.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// When the next of them will have been away for too long.
+    #[must_use]
+    pub fn next_due_ms(&self, ttl_ms: u64) -> Option<u64> {
+        self.by_age.front().map(|(at, _)| at + ttl_ms)
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((at, user)) = self.by_age.pop_front()
+            && self.members.get(&user).is_some_and(|member| member.away_ms == Some(at))
+        {
+            self.members.remove(&user);
+        }
+    }
+
+    /// Whether nobody is away.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.values().all(|member| member.away_ms.is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str) -> Arc<str> {
+        name.into()
+    }
+
+    #[test]
+    fn a_member_comes_back_to_where_it_was() {
+        let mut absent = Absent::default();
+        absent.leave(&user("a"), Some(5), 9, 0);
+        absent.leave(&user("b"), None, 9, 10);
+        assert_eq!(absent.lowest(), Some(5));
+        absent.lower("a", 3);
+        absent.lower("b", 20);
+        assert_eq!((absent.arrive("a"), absent.arrive("a"), absent.lowest()), (Some(3), None, Some(9)));
+        absent.leave(&user("a"), None, 9, 20);
+        assert_eq!(absent.arrive("a"), Some(3), "nothing was delivered meanwhile");
+    }
+
+    #[test]
+    fn who_is_away_too_long_is_forgotten() {
+        let mut absent = Absent::default();
+        absent.leave(&user("a"), Some(1), 0, 0);
+        absent.leave(&user("b"), Some(2), 0, 50);
+        absent.arrive("a");
+        absent.leave(&user("a"), Some(3), 0, 80);
+        assert_eq!(absent.next_due_ms(100), Some(100));
+        absent.expire(150, 100);
+        assert!(absent.knows("a") && !absent.knows("b"));
+        absent.expire(180, 100);
+        assert!(absent.is_empty() && absent.next_due_ms(100).is_none());
+    }
+
+    #[test]
+    fn members_are_bounded() {
+        let mut absent = Absent::default();
+        for number in 0..=MEMBERS_MAX as u64 {
+            let full = absent.leave(&user(&number.to_string()), Some(1), 0, number);
+            assert_eq!(full, number == MEMBERS_MAX as u64);
+        }
+        assert!(!absent.knows("0") && absent.knows("1"));
+        for _ in 0..3 * MEMBERS_MAX {
+            absent.arrive("7");
+            absent.leave(&user("7"), Some(1), 0, 1 << 20);
+        }
+        assert!(absent.by_age.len() <= 2 * MEMBERS_MAX + 1);
+    }
+}

@@ -1,0 +1,218 @@
+//! Up to where each user has got and read a room's messages: two cursors a user, held by the room's owner.
+//!
+//! A receipt moves a cursor forward and never back. What it means to the senders of the messages that it passed is
+//! collected for a moment, so that a client which confirms each message by itself costs them one push and not a
+//! hundred.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ahash::HashMap;
+
+use crate::id::Offset;
+use crate::protocol::reply::ReceiptStatus;
+
+/// Milliseconds for which receipts are collected before senders hear of them.
+pub const COALESCE_MS: u64 = 100;
+/// Users whose cursors one room keeps; the one that was first goes first.
+const USERS_MAX: usize = 10_000;
+/// Receipts that may wait for their senders in one room; beyond it those of others wait no longer, but are lost.
+const PENDING_MAX: usize = 20_000;
+/// Moments of a cursor that are remembered, so that older messages keep the time at which they were read.
+const STEPS_MAX: usize = 16;
+
+/// One user's way through a room, in one respect.
+#[derive(Debug, Default)]
+struct Track {
+    offset: Offset,
+    /// Offsets reached and when, ascending; the oldest are forgotten.
+    steps: VecDeque<(Offset, u64)>,
+}
+
+impl Track {
+    /// Moves forward; from where, if that was a move.
+    fn advance(&mut self, offset: Offset, unix_ms: u64) -> Option<Offset> {
+        if offset <= self.offset {
+            return None;
+        }
+        if self.steps.len() == STEPS_MAX {
+            self.steps.pop_front();
+        }
+        self.steps.push_back((offset, unix_ms));
+        Some(std::mem::replace(&mut self.offset, offset))
+    }
+
+    /// When a message was passed, as far as that is remembered: not before.
+    fn passed_unix_ms(&self, offset: Offset) -> Option<u64> {
+        self.steps.iter().find(|(reached, _)| *reached >= offset).map(|(_, unix_ms)| *unix_ms)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Cursor {
+    delivered: Track,
+    read: Track,
+}
+
+/// Whom a receipt concerns: sender, reader, and whether the messages were read.
+type Key = (Arc<str>, Arc<str>, bool);
+
+/// The cursors of a room's users, and what the senders of its messages have yet to hear.
+#[derive(Debug, Default)]
+pub struct Receipts {
+    cursors: HashMap<Arc<str>, Cursor>,
+    by_age: VecDeque<Arc<str>>,
+    pending: HashMap<Key, ReceiptStatus>,
+    due_ms: Option<u64>,
+}
+
+impl Receipts {
+    /// Moves a user's cursor; from where, if it moved, and how many cursors of others had to be forgotten.
+    pub fn advance(
+        &mut self,
+        user: &Arc<str>,
+        read: bool,
+        offset: Offset,
+        unix_ms: u64,
+    ) -> (Option<Offset>, usize) {
+        let mut forgotten = 0;
+        if !self.cursors.contains_key(user) {
+            while self.by_age.len() >= USERS_MAX {
+                forgotten += usize::from(
+                    self.by_age.pop_front().is_some_and(|oldest| self.cursors.remove(&oldest).is_some()),
+                );
+            }
+            self.by_age.push_back(Arc::clone(user));
+        }
+        let cursor = self.cursors.entry(Arc::clone(user)).or_default();
+        // What was read has arrived.
+        let delivered = cursor.delivered.advance(offset, unix_ms);
+        let moved = if read { cursor.read.advance(offset, unix_ms) } else { delivered };
+        (moved, forgotten)
+    }
+
+    /// Up to where a user has got or read.
+    #[must_use]
+    pub fn offset(&self, user: &str, read: bool) -> Offset {
+        self.cursors.get(user).map_or(
+            0,
+            |cursor| {
+                if read { cursor.read.offset } else { cursor.delivered.offset }
+            },
+        )
+    }
+
+    /// Notes that a sender must hear of a receipt; whether there was room for it.
+    pub fn tell(&mut self, sender: &Arc<str>, receipt: &ReceiptStatus, now_ms: u64) -> bool {
+        let key = (Arc::clone(sender), Arc::clone(&receipt.user), receipt.read);
+        if self.pending.len() >= PENDING_MAX && !self.pending.contains_key(&key) {
+            return false;
+        }
+        self.pending.insert(key, receipt.clone());
+        self.due_ms.get_or_insert(now_ms + COALESCE_MS);
+        true
+    }
+
+    /// When senders must hear.
+    #[must_use]
+    pub fn due_ms(&self) -> Option<u64> {
+        self.due_ms
+    }
+
+    /// What senders must hear by now.
+    pub fn take_due(&mut self, now_ms: u64) -> Vec<(Arc<str>, ReceiptStatus)> {
+        if self.due_ms.is_none_or(|due_ms| due_ms > now_ms) {
+            return Vec::new();
+        }
+        self.due_ms = None;
+        let mut due: Vec<_> = std::mem::take(&mut self.pending)
+            .into_iter()
+            .map(|((sender, ..), status)| (sender, status))
+            .collect();
+        // Maps have no order; clients and tests like one.
+        due.sort_by(|a, b| (&a.0, &a.1.user, a.1.offset).cmp(&(&b.0, &b.1.user, b.1.offset)));
+        due
+    }
+
+    /// Who has got a message, when, and when they read it: at most `max` users, by name.
+    #[must_use]
+    pub fn of_message(&self, offset: Offset, max: usize) -> Vec<(Arc<str>, u64, Option<u64>)> {
+        let passed = |(user, cursor): (&Arc<str>, &Cursor)| {
+            let delivered = cursor.delivered.passed_unix_ms(offset)?;
+            Some((Arc::clone(user), delivered, cursor.read.passed_unix_ms(offset)))
+        };
+        let mut users: Vec<_> = self.cursors.iter().filter_map(passed).collect();
+        users.sort_unstable();
+        users.truncate(max);
+        users
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn status(user: &str, offset: Offset) -> ReceiptStatus {
+        ReceiptStatus { room: "r".into(), user: user.into(), read: true, message: None, offset, unix_ms: 0 }
+    }
+
+    #[test]
+    fn a_cursor_only_moves_forward() {
+        let mut receipts = Receipts::default();
+        let alice: Arc<str> = "alice".into();
+        assert_eq!(receipts.advance(&alice, false, 3, 10).0, Some(0));
+        assert_eq!(receipts.advance(&alice, false, 2, 20).0, None);
+        assert_eq!(receipts.advance(&alice, true, 5, 30).0, Some(0), "read for the first time");
+        assert_eq!((receipts.offset("alice", false), receipts.offset("alice", true)), (5, 5));
+        assert_eq!(receipts.of_message(2, 9), [(Arc::clone(&alice), 10, Some(30))]);
+        assert_eq!(receipts.of_message(4, 9), [(alice, 30, Some(30))]);
+        assert_eq!(receipts.of_message(6, 9), []);
+    }
+
+    #[test]
+    fn a_hundred_receipts_are_one_push() {
+        let mut receipts = Receipts::default();
+        let sender: Arc<str> = "s".into();
+        for offset in 1..=100 {
+            assert!(receipts.tell(&sender, &status("alice", offset), 1_000));
+        }
+        receipts.tell(&sender, &status("bob", 7), 1_050);
+        assert!(receipts.take_due(1_099).is_empty());
+        let due = receipts.take_due(1_100);
+        let told: Vec<_> = due.iter().map(|(_, status)| (&*status.user, status.offset)).collect();
+        assert_eq!(told, [("alice", 100), ("bob", 7)]);
+        assert_eq!(receipts.due_ms(), None);
+    }
+
+    #[test]
+    fn cursors_are_bounded() {
+        let mut receipts = Receipts::default();
+        for number in 0..=USERS_MAX {
+            let (_, forgotten) = receipts.advance(&number.to_string().into(), true, 1, 0);
+            assert_eq!(forgotten, usize::from(number == USERS_MAX));
+        }
+        assert_eq!((receipts.cursors.len(), receipts.offset("0", true)), (USERS_MAX, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_has_arrived_and_in_order(moves in prop::collection::vec((any::<bool>(), 0u64..50), 0..60)) {
+            let mut receipts = Receipts::default();
+            let user: Arc<str> = "u".into();
+            let (mut delivered, mut read) = (0, 0);
+            for (at, (is_read, offset)) in (1u64..).zip(moves) {
+                receipts.advance(&user, is_read, offset, at);
+                delivered = delivered.max(offset);
+                if is_read {
+                    read = read.max(offset);
+                }
+                prop_assert_eq!((receipts.offset("u", false), receipts.offset("u", true)), (delivered, read));
+            }
+            for (_, delivered_at, read_at) in receipts.of_message(10, 1) {
+                prop_assert!(read_at.is_none_or(|read_at| read_at >= delivered_at));
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The latest events of connections, for whoever watches the gateway: who came, who went and why.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::Shard;
+use crate::clock::Now;
+use crate::connection::Connection;
+use crate::protocol::close_code::CloseCode;
+use crate::protocol::error_code::ErrorCode;
+use crate::protocol::write::{display, key, name, quoted, string, time};
+use crate::room::name::local;
+
+/// Events that a process keeps; the oldest go first.
+const EVENTS_MAX: usize = 4096;
+/// Different names that clients may have for themselves before further ones are left out.
+const AGENTS_MAX: usize = 1024;
+
+/// The latest events of a shard's connections, each already written.
+#[derive(Debug)]
+pub(super) struct ConnectionEvents {
+    events: VecDeque<(u64, Vec<u8>)>,
+    events_max: usize,
+}
+
+impl ConnectionEvents {
+    pub(super) fn new(shards: usize) -> Self {
+        Self { events: VecDeque::new(), events_max: (EVENTS_MAX / shards.max(1)).max(1) }
+    }
+
+    fn push(&mut self, unix_ms: u64, event: Vec<u8>) {
+        if self.events.len() >= self.events_max {
+            self.events.pop_front();
+        }
+        self.events.push_back((unix_ms, event));
+    }
+
+    /// The newest, in order of time.
+    pub(super) fn latest(&self, limit: usize) -> Vec<(u64, Vec<u8>)> {
+        let skipped = self.events.len().saturating_sub(limit);
+        self.events.iter().skip(skipped).cloned().collect()
+    }
+}
+
+/// What happened to a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Happened {
+    /// It became a WebSocket.
+    Connected,
+    /// It authenticated.
+    Authenticated,
+    /// It could not.
+    AuthFailed,
+    /// A close frame went out, or came in.
+    Closed(CloseCode),
+    /// Its socket went without one.
+    Lost,
+}
+
+impl Happened {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Authenticated => "authenticated",
+            Self::AuthFailed => "auth_failed",
+            Self::Closed(_) | Self::Lost => "disconnected",
+        }
+    }
+}
+
+impl Shard {
+    /// Notes what happened to a connection.
+    pub(super) fn note_event(&mut self, slot: usize, happened: Happened, now: Now) {
+        let event = write_event(&self.connections[slot], happened, now);
+        self.connection_events.push(now.unix_ms, event);
+    }
+
+    /// A client's name for itself, kept once for all who have the same.
+    pub(super) fn intern_agent(&mut self, agent: Option<&str>) -> Option<Arc<str>> {
+        let agent = agent?;
+        if let Some(known) = self.agents.get(agent) {
+            return Some(Arc::clone(known));
+        }
+        if self.agents.len() >= AGENTS_MAX {
+            return None;
+        }
+        let agent: Arc<str> = agent.into();
+        self.agents.insert(Arc::clone(&agent));
+        Some(agent)
+    }
+}
+
+fn write_event(client: &Connection, happened: Happened, now: Now) -> Vec<u8> {
+    let mut out = vec![b'{'];
+    let out_ref = &mut out;
+    key(out_ref, "timestamp");
+    time(out_ref, now.unix_ms);
+    key(out_ref, "type");
+    name(out_ref, happened.name());
+    if let Some(identity) = &client.identity {
+        key(out_ref, "userId");
+        name(out_ref, local(&identity.user));
+    }
+    key(out_ref, "sessionId");
+    quoted(out_ref, client.session);
+    key(out_ref, "ip");
+    quoted(out_ref, client.peer);
+    if let Some(agent) = &client.agent {
+        key(out_ref, "userAgent");
+        string(out_ref, agent);
+    }
+    match happened {
+        Happened::Closed(code) => {
+            key(out_ref, "code");
+            display(out_ref, code.number());
+            key(out_ref, "reason");
+            name(out_ref, code.name());
+        }
+        Happened::Lost => {
+            key(out_ref, "reason");
+            name(out_ref, "lost");
+        }
+        Happened::AuthFailed => {
+            key(out_ref, "code");
+            name(out_ref, ErrorCode::AuthFailed.name());
+        }
+        Happened::Connected | Happened::Authenticated => {}
+    }
+    if matches!(happened, Happened::Closed(_) | Happened::Lost) {
+        key(out_ref, "durationMs");
+        display(out_ref, now.ms.saturating_sub(client.opened_ms));
+    }
+    out.push(b'}');
+    out
+}

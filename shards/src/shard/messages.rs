@@ -1,0 +1,185 @@
+//! What clients do with messages that were sent: change them, confirm them, announce the next. Home side and owner's.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Shard;
+use super::sends::{rate_limited, rate_of};
+use crate::access::limits::scaled;
+use crate::access::token::UserType;
+use crate::clock::Now;
+use crate::config::{Limits, Sanitize};
+use crate::id::{MessageId, SessionId, ShardId};
+use crate::mesh::item::{Caller, Item, Operation, Outcome};
+use crate::protocol::command::UpTo;
+use crate::protocol::error_code::{CommandError, ErrorCode};
+use crate::protocol::json::escape_strings;
+use crate::protocol::push::{Except, News, Notice};
+use crate::protocol::reply::ReceiptStatus;
+use crate::room::name::user_room;
+
+impl Shard {
+    pub(super) fn revise(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        room: String,
+        message: MessageId,
+        content: Option<Bytes>,
+    ) -> Result<(), CommandError> {
+        let moderator = self.identity(slot).has_right("message:moderate", &room);
+        if self.subscribed(slot, &room).is_none() && !(moderator && self.identity(slot).may_enter(&room)) {
+            self.check_sender(slot, &room)?;
+        }
+        let content = match self.config.sanitize {
+            Sanitize::Off => content,
+            Sanitize::Escape => content.map(escape_strings),
+        };
+        let user = Arc::clone(&self.identity(slot).user);
+        self.ask(caller, room.into(), Operation::Revise { user, moderator, message, content });
+        Ok(())
+    }
+
+    pub(super) fn receipt(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        room: String,
+        upto: UpTo,
+        read: bool,
+    ) -> Result<(), CommandError> {
+        if self.subscribed(slot, &room).is_none() {
+            return Err(CommandError::not_a_member());
+        }
+        let session = self.connections[slot].session;
+        let user = Arc::clone(&self.identity(slot).user);
+        self.ask(caller, room.into(), Operation::Receipt { user, session, upto, read });
+        Ok(())
+    }
+
+    pub(super) fn typing(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        room: String,
+        typing: bool,
+        now: Now,
+    ) -> Result<(), CommandError> {
+        let key = self.subscribed(slot, &room).ok_or_else(CommandError::not_a_member)?;
+        let guest = self.identity(slot).user_type == UserType::Guest;
+        let client = &mut self.connections[slot];
+        let profile = client.variant.profile.typing;
+        let rate = rate_of(self.config.limits.typing, Limits::default().typing, profile);
+        let subscription = client.subscription_mut(key);
+        if let (true, Some(rate), Some(subscription)) = (typing, rate, subscription) {
+            subscription.typing.take(scaled(rate, guest), now.ms, 1).map_err(rate_limited)?;
+        }
+        let user = Arc::clone(&self.identity(slot).user);
+        self.ask(caller, room.into(), Operation::Typing { user, typing });
+        Ok(())
+    }
+
+    /// On the owner: a message is changed.
+    pub(super) fn own_revise(
+        &mut self,
+        room: &Arc<str>,
+        (user, moderator): (&Arc<str>, bool),
+        message: MessageId,
+        content: Option<Bytes>,
+        now: Now,
+    ) -> Result<Outcome, CommandError> {
+        let key = self.open_room(room)?;
+        let revising = self.change_room(key, |owned, config| {
+            owned.revise((user, moderator), message, content, now, config)
+        })?;
+        self.metrics.history_dropped += revising.forgotten as u64;
+        if let Some(change) = &revising.publication {
+            self.metrics.revisions += 1;
+            self.note_kept(key, change);
+            self.distribute(key, change);
+            self.schedule_room(key, now);
+        }
+        Ok(Outcome::Revised(revising.answer))
+    }
+
+    /// On the owner: messages arrived, or were read.
+    pub(super) fn own_receipt(
+        &mut self,
+        room: &Arc<str>,
+        (user, session): (&Arc<str>, SessionId),
+        upto: UpTo,
+        read: bool,
+        now: Now,
+    ) -> Result<Outcome, CommandError> {
+        let key = self.open_room(room)?;
+        let receipting = self.owned[key].receipt(user, upto, read, now)?;
+        self.metrics.receipts += 1;
+        self.metrics.receipts_dropped += receipting.forgotten as u64;
+        if receipting.is_news {
+            self.tell_receipt(user, Except::Session(session), receipting.status.clone());
+            self.schedule_room(key, now);
+        }
+        Ok(Outcome::Receipt(receipting.status))
+    }
+
+    /// All connections of a user hear of a receipt.
+    pub(super) fn tell_receipt(&mut self, user: &str, except: Except, status: ReceiptStatus) {
+        let news = News::Receipt(Arc::new(status));
+        self.relay(Notice { room: user_room(user).into(), except, news });
+    }
+
+    /// The members of a room that perhaps another shard owns are told something.
+    pub(super) fn relay(&mut self, notice: Notice) {
+        let owner: ShardId = self.router.owner(&notice.room);
+        self.dispatch(owner, Item::Relay(Box::new(notice)));
+    }
+
+    /// On the owner: the members of a room are to be told something.
+    pub(super) fn on_relay(&mut self, notice: Notice) {
+        if let Some(key) = self.known(&notice.room) {
+            self.notify(key, &notice);
+        }
+    }
+
+    /// On the owner: a user writes, or no longer does.
+    pub(super) fn own_typing(
+        &mut self,
+        room: &Arc<str>,
+        user: &Arc<str>,
+        typing: bool,
+        now: Now,
+    ) -> Result<Outcome, CommandError> {
+        let key = self.open_room(room)?;
+        if !self.owned[key].contains(user) {
+            return Err(CommandError::not_a_member());
+        }
+        let state = &mut self.owned[key].typing;
+        let is_news = if typing { state.start(user, now.ms) } else { state.stop(user) };
+        if is_news {
+            self.tell_typing(key, user, typing);
+            self.schedule_room(key, now);
+        }
+        Ok(Outcome::Typing { room: Arc::clone(room), typing })
+    }
+
+    /// A user who sent, or left, no longer writes.
+    pub(super) fn stop_typing(&mut self, key: usize, user: &Arc<str>) {
+        if !self.owned[key].typing.is_empty() && self.owned[key].typing.stop(user) {
+            self.tell_typing(key, user, false);
+        }
+    }
+
+    pub(super) fn tell_typing(&mut self, key: usize, user: &Arc<str>, typing: bool) {
+        self.metrics.typing_edges += 1;
+        let room = Arc::clone(self.owned[key].name());
+        let news = News::Typing { user: Arc::clone(user), typing };
+        self.notify(key, &Notice { room, except: Except::User(Arc::clone(user)), news });
+    }
+
+    /// A room that is there and not being closed.
+    pub(super) fn open_room(&self, room: &str) -> Result<usize, CommandError> {
+        let key = self.known(room).filter(|key| !self.owned[*key].is_closing());
+        key.ok_or_else(|| CommandError::new(ErrorCode::ChannelError, "no such room"))
+    }
+}

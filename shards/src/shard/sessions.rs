@@ -1,0 +1,175 @@
+//! Sessions on the home shard: opened, given up to another connection, left behind when theirs is lost.
+
+use std::sync::Arc;
+
+use super::Shard;
+use super::subscriptions::follows;
+use crate::clock::Now;
+use crate::connection::delivery_log::{DeliveryLog, PONG_PATIENCE_MS};
+use crate::connection::outbound_queue::FrameClass;
+use crate::connection::{Connection, Phase};
+use crate::id::{ConnectionId, SessionId};
+use crate::mesh::item::{Caller, Evict, Operation, ReplyTo, UserOperation};
+use crate::protocol::close_code::CloseCode;
+use crate::protocol::frame;
+use crate::protocol::reply::{Reply, SessionInfo};
+use crate::room::directory::Directory;
+use crate::room::name::user_room;
+use crate::user::session::{SessionRoom, token};
+
+/// A connection whose socket is being let go, until it is known how much of what was sent has arrived.
+#[derive(Debug)]
+pub(super) struct Departed {
+    log: Box<DeliveryLog>,
+    session: SessionId,
+    session_user: Option<Arc<str>>,
+    user: Arc<str>,
+    anonymous: bool,
+    written: u64,
+}
+
+impl Shard {
+    pub(super) fn create_session(&mut self, slot: usize, caller: Caller) {
+        let user = Arc::clone(&self.identity(slot).user);
+        let Self { connections, directory, .. } = self;
+        let client = &mut connections[slot];
+        let user = Arc::clone(client.session_user.get_or_insert(user));
+        let session = client.session;
+        follow_session(client, directory);
+        let open = Operation::User(UserOperation::OpenSession { session });
+        self.ask(caller, user_room(&user).into(), open);
+    }
+
+    /// The user's owner keeps the session from now on.
+    pub(super) fn on_session_opened(&mut self, caller: &Caller, session: SessionId, now: Now) {
+        let Some(client) = self.client(caller.connection) else { return };
+        let Some(user) = &client.session_user else { return };
+        let token = token(&self.config.session_key, session, user);
+        let expires_unix_ms = now.unix_ms + self.config.session_ttl_ms;
+        self.answer_client(caller, &Reply::Session { token, expires_unix_ms }, now);
+    }
+
+    pub(super) fn session_info(&mut self, slot: usize, caller: &Caller, now: Now) {
+        let client = &self.connections[slot];
+        let info = SessionInfo {
+            identity: Arc::clone(self.identity(slot)),
+            session: client.session,
+            connected_unix_ms: client.opened_unix_ms,
+            active_unix_ms: now.unix_ms - now.ms.saturating_sub(client.heard_before_ms).min(now.unix_ms),
+            rooms: self.rooms_of(slot),
+            recovered: client.recovered,
+        };
+        self.answer_client(caller, &Reply::SessionInfo(info), now);
+    }
+
+    /// Another connection wants a session that one here has: it is given up as soon as the client has said how far it
+    /// has got, or has not said so for a while.
+    pub(super) fn on_evict(&mut self, evict: &Evict, now: Now) {
+        let Evict { connection, session, .. } = evict;
+        let Some(client) = self.client_mut(*connection).filter(|client| client.session == *session) else {
+            // Its end is known here and on its way to the owner.
+            return;
+        };
+        let slot = connection.slot as usize;
+        if let Phase::Closing { deadline_ms } = &mut client.phase {
+            *deadline_ms = (*deadline_ms).min(now.ms + PONG_PATIENCE_MS);
+            return self.schedule_client(slot, now);
+        }
+        let end = client.queue.end();
+        let probe = client.log.as_mut().and_then(|log| log.start_probe(end, now.ms));
+        let Some(payload) = probe else { return self.give_up_session(slot, now) };
+        client.evicted_ms = Some(now.ms + PONG_PATIENCE_MS);
+        self.send(slot, frame::ping(&payload), FrameClass::Control);
+        self.schedule_client(slot, now);
+    }
+
+    /// A client answered a ping that carried something.
+    pub(super) fn on_pong(&mut self, slot: usize, payload: &[u8], now: Now) {
+        let client = &mut self.connections[slot];
+        let answers = client.log.as_mut().is_some_and(|log| log.pong(payload));
+        if answers && client.evicted_ms.is_some() {
+            self.give_up_session(slot, now);
+        }
+    }
+
+    /// Leaves the session to whoever asked for it, and ends the connection.
+    pub(super) fn give_up_session(&mut self, slot: usize, now: Now) {
+        let client = &mut self.connections[slot];
+        client.evicted_ms = None;
+        let (id, session) = (client.id, client.session);
+        if let (Some(log), Some(user)) = (client.log.take(), client.session_user.take()) {
+            self.park(&user, session, id, log.positions().collect());
+        }
+        self.metrics.sessions_replaced += 1;
+        self.close(slot, CloseCode::Replaced, "replaced by a resumed session", now);
+    }
+
+    pub(super) fn park(
+        &mut self,
+        user: &str,
+        session: SessionId,
+        connection: ConnectionId,
+        rooms: Arc<[SessionRoom]>,
+    ) {
+        let nobody = Caller { connection, reply: ReplyTo::Nobody };
+        self.ask(nobody, user_room(user).into(), Operation::Park { session, connection, rooms });
+    }
+
+    /// Remembers of a connection that goes what its end will be judged by.
+    pub(super) fn depart(&mut self, client: &mut Connection) {
+        let Some(log) = client.log.take() else { return };
+        let Some((user, anonymous)) = client.departing.take() else { return };
+        let departed = Departed {
+            log,
+            session: client.session,
+            session_user: client.session_user.take(),
+            user,
+            anonymous,
+            written: client.queue.written(),
+        };
+        self.departed.insert(client.id, departed);
+    }
+
+    /// The socket of a connection that is gone was let go; so many bytes of what was written have not been
+    /// acknowledged by the other side.
+    pub fn on_released(&mut self, id: ConnectionId, unacknowledged: u64, now: Now) {
+        let Some(mut departed) = self.departed.remove(&id) else { return };
+        departed.log.end(departed.written.saturating_sub(unacknowledged), now.ms);
+        if !departed.anonymous {
+            let unconfirmed: Vec<_> = departed.log.unconfirmed().collect();
+            for SessionRoom { room, epoch, offset } in unconfirmed {
+                let user = Arc::clone(&departed.user);
+                let nobody = Caller { connection: id, reply: ReplyTo::Nobody };
+                self.ask(nobody, room, Operation::Undelivered { user, epoch, offset });
+            }
+        }
+        if let Some(user) = &departed.session_user {
+            self.park(user, departed.session, id, departed.log.positions().collect());
+        }
+        self.settle(now);
+    }
+
+    /// Whether the core waits to hear how much of a connection's bytes arrived.
+    #[must_use]
+    pub fn awaits_release(&self, id: ConnectionId) -> bool {
+        self.departed.contains_key(&id)
+    }
+}
+
+/// Follows how far a client has got in all of its rooms from now on: what is on its way counts as not there yet.
+pub(super) fn follow_session(client: &mut Connection, directory: &Directory) {
+    let end = client.queue.end();
+    let log = client.log.get_or_insert_default();
+    if std::mem::replace(&mut log.is_session, true) {
+        return;
+    }
+    for subscription in client.subscriptions.iter().filter(|subscription| subscription.joined) {
+        let room = directory.get(subscription.room);
+        if follows(true, room.class) && !log.follows(subscription.number) {
+            log.enter(subscription.number, &room.name, room.epoch, subscription.since);
+            if room.offset > subscription.since {
+                log.note(subscription.number, room.offset, end);
+            }
+        }
+    }
+}

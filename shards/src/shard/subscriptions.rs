@@ -1,0 +1,459 @@
+//! A connection's rooms and patterns, on its home shard: entered, left, listed.
+
+use std::sync::Arc;
+
+use super::Shard;
+use super::gather::{Kind, Part};
+use crate::clock::Now;
+use crate::config::RoomClass;
+use crate::connection::Subscription;
+use crate::id::Offset;
+use crate::mesh::item::{
+    Caller, Interest, Item, Joining, Operation, Question, Reader, ReplyTo, UserOperation,
+};
+use crate::protocol::command::{Creation, Invalid, Position};
+use crate::protocol::error_code::{CommandError, Detail, ErrorCode};
+use crate::protocol::profile::Dialect;
+use crate::protocol::reply::{self, Reply};
+use crate::room::directory::RoomKey;
+use crate::room::name::{is_forced, local, user_room};
+use crate::room::pattern::Pattern;
+use crate::user::watch::Target;
+
+/// Who is in this room sees everybody visible come and go.
+const GLOBAL_ROOM: &str = "presence:global";
+
+/// What somebody who enters a room wants to know of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Wish {
+    /// Newest messages to answer with.
+    pub(super) history: usize,
+    /// From where to catch up.
+    pub(super) recover: Option<Position>,
+    /// Whether what came live is not to be given again.
+    pub(super) only_missed: bool,
+}
+
+impl Shard {
+    pub(super) fn join(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        room: &str,
+        history: usize,
+        recover: Option<Position>,
+    ) -> Result<(), CommandError> {
+        self.check_entry(slot, room)?;
+        self.subscribe(slot, caller, room, false, Wish { history, recover, only_missed: false });
+        Ok(())
+    }
+
+    /// Whether a connection may subscribe to a room, as far as that can be told here.
+    pub(super) fn check_entry(&self, slot: usize, room: &str) -> Result<(), CommandError> {
+        if !self.identity(slot).may_enter(room) {
+            return Err(CommandError::room_denied());
+        }
+        let client = &self.connections[slot];
+        let chosen = client.subscriptions.iter().filter(|subscription| !subscription.forced).count();
+        if self.subscribed(slot, room).is_none() && chosen >= self.config.limits.rooms_max {
+            return Err(limit_reached("too many rooms", self.config.limits.rooms_max));
+        }
+        Ok(())
+    }
+
+    /// Subscribes a connection to a room; the owner's answer lets its messages through.
+    pub(super) fn subscribe(&mut self, slot: usize, caller: Caller, room: &str, forced: bool, wish: Wish) {
+        let (name, joining) = self.prepare(slot, room, forced, wish);
+        self.ask(caller, name, Operation::Join(Box::new(joining)));
+    }
+
+    /// Notes a subscription, and what its owner must know.
+    fn prepare(&mut self, slot: usize, room: &str, forced: bool, wish: Wish) -> (Arc<str>, Joining) {
+        let existing = self.subscribed(slot, room);
+        let key = existing.unwrap_or_else(|| self.directory.acquire(room, &self.classes));
+        let name = Arc::clone(&self.directory.get(key).name);
+        self.sequence = self.sequence.wrapping_add(1);
+        let sequence = self.sequence;
+        let client = &mut self.connections[slot];
+        let id = client.id;
+        let mut until = None;
+        let (number, sequence) = match client.subscription_mut(key) {
+            Some(subscription) => {
+                subscription.forced |= forced;
+                if wish.only_missed && subscription.joined {
+                    until = Some(subscription.since);
+                } else if wish.recover.is_some() && subscription.joined {
+                    // What comes from here on is in the answer, or behind it; not both.
+                    subscription.sequence = sequence;
+                    subscription.joined = false;
+                    self.directory.remove_member(key, id.slot);
+                }
+                (subscription.number, subscription.sequence)
+            }
+            None => {
+                client.subscriptions.push(Subscription {
+                    room: key,
+                    number: sequence,
+                    sequence,
+                    joined: false,
+                    forced,
+                    told: false,
+                    since: 0,
+                    typing: Default::default(),
+                });
+                (sequence, sequence)
+            }
+        };
+        let session = client.session;
+        let identity = self.identity(slot);
+        let reader = Reader { user: Arc::clone(&identity.user), entitled: identity.is_entitled(room) };
+        let joining = Joining {
+            reader,
+            session,
+            number,
+            sequence,
+            again: existing.is_some(),
+            history: wish.history,
+            recover: wish.recover,
+            until,
+            account: identity.account.clone(),
+            anonymous: identity.is_anonymous(),
+        };
+        (name, joining)
+    }
+
+    pub(super) fn create_room(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        mut creation: Creation,
+        now: Now,
+    ) -> Result<(), CommandError> {
+        if local(&creation.room).is_empty() {
+            let id = self.message_ids.next(now.unix_ms, &mut self.random);
+            creation.room = self.identity(slot).qualify(&format!("room:{id}"));
+        }
+        if is_forced(&creation.room) {
+            return Err(CommandError::room_denied());
+        }
+        self.check_entry(slot, &creation.room)?;
+        if self.subscribed(slot, &creation.room).is_some() {
+            return Err(exists());
+        }
+        let (name, joining) = self.prepare(slot, &creation.room, false, Wish::default());
+        let operation = Operation::Create { joining: Box::new(joining), creation: Box::new(creation) };
+        self.ask(caller, name, operation);
+        Ok(())
+    }
+
+    pub(super) fn close_room(&mut self, slot: usize, caller: Caller, room: &str) -> Result<(), CommandError> {
+        let identity = self.identity(slot);
+        if is_forced(room) || (self.subscribed(slot, room).is_none() && !identity.may_enter(room)) {
+            return Err(CommandError::room_denied());
+        }
+        let supervisor = identity.user_type == crate::access::token::UserType::Supervisor;
+        let user = Arc::clone(&identity.user);
+        self.ask(caller, room.into(), Operation::Close { user, supervisor });
+        Ok(())
+    }
+
+    pub(super) fn leave(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        room: &str,
+        now: Now,
+    ) -> Result<(), CommandError> {
+        let Some(key) = self.subscribed(slot, room) else {
+            if self.connections[slot].variant.dialect == Dialect::Topic {
+                self.answer_client(&caller, &Reply::Left { room: room.into() }, now);
+                return Ok(());
+            }
+            return Err(CommandError::not_a_member());
+        };
+        if self.connections[slot].subscription(key).is_some_and(|subscription| subscription.forced) {
+            return Err(CommandError::new(ErrorCode::ClientError, "this room cannot be left"));
+        }
+        self.unsubscribe(slot, caller, key, false);
+        Ok(())
+    }
+
+    /// Takes a connection out of a room at once, and tells the owner.
+    pub(super) fn unsubscribe(&mut self, slot: usize, caller: Caller, key: RoomKey, lost: bool) {
+        let client = &mut self.connections[slot];
+        let Some(at) = client.subscriptions.iter().position(|subscription| subscription.room == key) else {
+            return;
+        };
+        let subscription = client.subscriptions.swap_remove(at);
+        if let Some(log) = client.log.as_mut().filter(|_| !lost) {
+            log.leave(subscription.number);
+        }
+        let id = client.id;
+        let room = self.directory.get(key);
+        let name = Arc::clone(&room.name);
+        let seen = subscription.joined.then_some(room.offset);
+        if subscription.joined {
+            self.directory.remove_member(key, id.slot);
+        }
+        self.directory.release(key);
+        let identity = self.identity(slot);
+        let (user, anonymous) = (Arc::clone(&identity.user), identity.is_anonymous());
+        if subscription.told {
+            self.tell_moved(&user, &name, false, lost);
+        }
+        if !lost && local(&name) == GLOBAL_ROOM {
+            self.unwatch(slot, &Target::Everybody);
+        }
+        let number = subscription.number;
+        self.ask(caller, name, Operation::Leave { user, number, lost, seen, anonymous });
+    }
+
+    /// The owner let the connection in: from here on it receives the room's messages. Whether the connection is there
+    /// and did not have it before.
+    pub(super) fn complete_join(
+        &mut self,
+        caller: &Caller,
+        room: &str,
+        (sequence, base): (u32, Offset),
+        joined: &reply::Joined,
+    ) -> bool {
+        let slot = caller.connection.slot as usize;
+        let (Some(key), Some(_)) = (self.directory.find(room), self.client(caller.connection)) else {
+            return false;
+        };
+        let place = self.directory.get_mut(key);
+        if place.epoch != joined.epoch {
+            (place.epoch, place.offset) = (joined.epoch, 0);
+        }
+        place.offset = place.offset.max(joined.offset);
+        place.users = joined.members;
+        let (class, name) = (place.class, Arc::clone(&place.name));
+        let client = &mut self.connections[slot];
+        let Some(subscription) = client.subscription_mut(key) else { return false };
+        if subscription.sequence != sequence || subscription.joined {
+            return false;
+        }
+        subscription.joined = true;
+        subscription.since = joined.offset;
+        let (number, told) =
+            (subscription.number, std::mem::replace(&mut subscription.told, !is_forced(&name)));
+        if let Some(log) = client.log.as_mut().filter(|log| follows(log.is_session, class)) {
+            log.enter(number, &name, joined.epoch, base);
+        }
+        self.directory.add_member(key, caller.connection.slot);
+        if !told && !is_forced(&name) {
+            let user = Arc::clone(&self.identity(slot).user);
+            self.tell_moved(&user, &name, true, false);
+        }
+        if local(&name) == GLOBAL_ROOM {
+            self.watch(slot, Target::Everybody);
+        }
+        true
+    }
+
+    /// The owner did not let the connection in.
+    pub(super) fn drop_subscription(&mut self, caller: &Caller, room: &str, sequence: u32) {
+        let slot = caller.connection.slot as usize;
+        let (Some(key), Some(_)) = (self.directory.find(room), self.client(caller.connection)) else {
+            return;
+        };
+        let client = &mut self.connections[slot];
+        let refused = client.subscriptions.iter().position(|subscription| {
+            subscription.room == key && subscription.sequence == sequence && !subscription.joined
+        });
+        if let Some(at) = refused {
+            client.subscriptions.swap_remove(at);
+            self.directory.release(key);
+        }
+    }
+
+    /// Tells a user's owner that one of its connections entered a room, or left it.
+    fn tell_moved(&mut self, user: &Arc<str>, room: &Arc<str>, entered: bool, lost: bool) {
+        let connection = crate::id::ConnectionId { slot: 0, generation: 0 };
+        let caller = Caller { connection, reply: ReplyTo::Nobody };
+        let moved = UserOperation::Moved { room: Arc::clone(room), entered, lost };
+        self.ask(caller, user_room(user).into(), Operation::User(moved));
+    }
+
+    pub(super) fn subscribe_pattern(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        pattern: Pattern,
+    ) -> Result<(), CommandError> {
+        let client = &mut self.connections[slot];
+        if !client.patterns.contains(&pattern) {
+            if client.patterns.len() >= self.config.limits.patterns_max {
+                return Err(limit_reached("too many patterns", self.config.limits.patterns_max));
+            }
+            client.patterns.push(pattern.clone());
+            self.patterns.entry(&pattern).subscribers.push(client.id.slot);
+        }
+        let connection = client.id;
+        let gather = self.gather(caller, self.config.shards, Kind::Pattern(pattern.clone()));
+        for shard in self.router.all() {
+            let caller = Some(Caller { connection, reply: ReplyTo::Part { gather, index: 0 } });
+            self.dispatch(
+                shard,
+                Item::Interest(Box::new(Interest { pattern: pattern.clone(), subscribed: true, caller })),
+            );
+        }
+        Ok(())
+    }
+
+    /// Gives a pattern up; other shards hear of it when nobody here wants it any more.
+    pub(super) fn unsubscribe_pattern(&mut self, slot: usize, pattern: &Pattern) {
+        let client = &mut self.connections[slot];
+        let Some(at) = client.patterns.iter().position(|known| known == pattern) else { return };
+        client.patterns.swap_remove(at);
+        let own = client.id.slot;
+        let Some(entry) = self.patterns.get_mut(pattern) else { return };
+        entry.subscribers.retain(|subscriber| *subscriber != own);
+        if entry.subscribers.is_empty() {
+            for shard in self.router.all() {
+                self.dispatch(
+                    shard,
+                    Item::Interest(Box::new(Interest {
+                        pattern: pattern.clone(),
+                        subscribed: false,
+                        caller: None,
+                    })),
+                );
+            }
+        }
+    }
+
+    /// The names of a connection's rooms.
+    pub(super) fn rooms_of(&self, slot: usize) -> Vec<Arc<str>> {
+        let subscriptions = self.connections[slot].subscriptions.iter();
+        subscriptions.map(|subscription| Arc::clone(&self.directory.get(subscription.room).name)).collect()
+    }
+
+    pub(super) fn list(&mut self, slot: usize, caller: Caller, now: Now) {
+        let names = self.rooms_of(slot);
+        self.ask_each(slot, caller, names, Kind::List, || Question::Entry, now);
+    }
+
+    pub(super) fn describe_subscriptions(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        room: Option<String>,
+        details: bool,
+        now: Now,
+    ) -> Result<(), CommandError> {
+        match room {
+            Some(room) => {
+                if self.subscribed(slot, &room).is_none() && !self.identity(slot).may_enter(&room) {
+                    return Err(CommandError::room_denied());
+                }
+                let kind = |parts| Kind::Standing { parts, details, single: true };
+                self.ask_each(slot, caller, vec![room.into()], kind, || Question::Standing, now);
+            }
+            None => {
+                let names = self.rooms_of(slot);
+                let kind = |parts| Kind::Standing { parts, details, single: false };
+                self.ask_each(slot, caller, names, kind, || Question::Standing, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the owner of each room, and gathers what they say.
+    fn ask_each(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        names: Vec<Arc<str>>,
+        kind: impl FnOnce(Vec<Vec<u8>>) -> Kind,
+        question: impl Fn() -> Question,
+        now: Now,
+    ) {
+        let connection = caller.connection;
+        let gather = self.gather(caller, names.len(), kind(vec![Vec::new(); names.len()]));
+        if names.is_empty() {
+            return self.finish_gather(gather, now);
+        }
+        for (index, name) in (0u32..).zip(names) {
+            let caller = Caller { connection, reply: ReplyTo::Part { gather, index } };
+            let entitled = self.subscribed(slot, &name).is_some() || self.identity(slot).is_entitled(&name);
+            let reader = Reader { user: Arc::clone(&self.identity(slot).user), entitled };
+            self.ask(caller, name, Operation::Tell { reader, question: question() });
+        }
+    }
+
+    pub(super) fn multiple(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        subscribe: bool,
+        rooms: Vec<Result<String, Invalid>>,
+        patterns: Vec<Result<Pattern, Invalid>>,
+        now: Now,
+    ) {
+        let connection = caller.connection;
+        let total = rooms.len() + patterns.len();
+        let gather = self.gather(caller, total, Kind::Results(vec![Vec::new(); total]));
+        let part = |index| Caller { connection, reply: ReplyTo::Part { gather, index } };
+        let mut index = 0u32;
+        for room in rooms {
+            let result = match &room {
+                Err(invalid) => Err(invalid.error.clone()),
+                Ok(room) if subscribe => self.join(slot, part(index), room, 0, None),
+                Ok(room) => self.leave(slot, part(index), room, now),
+            };
+            if let Err(error) = result {
+                let text = room.unwrap_or_else(|invalid| invalid.text);
+                self.fail_part(slot, (gather, index), ("roomId", local(&text)), &error, now);
+            }
+            index += 1;
+        }
+        for pattern in patterns {
+            let result = match &pattern {
+                Err(invalid) => Err(invalid.error.clone()),
+                Ok(pattern) if subscribe => self.subscribe_pattern(slot, part(index), pattern.clone()),
+                Ok(pattern) => {
+                    self.unsubscribe_pattern(slot, pattern);
+                    self.answer_pattern(&part(index), pattern, false, now);
+                    Ok(())
+                }
+            };
+            if let Err(error) = result {
+                let text = pattern.map_or_else(|invalid| invalid.text, |pattern| pattern.as_str().to_owned());
+                self.fail_part(slot, (gather, index), ("pattern", &text), &error, now);
+            }
+            index += 1;
+        }
+    }
+
+    fn fail_part(
+        &mut self,
+        slot: usize,
+        (gather, index): (u32, u32),
+        subject: (&str, &str),
+        error: &CommandError,
+        now: Now,
+    ) {
+        let mut out = Vec::new();
+        reply::write_failure(&mut out, self.connections[slot].variant, Some(subject), error);
+        self.on_part(gather, index, Part::Written(out), now);
+    }
+}
+
+/// Whether a client's progress in a room of that class is followed.
+pub(super) fn follows(is_session: bool, class: RoomClass) -> bool {
+    match class {
+        RoomClass::Ephemeral => false,
+        RoomClass::Reliable => is_session,
+        RoomClass::Queued => true,
+    }
+}
+
+/// A room of that name is there already.
+pub(super) fn exists() -> CommandError {
+    CommandError::new(ErrorCode::ClientError, "there is a room of this name already")
+}
+
+pub(super) fn limit_reached(message: &'static str, limit: usize) -> CommandError {
+    CommandError::new(ErrorCode::ClientError, message).with("limit", Detail::Number(limit as u64))
+}

@@ -1,0 +1,263 @@
+//! The owner's side of users: their sockets come and go, their presence is told, their sessions are kept.
+
+use std::sync::Arc;
+
+use super::Shard;
+use super::sends::rate_limited;
+use super::timers::Timer;
+use crate::access::limits::SharedBucket;
+use crate::clock::Now;
+use crate::id::{ConnectionId, SessionId, ShardId};
+use crate::mesh::item::{Caller, Evict, Item, Joining, Outcome, ShardQuestion, UserOperation};
+use crate::protocol::error_code::CommandError;
+use crate::protocol::push::PresenceChange;
+use crate::protocol::reply::{Presence, RecoveryStats, SessionError};
+use crate::room::name::user_of;
+use crate::room::roster::Seat;
+use crate::user::presence::Change;
+use crate::user::session::{Claim, Holder, SessionRoom};
+use crate::user::users::ABSENT_MAX;
+
+impl Shard {
+    /// One of a user's connections entered the user's own room: it is there.
+    pub(super) fn user_connected(
+        &mut self,
+        name: &Arc<str>,
+        seat: Seat,
+        seated: bool,
+        joining: &Joining,
+        now: Now,
+    ) -> Arc<SharedBucket> {
+        let user = self.users.entry(name);
+        user.account.clone_from(&joining.account);
+        user.anonymous = joining.anonymous;
+        let bucket = Arc::clone(&user.messages);
+        if !seated {
+            let change = user.presence.connect(seat, now);
+            self.tell_presence(name, change, now);
+        }
+        bucket
+    }
+
+    /// One of a user's connections is gone.
+    pub(super) fn user_disconnected(&mut self, name: &Arc<str>, seat: Seat, now: Now) {
+        let grace_ms = self.config.presence_grace_ms;
+        let Some(user) = self.users.get_mut(name) else { return };
+        let change = user.presence.disconnect(seat, grace_ms, now);
+        self.tell_presence(name, change, now);
+        self.settle_user(name, now);
+    }
+
+    /// Perhaps nothing is left of a user but when it was last seen.
+    fn settle_user(&mut self, name: &Arc<str>, now: Now) {
+        let Some(user) = self.users.get(name) else { return };
+        let rate_ms = self.config.limits.messages.map_or(0, |rate| rate.interval_ms);
+        let touched_ms = if user.messages.is_untouched() { 0 } else { rate_ms };
+        let ttl_ms = if user.anonymous { touched_ms } else { self.config.queue_ttl_ms.max(touched_ms) };
+        self.users.note_idle(name, ttl_ms, ABSENT_MAX / self.config.shards, now);
+        self.schedule_user(name, now);
+    }
+
+    fn schedule_user(&mut self, name: &Arc<str>, _now: Now) {
+        let Some(user) = self.users.get_mut(name) else { return };
+        let Some(due) = user.next_due_ms() else { return };
+        if user.timer_ms.is_none_or(|at| due < at) {
+            user.timer_ms = Some(due);
+            self.timers.schedule(due, Timer::User(Arc::clone(name)));
+        }
+    }
+
+    /// A user's timer fired.
+    pub(super) fn on_user_due(&mut self, name: &Arc<str>, now: Now) {
+        let Some(user) = self.users.get_mut(name) else { return };
+        if user.timer_ms.is_some_and(|at| at > now.ms) {
+            return;
+        }
+        user.timer_ms = None;
+        let was_idle = user.is_idle();
+        user.expire_sessions(now);
+        // Those who share a room with the user hear that it is gone before the room is forgotten.
+        let change = user.presence.tick(now);
+        self.tell_presence(name, change, now);
+        let Some(user) = self.users.get_mut(name) else { return };
+        user.expire_rooms(now);
+        if !was_idle && user.is_idle() {
+            return self.settle_user(name, now);
+        }
+        self.users.forget(name, now);
+        self.schedule_user(name, now);
+    }
+
+    /// Tells every shard with watchers how a user's presence has changed.
+    fn tell_presence(&mut self, name: &Arc<str>, change: Option<Change>, now: Now) {
+        let (Some(change), Some(user)) = (change, self.users.get(name)) else { return };
+        self.metrics.presence_changes += 1;
+        let change = user.change(change, now);
+        self.distribute_presence(change);
+    }
+
+    fn distribute_presence(&mut self, change: PresenceChange) {
+        if self.watching == 0 {
+            return;
+        }
+        let change = Arc::new(change);
+        for shard in self.router.all() {
+            if self.watching & (1 << shard.index()) != 0 {
+                self.dispatch(shard, Item::Presence(Arc::clone(&change)));
+            }
+        }
+    }
+
+    /// A shard has, or has no more, watchers.
+    pub(super) fn on_watching(&mut self, from: ShardId, watching: bool) {
+        let bit = 1 << from.index();
+        if watching { self.watching |= bit } else { self.watching &= !bit }
+    }
+
+    /// Something of the user whose room it is; `None` when it is answered later, or never.
+    pub(super) fn on_user_operation(
+        &mut self,
+        from: ShardId,
+        caller: &Caller,
+        room: &Arc<str>,
+        operation: UserOperation,
+        now: Now,
+    ) -> Option<Result<Outcome, CommandError>> {
+        let name: Arc<str> = user_of(room)?.into();
+        match operation {
+            UserOperation::Moved { room, entered, lost } => {
+                self.user_moved(&name, &room, entered, lost, now);
+                None
+            }
+            UserOperation::UpdateStatus { update, rate } => {
+                let user = self.users.get_mut(&name)?;
+                if let Some(Err(retry)) = rate.map(|rate| user.updates.take(rate, now.ms, 1)) {
+                    return Some(Err(rate_limited(retry)));
+                }
+                let change = user.presence.update(update, now);
+                let shown = user.shown(now);
+                self.tell_presence(&name, change, now);
+                Some(Ok(Outcome::StatusUpdated(shown)))
+            }
+            UserOperation::Presence(viewer) => {
+                let user = self.users.get(&name).filter(|user| user.is_visible_to(&viewer));
+                let unknown = || Presence::unknown(Arc::clone(&name));
+                Some(Ok(Outcome::Presence(user.map_or_else(unknown, |user| user.shown(now)))))
+            }
+            UserOperation::OpenSession { session } => {
+                let holder = Holder::Live(from, caller.connection);
+                let dropped = self.users.entry(&name).hold(session, holder);
+                self.metrics.sessions_dropped += u64::from(dropped);
+                Some(Ok(Outcome::SessionOpened(session)))
+            }
+            UserOperation::Resume { session } => self.on_resume(from, caller, &name, session, now),
+        }
+    }
+
+    fn user_moved(&mut self, name: &Arc<str>, room: &Arc<str>, entered: bool, lost: bool, now: Now) {
+        let grace_ms = lost.then_some(self.config.presence_grace_ms);
+        let Some(user) = self.users.get_mut(name) else { return };
+        if !entered {
+            user.leave(room, grace_ms, now);
+            return self.schedule_user(name, now);
+        }
+        if user.enter(room)
+            && self.watching != 0
+            && let Some(change) = user.appearance(room, now)
+        {
+            self.distribute_presence(change);
+        }
+    }
+
+    /// A connection wants a session: it gets it now, or when the one that has it has given it up.
+    fn on_resume(
+        &mut self,
+        from: ShardId,
+        caller: &Caller,
+        name: &Arc<str>,
+        id: SessionId,
+        now: Now,
+    ) -> Option<Result<Outcome, CommandError>> {
+        let user = self.users.get_mut(name);
+        let session = user.and_then(|user| {
+            user.expire_sessions(now);
+            user.session(id)
+        });
+        let Some(session) = session else {
+            let user = Arc::clone(name);
+            return Some(Ok(Outcome::Resumed { session: id, user, rooms: Err(SessionError::Expired) }));
+        };
+        match &session.holder {
+            Holder::Parked { rooms, .. } => {
+                let rooms = Ok(Arc::clone(rooms));
+                session.holder = Holder::Live(from, caller.connection);
+                Some(Ok(Outcome::Resumed { session: id, user: Arc::clone(name), rooms }))
+            }
+            Holder::Live(shard, connection) => {
+                let (shard, connection) = (*shard, *connection);
+                session.claims.push(Claim { shard: from, caller: caller.clone() });
+                if session.claims.len() == 1 {
+                    let evict = Evict { connection, user: Arc::clone(name), session: id };
+                    self.dispatch(shard, Item::Evict(Box::new(evict)));
+                }
+                None
+            }
+        }
+    }
+
+    /// A connection has given up its session: it waits, or goes to whoever asked for it.
+    pub(super) fn on_park(
+        &mut self,
+        from: ShardId,
+        room: &str,
+        (id, connection): (SessionId, ConnectionId),
+        rooms: Arc<[SessionRoom]>,
+        now: Now,
+    ) {
+        let Some(name) = user_of(room).map(Arc::<str>::from) else { return };
+        let until_ms = now.ms + self.config.session_ttl_ms;
+        let Some(session) = self.users.get_mut(&name).and_then(|user| user.session(id)) else { return };
+        if !matches!(session.holder, Holder::Live(shard, held) if (shard, held) == (from, connection)) {
+            return;
+        }
+        if session.claims.is_empty() {
+            session.holder = Holder::Parked { until_ms, rooms };
+            return self.settle_user(&name, now);
+        }
+        let Claim { shard, caller } = session.claims.remove(0);
+        let connection = caller.connection;
+        session.holder = Holder::Live(shard, connection);
+        let more = !session.claims.is_empty();
+        let resumed = Outcome::Resumed { session: id, user: Arc::clone(&name), rooms: Ok(rooms) };
+        self.answer(shard, caller, Ok(resumed));
+        if more {
+            let evict = Evict { connection, user: name, session: id };
+            self.dispatch(shard, Item::Evict(Box::new(evict)));
+        }
+    }
+
+    /// This shard's part of what every shard knows a part of.
+    pub(super) fn on_shard_question(&mut self, question: ShardQuestion, now: Now) -> Outcome {
+        match question {
+            ShardQuestion::OnlineUsers { viewer, limit, cursor } => {
+                let (users, total) = self.users.page(&viewer, cursor.as_deref(), limit, now);
+                Outcome::OnlineUsers(users, total)
+            }
+            ShardQuestion::PresenceStats(viewer) => Outcome::PresenceStats(self.users.counts(&viewer)),
+            ShardQuestion::RecoveryStats => {
+                let (sessions, parked) = self.users.sessions();
+                Outcome::RecoveryStats(RecoveryStats {
+                    tried: self.metrics.session_recoveries,
+                    full: self.metrics.session_recoveries_full,
+                    partial: self.metrics.session_recoveries_partial,
+                    refused: self.metrics.session_refusals,
+                    sessions,
+                    parked,
+                })
+            }
+            ShardQuestion::ConnectionEvents { limit } => {
+                Outcome::ConnectionEvents(self.connection_events.latest(limit))
+            }
+        }
+    }
+}

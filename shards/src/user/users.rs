@@ -1,0 +1,373 @@
+//! The users that a shard owns: their sockets, rooms, statuses and sessions.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::presence::{Change, Presence};
+use super::session::{Holder, SESSIONS_MAX, Session};
+use crate::access::limits::{Bucket, SharedBucket};
+use crate::clock::Now;
+use crate::id::SessionId;
+use crate::protocol::command::Status;
+use crate::protocol::push::{PresenceChange, Shared};
+use crate::protocol::reply::{Presence as Shown, PresenceCounts};
+
+/// Users without a socket whose last seen time a process remembers.
+pub const ABSENT_MAX: usize = 65_536;
+
+/// One user.
+#[derive(Debug)]
+pub struct User {
+    name: Arc<str>,
+    /// The account, as its latest token says.
+    pub account: Option<Arc<str>>,
+    /// Whether it has no name of its own and so never comes back.
+    pub anonymous: bool,
+    /// Rate of messages, which all of its connections take from.
+    pub messages: Arc<SharedBucket>,
+    /// Rate of status updates.
+    pub updates: Bucket,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// Rooms that its connections have chosen to be in, each with their number.
+    rooms: Vec<(Arc<str>, u32)>,
+    /// Until when rooms without any are among them.
+    rooms_kept_ms: Option<u64>,
+    /// What it can resume.
+    pub sessions: Vec<Session>,
+    /// When its timer fires.
+    pub timer_ms: Option<u64>,
+    /// When it is forgotten, once nothing of it is left but when it was last seen.
+    forget_ms: u64,
+}
+
+/// Who looks at users: they are visible to those who share a room or an account with them.
+#[derive(Debug, Clone)]
+pub struct Viewer {
+    /// Who.
+    pub user: Arc<str>,
+    /// Its account.
+    pub account: Option<Arc<str>>,
+    /// Its rooms, sorted.
+    pub rooms: Arc<[Arc<str>]>,
+}
+
+/// All users of a shard, by name.
+#[derive(Debug, Default)]
+pub struct Users {
+    by_name: BTreeMap<Arc<str>, User>,
+    /// Users of whom nothing is left but when they were last seen, in the order in which they went; stale entries of
+    /// those who came back are among them.
+    idle: VecDeque<Arc<str>>,
+}
+
+impl User {
+    fn new(name: Arc<str>) -> Self {
+        Self {
+            name,
+            account: None,
+            anonymous: false,
+            messages: Arc::default(),
+            updates: Bucket::default(),
+            presence: Presence::default(),
+            rooms: Vec::new(),
+            rooms_kept_ms: None,
+            sessions: Vec::new(),
+            timer_ms: None,
+            forget_ms: 0,
+        }
+    }
+
+    /// One of its connections entered a room; whether it was in none of it before.
+    pub fn enter(&mut self, room: &Arc<str>) -> bool {
+        if let Some((_, count)) = self.rooms.iter_mut().find(|(known, _)| known == room) {
+            *count += 1;
+            return false;
+        }
+        self.rooms.push((Arc::clone(room), 1));
+        true
+    }
+
+    /// One of its connections left a room. When it was lost, the user still counts as one of the room's for the grace:
+    /// then it is seen to go, or not to have gone.
+    pub fn leave(&mut self, room: &str, grace_ms: Option<u64>, now: Now) {
+        let Some(at) = self.rooms.iter().position(|(known, _)| **known == *room) else { return };
+        self.rooms[at].1 = self.rooms[at].1.saturating_sub(1);
+        if self.rooms[at].1 > 0 {
+            return;
+        }
+        match grace_ms.filter(|grace_ms| *grace_ms > 0 && self.presence.is_there()) {
+            Some(grace_ms) => self.rooms_kept_ms = Some(now.ms + grace_ms),
+            None => drop(self.rooms.swap_remove(at)),
+        }
+    }
+
+    /// Forgets the rooms that it lost and did not come back to.
+    pub fn expire_rooms(&mut self, now: Now) {
+        if self.rooms_kept_ms.is_some_and(|until_ms| until_ms <= now.ms) {
+            self.rooms_kept_ms = None;
+            self.rooms.retain(|(_, count)| *count > 0);
+        }
+    }
+
+    /// Whether somebody may see it.
+    #[must_use]
+    pub fn is_visible_to(&self, viewer: &Viewer) -> bool {
+        let account = self.account.is_some() && self.account == viewer.account;
+        account
+            || self.name == viewer.user
+            || self.rooms.iter().any(|(room, _)| viewer.rooms.binary_search(room).is_ok())
+    }
+
+    /// Its presence as others see it.
+    #[must_use]
+    pub fn shown(&self, now: Now) -> Shown {
+        let status = self.presence.status();
+        Shown {
+            user: Arc::clone(&self.name),
+            status,
+            text: self.presence.text().map(Into::into),
+            last_seen_unix_ms: Some(self.presence.last_seen_unix_ms(now)),
+            devices: if status == Status::Offline { 0 } else { self.presence.devices() },
+        }
+    }
+
+    /// What watchers are told of a change.
+    #[must_use]
+    pub fn change(&self, change: Change, now: Now) -> PresenceChange {
+        PresenceChange {
+            user: Arc::clone(&self.name),
+            account: self.account.clone(),
+            rooms: self.rooms.iter().map(|(room, _)| Arc::clone(room)).collect(),
+            status: self.presence.status(),
+            text: self.presence.text().map(Into::into),
+            last_seen_unix_ms: self.presence.last_seen_unix_ms(now),
+            edge: change == Change::Edge,
+            told: None,
+        }
+    }
+
+    /// What those are told who see the user only now that it is in a room; nobody, if it is not to be seen.
+    #[must_use]
+    pub fn appearance(&self, room: &Arc<str>, now: Now) -> Option<PresenceChange> {
+        if self.presence.status() == Status::Offline {
+            return None;
+        }
+        let others = self.rooms.iter().map(|(room, _)| room).filter(|known| *known != room);
+        let told = Shared { account: self.account.clone(), rooms: others.cloned().collect() };
+        Some(PresenceChange {
+            account: None,
+            rooms: [Arc::clone(room)].into(),
+            told: Some(told),
+            ..self.change(Change::Edge, now)
+        })
+    }
+
+    /// A session of it.
+    pub fn session(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.sessions.iter_mut().find(|session| session.id == id)
+    }
+
+    /// Opens a session, or takes it over; whether an older one had to go.
+    pub fn hold(&mut self, id: SessionId, holder: Holder) -> bool {
+        if let Some(session) = self.session(id) {
+            session.holder = holder;
+            return false;
+        }
+        let full = self.sessions.len() >= SESSIONS_MAX;
+        if full {
+            let parked = self.sessions.iter().position(|known| matches!(known.holder, Holder::Parked { .. }));
+            self.sessions.remove(parked.unwrap_or(0));
+        }
+        self.sessions.push(Session { id, holder, claims: Vec::new() });
+        full
+    }
+
+    /// Drops the sessions whose time is over.
+    pub fn expire_sessions(&mut self, now: Now) {
+        self.sessions.retain(|session| match session.holder {
+            Holder::Parked { until_ms, .. } => until_ms > now.ms,
+            Holder::Live(..) => true,
+        });
+    }
+
+    /// Whether nothing is left of it but when it was last seen.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.presence.is_there() && self.sessions.is_empty()
+    }
+
+    /// When something is due for it.
+    #[must_use]
+    pub fn next_due_ms(&self) -> Option<u64> {
+        let parked = |session: &Session| match session.holder {
+            Holder::Parked { until_ms, .. } => Some(until_ms),
+            Holder::Live(..) => None,
+        };
+        let forget_ms = self.is_idle().then_some(self.forget_ms);
+        let sessions = self.sessions.iter().filter_map(parked);
+        sessions.chain(self.presence.next_due_ms()).chain(self.rooms_kept_ms).chain(forget_ms).min()
+    }
+}
+
+impl Users {
+    /// A user who is known.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut User> {
+        self.by_name.get_mut(name)
+    }
+
+    /// A user who is known.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&User> {
+        self.by_name.get(name)
+    }
+
+    /// A user, new if it was not known.
+    pub fn entry(&mut self, name: &Arc<str>) -> &mut User {
+        self.by_name.entry(Arc::clone(name)).or_insert_with(|| User::new(Arc::clone(name)))
+    }
+
+    /// Notes that perhaps nothing is left of a user but when it was last seen: forgets it after `ttl_ms`, and the
+    /// first of too many at once.
+    pub fn note_idle(&mut self, name: &Arc<str>, ttl_ms: u64, users_max: usize, now: Now) {
+        let Some(user) = self.by_name.get_mut(name).filter(|user| user.is_idle()) else { return };
+        user.forget_ms = now.ms + ttl_ms;
+        if ttl_ms == 0 {
+            self.by_name.remove(name);
+            return;
+        }
+        self.idle.push_back(Arc::clone(name));
+        while self.idle.len() > users_max {
+            let Some(oldest) = self.idle.pop_front() else { break };
+            if self.by_name.get(&oldest).is_some_and(User::is_idle) {
+                self.by_name.remove(&oldest);
+            }
+        }
+    }
+
+    /// Forgets a user of whom nothing is left, if its time is over.
+    pub fn forget(&mut self, name: &str, now: Now) {
+        if self.by_name.get(name).is_some_and(|user| user.is_idle() && user.forget_ms <= now.ms) {
+            self.by_name.remove(name);
+        }
+        // Those at the front are the oldest; what is gone or back again need not stand there.
+        while self.idle.front().is_some_and(|name| self.by_name.get(name).is_none_or(|user| !user.is_idle()))
+        {
+            self.idle.pop_front();
+        }
+    }
+
+    /// At most `limit` users behind `cursor` who are online and visible, in order; how many there are in all.
+    #[must_use]
+    pub fn page(&self, viewer: &Viewer, cursor: Option<&str>, limit: usize, now: Now) -> (Vec<Shown>, usize) {
+        let online = |user: &&User| user.presence.status() != Status::Offline && user.is_visible_to(viewer);
+        let start = cursor.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.by_name.range::<str, _>((start, Bound::Unbounded)).map(|(_, user)| user);
+        let page = behind.filter(online).take(limit).map(|user| user.shown(now)).collect();
+        (page, self.by_name.values().filter(online).count())
+    }
+
+    /// The visible users who are online, by status.
+    #[must_use]
+    pub fn counts(&self, viewer: &Viewer) -> PresenceCounts {
+        let mut counts = PresenceCounts::default();
+        for user in self.by_name.values().filter(|user| user.is_visible_to(viewer)) {
+            let status = user.presence.status();
+            if status != Status::Offline {
+                counts.by_status[status as usize] += 1;
+                counts.devices += user.presence.devices();
+            }
+        }
+        counts
+    }
+
+    /// Sessions that can be resumed, and those of them without a connection.
+    #[must_use]
+    pub fn sessions(&self) -> (u64, u64) {
+        let sessions = || self.by_name.values().flat_map(|user| &user.sessions);
+        let parked = sessions().filter(|session| matches!(session.holder, Holder::Parked { .. })).count();
+        (sessions().count() as u64, parked as u64)
+    }
+
+    /// Users who are online.
+    #[must_use]
+    pub fn online(&self) -> usize {
+        self.by_name.values().filter(|user| user.presence.is_there()).count()
+    }
+
+    /// Whether nothing is left of anybody but when they were last seen.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.by_name.values().all(User::is_idle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ShardId;
+    use crate::room::roster::Seat;
+
+    const NOW: Now = Now { ms: 0, unix_ms: 0 };
+
+    fn viewer(account: Option<&str>, rooms: &[&str]) -> Viewer {
+        let rooms = rooms.iter().map(|room| (*room).into()).collect();
+        Viewer { user: "me".into(), account: account.map(Into::into), rooms }
+    }
+
+    fn online(users: &mut Users, name: &str, account: Option<&str>, room: &str) {
+        let user = users.entry(&name.into());
+        user.account = account.map(Into::into);
+        user.enter(&room.into());
+        user.presence.connect(Seat { shard: ShardId(0), number: 1 }, NOW);
+    }
+
+    fn names(users: &Users, viewer: &Viewer, cursor: Option<&str>, limit: usize) -> (Vec<String>, usize) {
+        let (page, total) = users.page(viewer, cursor, limit, NOW);
+        (page.iter().map(|user| user.user.to_string()).collect(), total)
+    }
+
+    #[test]
+    fn only_those_who_share_something_are_seen() {
+        let mut users = Users::default();
+        online(&mut users, "a", Some("7"), "x");
+        online(&mut users, "b", None, "y");
+        online(&mut users, "c", Some("8"), "z");
+        assert_eq!(names(&users, &viewer(Some("7"), &["y"]), None, 9), (vec!["a".into(), "b".into()], 2));
+        assert_eq!(names(&users, &viewer(Some("7"), &["y"]), Some("a"), 9), (vec!["b".into()], 2));
+        assert_eq!(names(&users, &viewer(None, &[]), None, 9), (vec![], 0), "no account is no common one");
+        assert_eq!(users.counts(&viewer(None, &["x", "y", "z"])).by_status[0], 3);
+        users.get_mut("b").expect("known").leave("y", None, NOW);
+        assert_eq!(names(&users, &viewer(None, &["y"]), None, 9), (vec![], 0));
+    }
+
+    #[test]
+    fn who_is_idle_is_forgotten_in_time_and_in_number() {
+        let mut users = Users::default();
+        for name in ["a", "b", "c"] {
+            let name: Arc<str> = name.into();
+            users.entry(&name);
+            users.note_idle(&name, 100, 2, NOW);
+        }
+        assert!(users.get("a").is_none() && users.get("b").is_some());
+        users.forget("b", Now { ms: 99, unix_ms: 0 });
+        assert!(users.get("b").is_some());
+        users.forget("b", Now { ms: 100, unix_ms: 0 });
+        assert!(users.get("b").is_none());
+    }
+
+    #[test]
+    fn sessions_of_a_user_are_bounded() {
+        let mut users = Users::default();
+        let user = users.entry(&"a".into());
+        for number in 0..SESSIONS_MAX as u64 {
+            assert!(!user.hold(SessionId(number), Holder::Parked { until_ms: 9, rooms: [].into() }));
+        }
+        assert!(user.hold(SessionId(99), Holder::Parked { until_ms: 5, rooms: [].into() }));
+        assert!(user.session(SessionId(0)).is_none() && user.session(SessionId(99)).is_some());
+        assert_eq!(user.next_due_ms(), Some(5));
+        user.expire_sessions(Now { ms: 5, unix_ms: 0 });
+        assert_eq!(user.sessions.len(), SESSIONS_MAX - 1);
+    }
+}
