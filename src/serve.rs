@@ -13,7 +13,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::acceptor::{Acceptor, bind};
-use crate::control::{self, AcceptorMetrics, Control, ControlSettings, Extra};
+use crate::control::{self, AcceptorMetrics, Control, ControlSettings, Extra, HealthLimits};
 use crate::exit::Failure;
 use crate::logging;
 use crate::settings::{DevMode, Settings};
@@ -44,9 +44,15 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
         .as_ref()
         .map(|dev| control::chat_page(dev.users.iter().map(|user| (&*user.name, &*user.token))));
     let extra = Extra { logs_dropped: logging::dropped_logs, refused: Arc::clone(&metrics) };
+    let limits = HealthLimits {
+        connections_max: u64::from(config.limits.connections_max),
+        memory_max: settings.memory_max,
+        history_bytes_max: config.history.total_bytes_max as u64,
+        ring_items_max: config.ring_items_max as u64,
+    };
+    let control_settings = ControlSettings { admin_listener, dev_page, limits };
     let control =
-        control::start(pending, Arc::clone(&shards), ControlSettings { admin_listener, dev_page }, extra)
-            .map_err(Failure::other)?;
+        control::start(pending, Arc::clone(&shards), control_settings, extra).map_err(Failure::other)?;
     let acceptor =
         Acceptor::start(listeners, Arc::clone(&shards), &config.limits, settings.memory_max, clock, metrics)
             .map_err(Failure::other)?;

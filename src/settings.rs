@@ -2,13 +2,16 @@
 //!
 //! Everything is judged here, before an address is bound or a thread started; whatever is wrong is reported with
 //! the setting's name and where its value came from. `layers` knows which text counts, `value` reads single
-//! values, `keys` prepares the verifier, `dev` adds what needs no set-up, `print` writes it all down again.
+//! values, `keys` prepares the verifier, `access` the rule table and `profiles` the file's own kinds of clients, `dev`
+//! adds what needs no set-up, `print` writes it all down again.
 
+mod access;
 mod dev;
 mod keys;
 mod layers;
 mod nearest;
 mod print;
+mod profiles;
 pub(crate) mod table;
 mod value;
 
@@ -16,7 +19,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use roomcast_shards::config::{AuthMode, Config, HistoryLimits, Limits, Sanitize};
-use roomcast_shards::protocol::profile::Profiles;
 
 use crate::args::TypedSettings;
 use crate::host::{Host, LOCKED_BYTES_PER_SHARD};
@@ -88,10 +90,9 @@ fn read(typed: TypedSettings) -> Result<Layers, SettingError> {
 
 /// Defaults that follow from other settings; what is given wins over them.
 fn lay_presets(layers: &mut Layers) -> Result<(), SettingError> {
-    match layers.parse("profile", known_profile)?.as_str() {
-        "channel" => layers.set_default("limit-messages", "60/1m"),
-        "t3" => layers.set_default("limit-connects", "5/5m"),
-        _ => {}
+    // Attempts are counted before a connection has a profile; the other limits are the profiles' own.
+    if layers.profiles().origin(&profiles::chosen(layers)?) == "t3" {
+        layers.set_default("limit-connects", "5/5m");
     }
     if layers.parse("limits", value::word(&[("default", false), ("off", true)]))? {
         let rates = table::all().map(|setting| setting.name).filter(|name| name.starts_with("limit-"));
@@ -100,13 +101,6 @@ fn lay_presets(layers: &mut Layers) -> Result<(), SettingError> {
         }
     }
     Ok(())
-}
-
-fn known_profile(name: &str) -> Result<String, String> {
-    let profiles = Profiles::default();
-    let names: Vec<&str> = profiles.names().collect();
-    let known = names.contains(&name).then(|| name.to_owned());
-    known.ok_or_else(|| format!("unknown profile {name:?}; known are {}", names.join(", ")))
 }
 
 /// Adds the verifier and the key of sessions to settings that lack them.
@@ -145,9 +139,9 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         auth_timeout_ms: layers.parse("auth-timeout", value::some_duration_ms)?,
         auth_expiring_lead_ms: layers.parse("auth-expiring-lead", value::duration_ms)?,
         handshake_timeout_ms: layers.parse("handshake-timeout", value::some_duration_ms)?,
-        profile: layers.parse("profile", known_profile)?,
-        profiles: Profiles::default(),
-        access: Arc::default(),
+        profile: profiles::chosen(layers)?,
+        profiles: layers.profiles().all.clone(),
+        access: Arc::new(access::table(layers)?),
         tenancy: layers.parse("tenancy", value::word(&[("none", false), ("account", true)]))?,
         allowed_origins: origins(layers)?,
         echo_path: layers.parse_option("echo-path", value::echo_path)?,

@@ -316,6 +316,7 @@ impl Shard {
             Item::Interest(interest) => self.on_interest(from, *interest),
             Item::Presence(change) => self.on_presence(&change, now),
             Item::Watching(watching) => self.on_watching(from, watching),
+            Item::Status(status) => self.on_member_status(&status),
             Item::Evict(evict) => self.on_evict(&evict, now),
         }
     }

@@ -16,3 +16,10 @@ pub(crate) struct AcceptorMetrics {
     /// Times that the kernel refused to hand out a connection, such as for want of descriptors.
     pub(crate) accept_errors: AtomicU64,
 }
+
+impl AcceptorMetrics {
+    /// The refusals by their reasons.
+    pub(super) fn refused(&self) -> [(&'static str, &AtomicU64); 3] {
+        [("full", &self.refused_full), ("address", &self.refused_address), ("backlog", &self.refused_backlog)]
+    }
+}

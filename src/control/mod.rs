@@ -1,12 +1,16 @@
-//! The control plane: one thread with a tokio runtime that serves plain HTTP. Never on the path of a message.
+//! The control plane: one thread with a tokio runtime that serves plain HTTP, and answers what clients ask of the
+//! gateway itself. Never on the path of a message.
 //!
 //! Connections come in two ways: handed over by a shard, which read a request head that is no WebSocket ([`channel`]),
 //! and from a listener of its own (`--admin-listen`); with such a listener, what shards hand over is answered 404.
 //! `server` bounds the connections, `visit` looks at each request, `routes` answers; `snapshots` asks the shards and
-//! `metrics` shows what they said.
+//! `metrics` shows what they said. Clients' inquiries come through the shards as well, and `inquiries` answers them:
+//! with the metrics, with the sums of `stats`, or with what `health` thinks of them.
 
 mod acceptor_metrics;
 mod chat_page;
+mod health;
+mod inquiries;
 mod metrics;
 mod places;
 mod replay;
@@ -15,6 +19,7 @@ mod routes;
 mod server;
 mod sink;
 mod snapshots;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod visit;
@@ -24,7 +29,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use roomcast_shards::rim::Shards;
 use tokio::net::TcpListener;
@@ -34,8 +39,10 @@ use tokio::time::timeout;
 
 pub(crate) use acceptor_metrics::AcceptorMetrics;
 pub(crate) use chat_page::chat_page;
+pub(crate) use health::HealthLimits;
 pub(crate) use sink::{Pending, channel};
 
+use inquiries::{Answer, Inquiries};
 use metrics::Sources;
 use places::Places;
 use routes::Gateway;
@@ -53,6 +60,8 @@ pub(crate) struct ControlSettings {
     pub(crate) admin_listener: Option<std::net::TcpListener>,
     /// The page at `/`, see [`chat_page()`]; `None` outside `roomcast dev`.
     pub(crate) dev_page: Option<String>,
+    /// What health is measured by.
+    pub(crate) limits: HealthLimits,
 }
 
 /// What the metrics show that no shard counts.
@@ -82,17 +91,20 @@ pub(crate) fn start(
     settings: ControlSettings,
     extra: Extra,
 ) -> io::Result<Control> {
-    let count = shards.len();
+    let (count, asked) = (shards.len(), Arc::clone(&shards));
     let ask = move |answers: snapshots::Answers| {
         // Cannot be full: see `Snapshots`. It can be gone, at the very end.
-        shards.snapshot(move |shard, metrics| drop(answers.try_send((shard, metrics))));
+        asked.snapshot(move |shard, metrics| drop(answers.try_send((shard, metrics))));
     };
-    start_with(pending, Snapshots::new(count, Box::new(ask)), settings, extra)
+    // Does not wait: see `Inquiries`.
+    let answer: Answer = Box::new(move |shard, caller, members| shards.answer(shard, caller, members));
+    start_with(pending, Snapshots::new(count, Box::new(ask)), answer, settings, extra)
 }
 
 fn start_with(
     pending: Pending,
     snapshots: Snapshots,
+    answer: Answer,
     settings: ControlSettings,
     extra: Extra,
 ) -> io::Result<Control> {
@@ -101,7 +113,10 @@ fn start_with(
     let draining = Arc::new(AtomicBool::new(false));
     let places = Arc::new(Places::new());
     let sources = Sources { extra, places: Arc::clone(&places) };
-    let gateway = Gateway { snapshots, draining: Arc::clone(&draining), sources };
+    let (limits, started) = (settings.limits, Instant::now());
+    let gateway = Gateway { snapshots, draining: Arc::clone(&draining), sources, limits, started };
+    let gateway = Arc::new(gateway);
+    let inquiries = Inquiries::new(Arc::clone(&gateway), answer);
     let (stop, stopped) = watch::channel(false);
     let server = Server {
         router: routes::router(gateway, settings.dev_page),
@@ -111,7 +126,7 @@ fn start_with(
     };
     let thread = std::thread::Builder::new()
         .name("control".to_owned())
-        .spawn(move || runtime.block_on(run(server, pending, listener)))?;
+        .spawn(move || runtime.block_on(run(server, inquiries, pending, listener)))?;
     Ok(Control { draining, stop, thread })
 }
 
@@ -122,7 +137,9 @@ fn register(runtime: &Runtime, listener: std::net::TcpListener) -> io::Result<Tc
 }
 
 /// Serves until told to stop, then lets the requests that run end.
-async fn run(server: Server, waiting: Pending, listener: Option<TcpListener>) {
+async fn run(server: Server, inquiries: Inquiries, waiting: Pending, listener: Option<TcpListener>) {
+    let serve_shards =
+        async { tokio::join!(server.serve_handovers(waiting.handovers), inquiries.serve(waiting.inquiries)) };
     let serve_listener = async {
         match listener {
             Some(listener) => server.serve_listener(listener).await,
@@ -131,7 +148,7 @@ async fn run(server: Server, waiting: Pending, listener: Option<TcpListener>) {
     };
     let mut stop = server.stop.clone();
     tokio::select! {
-        _ = async { tokio::join!(server.serve_handovers(waiting.handovers), serve_listener) } => {}
+        _ = async { tokio::join!(serve_shards, serve_listener) } => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
     let _ = timeout(STOP_TIME_MAX, server.places.all_free()).await;

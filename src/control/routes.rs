@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -11,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 
+use super::health::HealthLimits;
 use super::metrics::{self, Sources};
 use super::response::{error, retry_later, state};
 use super::snapshots::Snapshots;
@@ -23,16 +25,18 @@ const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script
                            img-src data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; \
                            frame-ancestors 'none'";
 
-/// What the routes read.
+/// What the routes and the answers to inquiries read.
 #[derive(Debug)]
 pub(super) struct Gateway {
     pub(super) snapshots: Snapshots,
     pub(super) draining: Arc<AtomicBool>,
     pub(super) sources: Sources,
+    pub(super) limits: HealthLimits,
+    pub(super) started: Instant,
 }
 
 /// The routes; the chat page is at `/`, if there is one.
-pub(super) fn router(gateway: Gateway, dev_page: Option<String>) -> Router {
+pub(super) fn router(gateway: Arc<Gateway>, dev_page: Option<String>) -> Router {
     let mut router = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -45,7 +49,7 @@ pub(super) fn router(gateway: Gateway, dev_page: Option<String>) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(Arc::new(gateway))
+        .with_state(gateway)
 }
 
 /// Whether the process lives: whoever reads the answer knows.

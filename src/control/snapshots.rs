@@ -26,6 +26,9 @@ pub(super) struct Snapshot {
     pub(super) shards: Vec<Metrics>,
     /// Shards that did not answer in time.
     pub(super) unresponsive: usize,
+    /// By shard: whether it has obeyed all that it was sent before [`Snapshots::take`] was called. A shard obeys in
+    /// order, so its answer to a younger question proves it.
+    pub(super) caught_up: Vec<bool>,
 }
 
 /// The shards' counters, for any number of requests at once.
@@ -41,6 +44,8 @@ struct State {
     asked: u64,
     answered: Vec<u64>,
     asked_at: Option<Instant>,
+    /// Whether the shards were asked then, and not too many rounds were open.
+    asked_then: bool,
     sender: Answers,
     answers: mpsc::Receiver<(ShardId, Metrics)>,
 }
@@ -55,6 +60,7 @@ impl Snapshots {
             asked: 0,
             answered: vec![0; shards],
             asked_at: None,
+            asked_then: false,
             sender,
             answers,
         };
@@ -70,7 +76,9 @@ impl Snapshots {
         if state.asked_at.is_none_or(|asked_at| asked_at < wanted_at) {
             state.refresh(&self.ask).await;
         }
-        Snapshot { shards: state.latest.clone(), unresponsive: state.owing() }
+        let caught_up = state.answered.iter().map(|answered| state.asked_then && *answered == state.asked);
+        let caught_up = caught_up.collect();
+        Snapshot { shards: state.latest.clone(), unresponsive: state.owing(), caught_up }
     }
 }
 
@@ -79,7 +87,8 @@ impl State {
         while let Ok(answer) = self.answers.try_recv() {
             self.note(answer);
         }
-        if self.answered.iter().all(|answered| self.asked - answered < ROUNDS_MAX) {
+        self.asked_then = self.answered.iter().all(|answered| self.asked - answered < ROUNDS_MAX);
+        if self.asked_then {
             self.asked += 1;
             ask(self.sender.clone());
         }
@@ -142,15 +151,16 @@ mod tests {
                 }
             };
             let snapshots = Snapshots::new(2, Box::new(ask));
-            let rooms = |snapshot: Snapshot| {
-                (snapshot.shards[0].rooms, snapshot.shards[1].rooms, snapshot.unresponsive)
+            let seen = |snapshot: Snapshot| {
+                let rooms: Vec<u64> = snapshot.shards.iter().map(|shard| shard.rooms).collect();
+                (rooms, snapshot.unresponsive, snapshot.caught_up)
             };
-            assert_eq!(rooms(snapshots.take().await), (0, 10, 0));
+            assert_eq!(seen(snapshots.take().await), (vec![0, 10], 0, vec![true, true]));
             let before = Instant::now();
-            assert_eq!(rooms(snapshots.take().await), (1, 10, 1));
+            assert_eq!(seen(snapshots.take().await), (vec![1, 10], 1, vec![true, false]));
             assert!(before.elapsed() >= ANSWER_TIME_MAX);
             late.lock().unwrap()[0].try_send((ShardId(1), counted(11))).unwrap();
-            assert_eq!(rooms(snapshots.take().await), (2, 12, 0));
+            assert_eq!(seen(snapshots.take().await), (vec![2, 12], 0, vec![true, true]));
         });
     }
 
@@ -159,10 +169,11 @@ mod tests {
         block_on(async {
             let rounds = Arc::new(AtomicU64::new(0));
             let counter = Arc::clone(&rounds);
-            let ask = move |_: Answers| {
+            let ask = move |answers: Answers| {
                 counter.fetch_add(1, Ordering::Relaxed);
+                answers.try_send((ShardId(1), counted(1))).unwrap();
             };
-            let snapshots = Snapshots::new(1, Box::new(ask));
+            let snapshots = Snapshots::new(2, Box::new(ask));
             let (one, two, three) = tokio::join!(snapshots.take(), snapshots.take(), snapshots.take());
             assert_eq!([one, two, three].map(|snapshot| snapshot.unresponsive), [1; 3]);
             assert_eq!(rounds.load(Ordering::Relaxed), 2, "two came while the first was asking");
@@ -171,6 +182,7 @@ mod tests {
                 let _ = timeout(Duration::from_millis(1), snapshots.take()).await;
             }
             assert_eq!(rounds.load(Ordering::Relaxed), ROUNDS_MAX);
+            assert_eq!(snapshots.take().await.caught_up, [false; 2], "who was not asked has proved nothing");
         });
     }
 }

@@ -5,8 +5,11 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use roomcast_shards::id::ShardId;
+use roomcast_shards::effect::Inquiry;
+use roomcast_shards::id::{ConnectionId, ShardId};
+use roomcast_shards::mesh::item::{Caller, ReplyTo};
 use roomcast_shards::metrics::Metrics;
+use roomcast_shards::protocol::command::Monitoring;
 use roomcast_shards::rim::{ControlSink, HttpConnection};
 
 use super::places::CONNECTIONS_MAX;
@@ -18,6 +21,8 @@ const DEADLINE: Duration = Duration::from_secs(10);
 struct Fixture {
     control: Control,
     sink: Arc<dyn ControlSink>,
+    /// What clients of shards are answered.
+    answered: std::sync::mpsc::Receiver<(ShardId, Option<Vec<u8>>)>,
     listener: TcpListener,
 }
 
@@ -31,8 +36,11 @@ impl Fixture {
     fn with(settings: ControlSettings, ask: impl Fn(snapshots::Answers) + Send + Sync + 'static) -> Self {
         let (sink, pending) = channel();
         let extra = Extra { logs_dropped: || 7, refused: Arc::default() };
-        let control = start_with(pending, Snapshots::new(1, Box::new(ask)), settings, extra).unwrap();
-        Self { control, sink, listener: TcpListener::bind("127.0.0.1:0").unwrap() }
+        let (answers, answered) = std::sync::mpsc::channel();
+        let answer = move |shard, _, members| answers.send((shard, members)).unwrap();
+        let snapshots = Snapshots::new(1, Box::new(ask));
+        let control = start_with(pending, snapshots, Box::new(answer), settings, extra).unwrap();
+        Self { control, sink, answered, listener: TcpListener::bind("127.0.0.1:0").unwrap() }
     }
 
     /// A client whose connection was handed over after the shard had read `received`.
@@ -192,7 +200,11 @@ fn a_large_body_is_refused_before_it_comes() {
 fn with_an_address_of_its_own_nothing_is_served_elsewhere() {
     let admin = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = admin.local_addr().unwrap();
-    let settings = ControlSettings { admin_listener: Some(admin), dev_page: Some("<!doctype html>".into()) };
+    let settings = ControlSettings {
+        admin_listener: Some(admin),
+        dev_page: Some("<!doctype html>".into()),
+        ..ControlSettings::default()
+    };
     let fixture = Fixture::with(settings, |answers| {
         answers.try_send((ShardId(0), Metrics::default())).unwrap();
     });
@@ -217,6 +229,25 @@ fn the_chat_page_is_there_only_when_given() {
     assert_eq!((page.status, page.body.as_str()), (200, "<p>chat"));
     assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
     assert!(page.header("content-security-policy").unwrap().contains("default-src 'none'"));
+}
+
+#[test]
+fn clients_inquiries_are_answered_with_the_same_numbers() {
+    let fixture = Fixture::start();
+    let ask = |topic| {
+        let caller = Caller { connection: ConnectionId::from_u64(1), reply: ReplyTo::Nobody };
+        fixture.sink.inquire(ShardId(0), Inquiry { caller, topic }).unwrap();
+        let (shard, members) = fixture.answered.recv_timeout(DEADLINE).unwrap();
+        assert_eq!(shard, ShardId(0));
+        let text = String::from_utf8(members.unwrap()).unwrap();
+        serde_json::from_str::<serde_json::Value>(&format!("{{{text}}}")).unwrap()
+    };
+    assert_eq!(ask(Monitoring::Metrics)["metrics"]["roomcast_logs_dropped_total"], 7);
+    let stats = ask(Monitoring::Stats);
+    assert_eq!((&stats["shards"], &stats["logsDropped"]), (&1.into(), &7.into()));
+    let health = ask(Monitoring::Health);
+    assert_eq!(health["status"], "ok", "{health}");
+    assert_eq!(fixture.get("/readyz").status, 200, "HTTP goes on");
 }
 
 #[test]

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use toml::Value;
 
-use super::nearest::nearest;
+use super::nearest::{did_you_mean, nearest};
+use super::profiles::FileProfiles;
 use super::table::{self, Kind};
 use crate::args::TypedSettings;
 
@@ -43,10 +44,11 @@ struct Entry {
     origin: Origin,
 }
 
-/// The text of every setting that has one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The text of every setting that has one, and the profiles that the file defines.
+#[derive(Debug, Clone)]
 pub(crate) struct Layers {
     entries: BTreeMap<&'static str, Entry>,
+    profiles: FileProfiles,
 }
 
 impl Layers {
@@ -73,7 +75,7 @@ impl Layers {
     fn defaults() -> Self {
         let entry = |text: &str| Entry { texts: vec![text.to_owned()], origin: Origin::Default };
         let defaults = table::all().filter_map(|setting| Some((setting.name, entry(setting.default?))));
-        Self { entries: defaults.collect() }
+        Self { entries: defaults.collect(), profiles: FileProfiles::default() }
     }
 
     fn lay_file(&mut self, text: &str, path: &Path) -> Result<(), SettingError> {
@@ -84,9 +86,12 @@ impl Layers {
             error(format!("line {line}: {}", problem.message()))
         })?;
         for (key, value) in file {
+            if key == "profiles" {
+                self.profiles = FileProfiles::read(value).map_err(error)?;
+                continue;
+            }
             let setting = table::find(&key).ok_or_else(|| {
-                let nearest = nearest(&key, table::all().map(|setting| setting.name));
-                let hint = nearest.map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
+                let hint = did_you_mean(&key, table::all().map(|setting| setting.name));
                 error(format!("unknown key {key:?}{hint}"))
             })?;
             let texts = match (setting.kind, value) {
@@ -109,6 +114,11 @@ impl Layers {
             let entry = Entry { texts: vec![text.to_owned()], origin: Origin::Default };
             self.entries.insert(setting.name, entry);
         }
+    }
+
+    /// The profiles that there are.
+    pub(super) fn profiles(&self) -> &FileProfiles {
+        &self.profiles
     }
 
     /// Whether somebody set it: a flag, a variable or the file.
@@ -204,7 +214,7 @@ pub(super) fn unknown_variables(variables: impl Iterator<Item = (OsString, OsStr
 }
 
 /// A number, text or truth of the file as one would type it.
-fn scalar(value: &Value) -> Option<String> {
+pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Integer(number) => Some(number.to_string()),
@@ -277,6 +287,7 @@ mod tests {
         );
         check("colour = 1", "--config test.toml: unknown key \"colour\"");
         check("shards = [1]", "--config test.toml: shards: expected a string or an integer");
+        check("[profiles.p]\nbasis = 'chat'", "--config test.toml: profiles.p: unknown key \"basis\"");
         check("[limits]\nrate = 1", "--config test.toml: limits: expected a string or an integer");
         let error = Layers::from_toml("shards = 1\njwt-secret = 'hush\n").expect_err("no end").to_string();
         assert!(error.starts_with("--config test.toml: line 2") && !error.contains("hush"), "{error}");

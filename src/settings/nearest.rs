@@ -8,6 +8,11 @@ pub(super) fn nearest(wrong: &str, names: impl Iterator<Item = &'static str>) ->
     (distance * 3 <= name.len()).then_some(name)
 }
 
+/// The hint of a message about a name that is unknown; empty when nothing is near.
+pub(super) fn did_you_mean(wrong: &str, names: impl Iterator<Item = &'static str>) -> String {
+    nearest(wrong, names).map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default()
+}
+
 /// Insertions, deletions and replacements of bytes that turn one text into the other.
 fn edit_distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.len()).collect();

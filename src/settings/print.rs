@@ -26,6 +26,7 @@ pub(super) fn render(layers: &Layers, effective: &Config) -> String {
             line(&mut out, setting, layers.texts(setting.name));
         }
     }
+    layers.profiles().render(&mut out);
     out
 }
 
@@ -83,7 +84,7 @@ fn scalar(text: &str) -> Value {
 }
 
 /// Writes `text` as comment lines of at most [`WIDTH`] columns, broken at spaces.
-fn comment(out: &mut String, text: &str) {
+pub(super) fn comment(out: &mut String, text: &str) {
     let mut column = usize::MAX;
     for word in text.split_whitespace() {
         if column.saturating_add(1 + word.len()) > WIDTH {

@@ -4,6 +4,10 @@
 //! environment variable (`ROOMCAST_AUTH_TIMEOUT`). Flags, file, environment, `--help` and `roomcast config` are all
 //! made from this list, so they cannot drift apart.
 
+mod access;
+
+use access::{AUTH, RULES};
+
 /// One setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Setting {
@@ -137,54 +141,6 @@ const CORES: &[Setting] = &[
          the cores that the process may use; none: not pinned.",
     ),
     one("ring-items", "N", "16384", "Items that may wait for one shard from all the others, shared evenly."),
-];
-
-const AUTH: &[Setting] = &[
-    one(
-        "auth",
-        "required|off",
-        "required",
-        "Whether clients need a token (JWT). off makes everybody an anonymous employee: for benchmarks and private \
-         networks only.",
-    ),
-    Setting {
-        name: "jwt-secret",
-        value: "SECRET",
-        kind: Kind::Secret,
-        default: None,
-        help: "Secret that tokens are signed with (HS256), at least 32 bytes. Other users of the host can see flags: \
-               prefer the environment or --jwt-secret-file.",
-    },
-    unset(
-        "jwt-secret-file",
-        "FILE",
-        "File with the secret that tokens are signed with; one line end at its end is not part of it.",
-    ),
-    unset("jwt-public-key-file", "FILE", "File with the RSA, EC or Ed25519 public key (PEM) of the issuer."),
-    unset("jwks", "FILE", "File with a JSON Web Key Set; a token's kid selects the key."),
-    unset(
-        "jwt-algorithm",
-        "ALGORITHM",
-        "Algorithm of the key: HS256, HS384, HS512, RS256, RS384, RS512, PS256, ES256, ES384 or EdDSA; a token with \
-         another one is refused. Unset: HS256 for a secret, RS256 for an RSA key, by curve for the others, and \
-         what a JWKS says.",
-    ),
-    unset("jwt-issuer", "TEXT", "The iss that tokens must have. Unset: any."),
-    list("jwt-audience", "TEXT", ',', None, "The aud that tokens must have, one of these. Unset: any."),
-    one("jwt-leeway", "DURATION", "0s", "By how much the clocks of issuer and gateway may differ."),
-    one("auth-timeout", "DURATION", "10s", "Time within which a connection must have authenticated."),
-    one(
-        "auth-expiring-lead",
-        "DURATION",
-        "60s",
-        "How long before a token's end its connection is told with auth:expiring.",
-    ),
-    one(
-        "profile",
-        "NAME",
-        "native",
-        "Profile of connections that name none with ?profile=: native, chat, channel, t3, support or topic.",
-    ),
 ];
 
 const LIMITS: &[Setting] = &[
@@ -330,6 +286,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { title: "Network", settings: NETWORK },
     Section { title: "Cores", settings: CORES },
     Section { title: "Authentication", settings: AUTH },
+    Section { title: "Roles and rooms", settings: RULES },
     Section { title: "Limits", settings: LIMITS },
     Section { title: "Rooms", settings: ROOMS },
     Section { title: "Log", settings: LOG },

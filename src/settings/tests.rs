@@ -18,8 +18,11 @@ fn host() -> Host {
 fn resolve(toml: &str) -> Result<Settings, SettingError> {
     let mut layers = Layers::from_toml(toml)?;
     lay_presets(&mut layers)?;
-    let settings = without_keys(&layers, &host())?;
-    with_keys(&layers, settings)
+    let settings = with_keys(&layers, without_keys(&layers, &host())?)?;
+    // The key of sessions is a new one each time, which is checked of it alone.
+    assert_ne!(settings.data_plane.session_key, [0; 32]);
+    let data_plane = Config { session_key: [0; 32], ..settings.data_plane };
+    Ok(Settings { data_plane, ..settings })
 }
 
 fn good(toml: &str) -> Settings {
@@ -95,13 +98,33 @@ fn limits_off_leaves_sizes_and_what_is_explicit() {
 #[test]
 fn a_profile_brings_its_own_defaults() {
     let rate = |count, interval_ms| Some(Rate { count, interval_ms, burst: count });
-    assert_eq!(good("profile = 'channel'").data_plane.limits.messages, rate(60, 60_000));
+    let channel = good("profile = 'channel'").data_plane;
+    assert_eq!(channel.profiles.find("channel").and_then(|profile| profile.messages), rate(60, 60_000));
+    assert_eq!(channel.limits.messages, Limits::default().messages, "other profiles keep theirs");
     assert_eq!(good("profile = 't3'").data_plane.limits.connects, rate(5, 300_000));
     let explicit = good("profile = 'channel'\nlimit-messages = '7/1s'").data_plane.limits.messages;
     assert_eq!(explicit, rate(7, 1000));
     refused(
         "profile = 'x'",
         "--profile: unknown profile \"x\"; known are native, chat, channel, t3, support, topic",
+    );
+}
+
+#[test]
+fn a_profile_of_the_file_may_be_the_default() {
+    let mine = good("profile = 'mine'\n[profiles.mine]\nbase = 't3'\nlimit-messages = '7/1s'").data_plane;
+    assert_eq!(mine.profile, "mine");
+    let profile = mine.profiles.find("mine").expect("defined");
+    assert_eq!(profile.messages, Some(Rate { count: 7, interval_ms: 1000, burst: 7 }));
+    let connects = Some(Rate { count: 5, interval_ms: 300_000, burst: 5 });
+    assert_eq!(mine.limits.connects, connects, "as t3, from which it starts");
+    refused(
+        "profile = 'mien'\n[profiles.mine]",
+        "--profile: unknown profile \"mien\"; known are native, chat, channel, t3, support, topic, mine",
+    );
+    refused(
+        "[profiles.mine]\ndialect = 'morse'",
+        "--config profiles.mine.dialect: expected event or topic, got \"morse\"",
     );
 }
 
@@ -167,7 +190,11 @@ fn switches_lists_and_switched_off_authentication_are_read() {
 fn what_config_prints_is_read_again_as_the_same() {
     let mut layers = Layers::from_toml(
         "auth = 'off'\nlimits = 'off'\nlisten = ['[::1]:1', '0.0.0.0:2']\nroom-class = 'a.**=queued'\n\
-         no-websocket = true\nmax-depth = 9\necho-path = '/e'",
+         no-websocket = true\nmax-depth = 9\necho-path = '/e'\nprofile = 'my chat'\n\
+         role-events = ['guest=', 'employee=*']\nroom-access = 'a.*=guest b='\n\
+         [profiles.'my chat']\nbase = 'a'\nauth-tries = 7\n[profiles.a]\npresence-edges = true\n\
+         [profiles.a.inbound]\n'typing:stop' = { event = 'message:typing', isTyping = false }\n\
+         say = 'message:send'\n[profiles.a.outbound]\n'user:typing' = 'types'",
     )
     .expect("a file");
     lay_presets(&mut layers).expect("presets");

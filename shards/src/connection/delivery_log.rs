@@ -30,6 +30,8 @@ struct Entry {
     end: u64,
     number: u32,
     offset: Offset,
+    /// Whether it gave what had been missed: then only the client itself is believed.
+    is_answer: bool,
 }
 
 /// One room of the connection.
@@ -58,6 +60,8 @@ pub struct DeliveryLog {
     rooms: Vec<Room>,
     entries: VecDeque<Entry>,
     probe: Option<Probe>,
+    /// What had been written when the client last said something.
+    heard: u64,
     probes: u32,
     probed_ms: u64,
 }
@@ -85,10 +89,25 @@ impl DeliveryLog {
 
     /// A room was queued up to `offset`, in front of place `end` of the byte stream.
     pub fn note(&mut self, number: u32, offset: Offset, end: u64) {
+        self.push(Entry { end, number, offset, is_answer: false });
+    }
+
+    /// As [`DeliveryLog::note`], for what the client had missed: it is given again until the client shows that it has
+    /// it, because a client that comes back and goes at once has perhaps read nothing.
+    pub fn note_answer(&mut self, number: u32, offset: Offset, end: u64) {
+        self.push(Entry { end, number, offset, is_answer: true });
+    }
+
+    fn push(&mut self, entry: Entry) {
         if self.entries.len() >= ENTRIES_MAX {
             self.thin_out();
         }
-        self.entries.push_back(Entry { end, number, offset });
+        self.entries.push_back(entry);
+    }
+
+    /// The client said something when so much had been written.
+    pub fn heard(&mut self, written: u64) {
+        self.heard = written;
     }
 
     /// Of the older half, only the last entry of each room stays: positions get coarser, never too new.
@@ -154,9 +173,12 @@ impl DeliveryLog {
 
     /// The connection ends: of the bytes written, the kernel knows these to be acknowledged.
     pub fn end(&mut self, acknowledged: u64, now_ms: u64) {
-        if self.probe.is_none_or(|probe| probe.sent_ms + PONG_PATIENCE_MS > now_ms) {
-            self.confirm(acknowledged);
+        if self.probe.is_some_and(|probe| probe.sent_ms + PONG_PATIENCE_MS <= now_ms) {
+            return;
         }
+        let doubtful = |entry: &&Entry| entry.is_answer && entry.end > self.heard;
+        let trusted = self.entries.iter().find(doubtful).map_or(u64::MAX, |entry| entry.end - 1);
+        self.confirm(acknowledged.min(trusted));
     }
 
     /// Up to where the client has certainly got each room.
@@ -219,6 +241,23 @@ mod tests {
         wary.start_probe(400, 1_000).expect("there is something to ask");
         wary.end(400, 1_000 + PONG_PATIENCE_MS);
         assert_eq!(offsets(&wary), [0, 10], "something takes bytes and does not deliver them");
+    }
+
+    #[test]
+    fn what_was_missed_is_given_again_until_the_client_shows_that_it_has_it() {
+        let mut silent = DeliveryLog { is_session: true, ..DeliveryLog::default() };
+        silent.enter(1, &"a".into(), Epoch(1), 5);
+        silent.note_answer(1, 9, 1_000);
+        silent.note(1, 10, 1_100);
+        silent.end(1_100, 0);
+        assert_eq!(offsets(&silent), [5]);
+        let mut talking = DeliveryLog { is_session: true, ..DeliveryLog::default() };
+        talking.enter(1, &"a".into(), Epoch(1), 5);
+        talking.note_answer(1, 9, 1_000);
+        talking.note(1, 10, 1_100);
+        talking.heard(1_000);
+        talking.end(1_100, 0);
+        assert_eq!(offsets(&talking), [10]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::access::limits::SharedBucket;
 use crate::id::{ConnectionId, Epoch, MessageId, Offset, SessionId};
 use crate::protocol::catalog::Event;
-use crate::protocol::command::{Creation, Draft, Position, RequestId, StatusUpdate, UpTo};
+use crate::protocol::command::{Creation, Draft, Position, RequestId, Status, StatusUpdate, UpTo};
 use crate::protocol::error_code::CommandError;
 use crate::protocol::message::Publication;
 use crate::protocol::push::{Notice, PresenceChange};
@@ -42,6 +42,8 @@ pub enum Item {
     Presence(Arc<PresenceChange>),
     /// Home shard → every shard: this shard has, or has no more, watchers of presence.
     Watching(bool),
+    /// A user's owner → the owner of a room that the user is in: what the user says of itself.
+    Status(Box<MemberStatus>),
     /// A session's owner → the session's home shard: another connection wants it.
     Evict(Box<Evict>),
 }
@@ -55,6 +57,17 @@ pub struct Interest {
     pub subscribed: bool,
     /// To whom to confirm it.
     pub caller: Option<Caller>,
+}
+
+/// What a user who is in a room says of itself.
+#[derive(Debug)]
+pub struct MemberStatus {
+    /// The room.
+    pub room: Arc<str>,
+    /// The user.
+    pub user: Arc<str>,
+    /// The status.
+    pub status: Status,
 }
 
 /// That a connection must give up its session.
@@ -89,7 +102,12 @@ impl Item {
                 _ => 0,
             },
             Self::Presence(change) => change.rooms.len() * 16,
-            Self::Notice(_) | Self::Relay(_) | Self::Interest(_) | Self::Watching(_) | Self::Evict(_) => 0,
+            Self::Notice(_)
+            | Self::Relay(_)
+            | Self::Interest(_)
+            | Self::Watching(_)
+            | Self::Status(_)
+            | Self::Evict(_) => 0,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The events that clients may name: canonical names, the seeds' other names, and how each is answered.
 //!
 //! One table; decoding, permissions, replies and the event catalogue (`roomcast events`) all read it (protocol §5).
+//! The catalogue makes schemas of the texts too; their grammar is that of `src/events/members.rs`.
 
 use std::sync::LazyLock;
 
@@ -13,6 +14,8 @@ pub struct EventSpec {
     pub event: Event,
     /// Canonical name; also the name of the permission.
     pub name: &'static str,
+    /// What it does, in a sentence.
+    pub summary: &'static str,
     /// Name of the reply.
     pub reply: &'static str,
     /// Names in the seeds; accepted whatever the profile.
@@ -51,6 +54,7 @@ const fn spec(event: Event, name: &'static str, reply: &'static str) -> EventSpe
     EventSpec {
         event,
         name,
+        summary: "",
         reply,
         aliases: &[],
         answered: true,
@@ -62,18 +66,22 @@ const fn spec(event: Event, name: &'static str, reply: &'static str) -> EventSpe
     }
 }
 
+const ROOM_CARD: &str = "roomId, visibility, createdAt, ownerId, metadata, maxMembers?, epoch, offset";
+const RECEIPT: &str = "roomId, userId, status delivered | read, messageId?, upToOffset, timestamp";
+const RECOVERED: &str = "rooms: [{roomId, recovered, epoch?, offset?, messages: [message], reason?}]";
+
 /// Generates the enum and the table in one order, so that an event's position is its index.
 macro_rules! events {
-    ($($(#[$doc:meta])* $event:ident = $name:literal => $reply:literal { $($field:ident: $value:expr),* $(,)? })*) => {
+    ($(#[doc = $doc:literal] $event:ident = $name:literal => $reply:literal { $($field:ident: $value:expr),* $(,)? })*) => {
         /// A command of the event dialect.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Event {
-            $($(#[$doc])* $event,)*
+            $(#[doc = $doc] $event,)*
         }
 
         /// Every event, by canonical name.
         pub static EVENTS: &[EventSpec] = &[
-            $(EventSpec { $($field: $value,)* ..spec(Event::$event, $name, $reply) },)*
+            $(EventSpec { summary: $doc.trim_ascii(), $($field: $value,)* ..spec(Event::$event, $name, $reply) },)*
         ];
     };
 }
@@ -83,13 +91,13 @@ events! {
     Auth = "auth" => "auth:ok" {
         guest: true,
         data: "token",
-        answer: "userId, userType, permissions, sessionId, expiresAt",
+        answer: "userId, userType, permissions[], sessionId, expiresAt",
     }
     /// Presents a later token.
     AuthRefresh = "auth:refresh" => "auth:ok" {
         guest: true,
         data: "token",
-        answer: "userId, userType, permissions, sessionId, expiresAt",
+        answer: "userId, userType, permissions[], sessionId, expiresAt",
         pushes: "`room:left` to this connection for each room that the new token does not allow",
     }
     /// Asks for a `pong`.
@@ -99,7 +107,7 @@ events! {
         aliases: &[alias("chat:room:join"), alias("join:chat")],
         guest: true,
         data: "roomId, history?, recover? {epoch, offset}",
-        answer: "roomId, epoch, offset, members, recovered?, messages?",
+        answer: "roomId, epoch, offset, members, recovered?, messages?: [message]",
         pushes: "`room:member-joined` to the other members at the user's first socket; `room:count` in large rooms",
     }
     /// Leaves a room.
@@ -114,7 +122,7 @@ events! {
     RoomCreate = "room:create" => "room:created" {
         aliases: &[alias("chat:room:create")],
         data: "roomId?, visibility? public | private, members?[], metadata?, maxMembers?",
-        answer: "roomId, visibility, createdAt, ownerId, metadata, maxMembers?, epoch, offset",
+        answer: ROOM_CARD,
         pushes: "`room:created` to the creator's account (public) or to the members named (private)",
     }
     /// Closes a room for good.
@@ -152,24 +160,26 @@ events! {
     /// Says how a subscription stands.
     RoomSubscriptionStatus = "room:subscription-status" => "room:subscription-status" {
         data: "roomId?",
-        answer: "roomId, joined, since, offset, unread; without roomId rooms: [the same for each]",
+        answer: "roomId, joined, since, offset, unread or rooms: [these]; the latter without roomId",
     }
     /// Says how a subscription stands, and how the room does.
     RoomSubscriptionDetails = "room:subscription-details" => "room:subscription-details" {
         data: "roomId?",
-        answer: "as `room:subscription-status`, and epoch, members, class, visibility, forced, readOffset",
+        answer: "roomId, joined, since, offset, unread, epoch, members, class, visibility, forced, readOffset or \
+                 rooms: [these]; the latter without roomId",
     }
     /// Pages through a room's messages.
     RoomHistory = "room:history" => "room:history" {
         data: "roomId, before?, after?, limit?",
-        answer: "roomId, epoch, messages, hasMore",
+        answer: "roomId, epoch, messages: [message], hasMore",
     }
     /// Sends a message.
     MessageSend = "message:send" => "message:sent" {
         aliases: &[alias("chat:message:send")],
         answered: false,
         guest: true,
-        data: "roomId, type?, content, metadata?, clientId?, excludeSender?, deliveryStatus? streaming | batch-delay",
+        data: "roomId, type? chat | robot | system | file | image | graph, content, metadata?, clientId?, \
+               excludeSender?, deliveryStatus? streaming | batch-delay",
         answer: "id, roomId, epoch, offset, timestamp, clientId?, duplicate?",
         pushes: "`message:received` to the room",
     }
@@ -177,8 +187,8 @@ events! {
     MessageSendBatch = "message:send-batch" => "message:send-batch" {
         answered: false,
         guest: true,
-        data: "messages[]",
-        answer: "results: [{ok, id, offset, timestamp | error}]",
+        data: "messages: [{roomId, type?, content, metadata?, clientId?, excludeSender?, deliveryStatus?}]",
+        answer: "results: [{ok, id, roomId, epoch, offset, timestamp, clientId?, duplicate? or ok, error}]",
         pushes: "`message:received` to the rooms",
     }
     /// Changes a message.
@@ -200,7 +210,7 @@ events! {
         answered: false,
         guest: true,
         data: "roomId, messageId | upToOffset",
-        answer: "roomId, userId, status, messageId?, upToOffset, timestamp",
+        answer: RECEIPT,
         pushes: "`message:status` to the sockets of the messages' senders and the reader's other sockets",
     }
     /// Confirms that messages were read.
@@ -208,7 +218,7 @@ events! {
         answered: false,
         guest: true,
         data: "roomId, messageId | upToOffset",
-        answer: "roomId, userId, status, messageId?, upToOffset, timestamp",
+        answer: RECEIPT,
         pushes: "`message:status` to the sockets of the messages' senders and the reader's other sockets",
     }
     /// Says who got and read a message.
@@ -243,7 +253,7 @@ events! {
     /// Sends a message into a user's own room.
     UserSend = "user:send" => "message:sent" {
         answered: false,
-        data: "userId, content, type?, metadata?, clientId?",
+        data: "userId, content, type?, metadata?, clientId?, excludeSender?, deliveryStatus?",
         answer: "id, roomId, epoch, offset, timestamp, clientId?, duplicate?",
         pushes: "`message:received` in `user:{id}` to every socket of that user",
     }
@@ -289,7 +299,7 @@ events! {
     ConnectionRecover = "connection:recover" => "connection:recover" {
         guest: true,
         data: "token, positions?: [{roomId, epoch, offset}]",
-        answer: "rooms: [{roomId, recovered, epoch, offset, messages, reason?}]",
+        answer: RECOVERED,
         pushes: "close 4410 to the session's old socket",
     }
     /// Describes the connection.
@@ -304,13 +314,13 @@ events! {
     /// The gateway's metrics.
     MonitoringMetrics = "monitoring:metrics" => "monitoring:metrics" {
         right: Some("monitoring:read"),
-        answer: "metrics {name: number}",
+        answer: "metrics {}; a number by name",
     }
     /// The latest events of connections.
     MonitoringEvents = "monitoring:events" => "monitoring:events" {
         right: Some("monitoring:read"),
         data: "limit?",
-        answer: "events: [{timestamp, type, userId?, sessionId?, ip, userAgent?, code?, reason?}]",
+        answer: "events: [{timestamp, type, userId?, sessionId?, ip, userAgent?, code?, reason?, durationMs?}]",
     }
     /// Sums over all connections.
     MonitoringStats = "monitoring:stats" => "monitoring:stats" {
@@ -361,21 +371,18 @@ const fn push(name: &'static str, data: &'static str, when: &'static str) -> Pus
 pub static PUSHES: &[PushSpec] = &[
     push(
         "message:received",
-        "id, roomId, epoch, offset, senderId, type, content, timestamp, deliveryStatus, metadata?, clientId?, editedAt?",
+        "id, roomId, epoch, offset, senderId, type, content, timestamp, deliveryStatus, metadata?, clientId?, editedAt?, \
+         deletedAt?",
         "the room, the sender included unless excludeSender",
     ),
     push("message:edited", "roomId, messageId, epoch, offset, content, editedAt, editorId", "the room"),
     push("message:deleted", "roomId, messageId, epoch, offset, deletedAt, editorId", "the room"),
-    push(
-        "message:status",
-        "roomId, userId, status, messageId?, upToOffset, timestamp",
-        "the senders' sockets, at most 100 ms later; the reader's other sockets",
-    ),
+    push("message:status", RECEIPT, "the senders' sockets, at most 100 ms later; the reader's other sockets"),
     push("user:typing", "roomId, userId, isTyping", "the room less the user, when it begins and ends"),
     push("room:member-joined", "roomId, userId", "the other members, at the user's first socket"),
     push("room:member-left", "roomId, userId", "the other members, at the user's last socket"),
     push("room:count", "roomId, members", "the members of a large room, at most once a second"),
-    push("room:created", "as the reply to room:create", "the creator's account, or the members named"),
+    push("room:created", ROOM_CARD, "the creator's account, or the members named"),
     push("room:closed", "roomId", "the members"),
     push("room:left", "roomId, reason", "a connection whose new token does not allow the room"),
     push("room:error", "roomId, code, reason", "members: reason resync after an offline queue overflowed"),
@@ -384,11 +391,9 @@ pub static PUSHES: &[PushSpec] = &[
         "userId, status, statusText?, lastSeen?",
         "watchers who share a room or an account",
     ),
-    push(
-        "connection:recovered",
-        "as the reply to connection:recover",
-        "a connection that came with ?session=",
-    ),
+    push("user:online", "userId", "in place of presence:changed where the profile wants edges"),
+    push("user:offline", "userId", "in place of presence:changed where the profile wants edges"),
+    push("connection:recovered", RECOVERED, "a connection that came with ?session="),
     push("auth:expiring", "expiresAt", "a connection whose token ends soon"),
     push("server:draining", "reconnectMs", "every connection when the server restarts"),
 ];

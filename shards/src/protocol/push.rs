@@ -148,7 +148,9 @@ impl Push {
             (Dialect::Topic, _) => return None,
             (Dialect::Event, push) => {
                 let event = variant.profile.outbound(push.event(variant.profile.presence_edges));
-                write::envelope(scratch, event, None, |out| push.write_data(out));
+                write::envelope(scratch, event, None, |out| {
+                    push.write_data(out, variant.profile.presence_edges)
+                });
             }
         }
         Some(frame::text(scratch))
@@ -176,7 +178,7 @@ impl Push {
         }
     }
 
-    fn write_data(&self, out: &mut Vec<u8>) {
+    fn write_data(&self, out: &mut Vec<u8>, presence_edges: bool) {
         match self {
             Self::Message(publication) if publication.change().is_some() => {
                 return write::revision(out, publication);
@@ -189,6 +191,7 @@ impl Push {
         match self {
             Self::Message(_) | Self::Kept(_) => {}
             Self::Room(notice) => notice.write(out),
+            Self::Presence(change) if presence_edges && change.edge => write::user(out, &change.user),
             Self::Presence(change) => change.write(out),
             Self::Lost { room, reason } => {
                 write::room(out, room);

@@ -97,17 +97,18 @@ impl Mesh {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::push::Notice;
+    use crate::protocol::push::{Except, News, Notice};
 
     fn item(members: usize) -> Item {
-        Item::Notice(Box::new(Notice::Count { room: "r".into(), members }))
+        let news = News::Count { members };
+        Item::Notice(Box::new(Notice { room: "r".into(), except: Except::Nobody, news }))
     }
 
     fn receive(mesh: &mut Mesh) -> Vec<usize> {
         let mut got = Vec::new();
         mesh.receive(100, |_, item| {
             if let Item::Notice(notice) = item
-                && let Notice::Count { members, .. } = *notice
+                && let News::Count { members } = notice.news
             {
                 got.push(members);
             }

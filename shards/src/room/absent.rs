@@ -19,16 +19,17 @@ const MEMBERS_MAX: usize = 10_000;
 struct Member {
     /// Up to where it has got everything.
     offset: Offset,
-    /// Since when it is away; `None` while it is there.
-    away_ms: Option<u64>,
+    /// Which absence this is, of all in the room; `None` while it is there.
+    absence: Option<u64>,
 }
 
 /// The members of a queued room who are away, or came back and may not have got everything.
 #[derive(Debug, Default)]
 pub struct Absent {
     members: HashMap<Arc<str>, Member>,
-    /// In the order in which they went; entries of those who came back are stale.
-    by_age: VecDeque<(u64, Arc<str>)>,
+    /// Since when, which absence, and whose, in the order in which they went; entries of those who came back are stale.
+    by_age: VecDeque<(u64, u64, Arc<str>)>,
+    absences: u64,
 }
 
 impl Absent {
@@ -37,12 +38,14 @@ impl Absent {
     pub fn leave(&mut self, user: &Arc<str>, offset: Option<Offset>, otherwise: Offset, now_ms: u64) -> bool {
         let known = self.members.get(user).map(|member| member.offset);
         let offset = offset.or(known).unwrap_or(otherwise);
-        self.members.insert(Arc::clone(user), Member { offset, away_ms: Some(now_ms) });
-        self.by_age.push_back((now_ms, Arc::clone(user)));
+        self.absences += 1;
+        self.members.insert(Arc::clone(user), Member { offset, absence: Some(self.absences) });
+        self.by_age.push_back((now_ms, self.absences, Arc::clone(user)));
         if self.by_age.len() > 2 * MEMBERS_MAX {
             let members = &self.members;
-            self.by_age
-                .retain(|(at, user)| members.get(user).is_some_and(|member| member.away_ms == Some(*at)));
+            self.by_age.retain(|(_, absence, user)| {
+                members.get(user).is_some_and(|member| member.absence == Some(*absence))
+            });
         }
         let full = self.members.len() > MEMBERS_MAX;
         if full {
@@ -61,7 +64,7 @@ impl Absent {
     /// A member is back: up to where it has got everything, if it was away.
     pub fn arrive(&mut self, user: &str) -> Option<Offset> {
         let member = self.members.get_mut(user)?;
-        member.away_ms.take().map(|_| member.offset)
+        member.absence.take().map(|_| member.offset)
     }
 
     /// A member left for good.
@@ -78,18 +81,18 @@ impl Absent {
     /// Whether the member is away.
     #[must_use]
     pub fn is_away(&self, user: &str) -> bool {
-        self.members.get(user).is_some_and(|member| member.away_ms.is_some())
+        self.members.get(user).is_some_and(|member| member.absence.is_some())
     }
 
     /// Up to where everybody who is away has got everything.
     #[must_use]
     pub fn lowest(&self) -> Option<Offset> {
-        self.members.values().filter(|member| member.away_ms.is_some()).map(|member| member.offset).min()
+        self.members.values().filter(|member| member.absence.is_some()).map(|member| member.offset).min()
     }
 
     /// Forgets those who have been away for too long.
     pub fn expire(&mut self, now_ms: u64, ttl_ms: u64) {
-        while self.by_age.front().is_some_and(|(at, _)| at + ttl_ms <= now_ms) {
+        while self.by_age.front().is_some_and(|(at, ..)| at + ttl_ms <= now_ms) {
             self.forget_oldest();
         }
         if self.members.is_empty() {
@@ -100,12 +103,12 @@ impl Absent {
     /// When the next of them will have been away for too long.
     #[must_use]
     pub fn next_due_ms(&self, ttl_ms: u64) -> Option<u64> {
-        self.by_age.front().map(|(at, _)| at + ttl_ms)
+        self.by_age.front().map(|(at, ..)| at + ttl_ms)
     }
 
     fn forget_oldest(&mut self) {
-        if let Some((at, user)) = self.by_age.pop_front()
-            && self.members.get(&user).is_some_and(|member| member.away_ms == Some(at))
+        if let Some((_, absence, user)) = self.by_age.pop_front()
+            && self.members.get(&user).is_some_and(|member| member.absence == Some(absence))
         {
             self.members.remove(&user);
         }
@@ -114,7 +117,7 @@ impl Absent {
     /// Whether nobody is away.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.members.values().all(|member| member.away_ms.is_none())
+        self.members.values().all(|member| member.absence.is_none())
     }
 }
 

@@ -20,7 +20,7 @@ use super::typing::Typing;
 use crate::clock::Now;
 use crate::config::{Config, RoomClass};
 use crate::id::{Epoch, Offset, ShardId};
-use crate::protocol::command::Creation;
+use crate::protocol::command::{Creation, Status};
 use crate::protocol::error_code::{CommandError, Detail, ErrorCode};
 use crate::protocol::message::Audience;
 use crate::protocol::reply::RoomCard;
@@ -258,6 +258,11 @@ impl OwnedRoom {
     #[must_use]
     pub fn is_closing(&self) -> bool {
         self.closing
+    }
+
+    /// A user says something else of itself.
+    pub fn set_status(&mut self, user: &str, status: Status) {
+        self.roster.set_status(user, status);
     }
 
     /// Whether the user is in the room.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::id::{Offset, ShardId};
+use crate::protocol::command::Status;
 
 /// One connection in a room: its shard, and what tells that shard's subscriptions apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ struct Member {
     since_unix_ms: u64,
     /// Where the stream stood then.
     since_offset: Offset,
+    /// What the user says of itself.
+    status: Status,
 }
 
 /// What a change means to the other members.
@@ -75,6 +78,7 @@ impl Roster {
                     gone_at_ms: 0,
                     since_unix_ms,
                     since_offset,
+                    status: Status::Online,
                 };
                 self.members.insert(at, member);
                 if forced { Edge::None } else { Edge::Tell }
@@ -96,6 +100,13 @@ impl Roster {
             return Some(Edge::None);
         }
         Some(if self.members.remove(at).announced { Edge::Tell } else { Edge::None })
+    }
+
+    /// A user says something else of itself.
+    pub fn set_status(&mut self, user: &str, status: Status) {
+        if let Ok(at) = self.position(user) {
+            self.members[at].status = status;
+        }
     }
 
     /// Whether the connection is in the room.
@@ -166,13 +177,27 @@ impl Roster {
         self.members.iter().filter(|member| !member.seats.is_empty()).count()
     }
 
-    /// At most `limit` users behind `cursor` who have a connection in the room, in order, and whether there are more.
+    /// At most `limit` users behind `cursor` who are to be seen in the room, in order, and whether there are more.
     #[must_use]
-    pub fn page(&self, cursor: Option<&str>, limit: usize) -> (Vec<Arc<str>>, bool) {
+    pub fn page(&self, cursor: Option<&str>, limit: usize) -> (Vec<(Arc<str>, Status)>, bool) {
         let start = cursor.map_or(0, |cursor| self.position(cursor).map_or_else(|at| at, |at| at + 1));
-        let mut online = self.members[start..].iter().filter(|member| !member.seats.is_empty());
-        let page: Vec<_> = online.by_ref().take(limit).map(|member| Arc::clone(&member.user)).collect();
-        (page, online.next().is_some())
+        let mut seen = self.members[start..].iter().filter(|member| member.is_seen());
+        let page =
+            seen.by_ref().take(limit).map(|member| (Arc::clone(&member.user), member.status)).collect();
+        (page, seen.next().is_some())
+    }
+
+    /// Users who are to be seen in the room.
+    #[must_use]
+    pub fn seen(&self) -> usize {
+        self.members.iter().filter(|member| member.is_seen()).count()
+    }
+}
+
+impl Member {
+    /// Whether it has a connection in the room and does not say to be offline.
+    fn is_seen(&self) -> bool {
+        !self.seats.is_empty() && self.status != Status::Offline
     }
 }
 
@@ -233,8 +258,17 @@ mod tests {
         for name in ["c", "a", "d", "b"] {
             join(&mut roster, name, ONE, false);
         }
-        assert_eq!(roster.page(None, 2), (vec![user("a"), user("b")], true));
-        assert_eq!(roster.page(Some("b"), 2), (vec![user("c"), user("d")], false));
-        assert_eq!(roster.page(Some("bb"), 9), (vec![user("c"), user("d")], false));
+        let page = |roster: &Roster, cursor, limit| {
+            let (users, more) = roster.page(cursor, limit);
+            (users.iter().map(|(user, _)| user.to_string()).collect::<Vec<_>>(), more)
+        };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(page(&roster, None, 2), (names(&["a", "b"]), true));
+        assert_eq!(page(&roster, Some("b"), 2), (names(&["c", "d"]), false));
+        assert_eq!(page(&roster, Some("bb"), 9), (names(&["c", "d"]), false));
+        roster.set_status("c", Status::Offline);
+        roster.set_status("d", Status::Away);
+        assert_eq!(roster.page(Some("b"), 9), (vec![(user("d"), Status::Away)], false));
+        assert_eq!((roster.seen(), roster.online()), (3, 4));
     }
 }

@@ -84,7 +84,7 @@ impl Shard {
             ReplyTo::Nobody | ReplyTo::Session => {}
             ReplyTo::Attach => {
                 self.give_kept(&caller, &room, &kept, resync, now);
-                self.note_entry(&caller, &room, (base, offset), fresh);
+                self.note_entry(&caller, &room, (base, offset), fresh, now);
                 return self.on_attached(caller.connection, now);
             }
             ReplyTo::Part { gather, index } => {
@@ -98,12 +98,12 @@ impl Shard {
                 };
                 self.give_kept(&caller, &room, &kept, resync, now);
                 self.on_part(gather, index, part, now);
-                return self.note_entry(&caller, &room, (base, offset), fresh);
+                return self.note_entry(&caller, &room, (base, offset), fresh, now);
             }
             ReplyTo::Client { .. } => self.answer_client(&caller, &Reply::Joined(joined), now),
         }
         self.give_kept(&caller, &room, &kept, resync, now);
-        self.note_entry(&caller, &room, (base, offset), fresh);
+        self.note_entry(&caller, &room, (base, offset), fresh, now);
     }
 
     /// What was kept for an absent member of a queued room, to the connection with which it is back.
@@ -130,7 +130,14 @@ impl Shard {
     }
 
     /// What an answer brought is on its way, and not there yet.
-    fn note_entry(&mut self, caller: &Caller, room: &str, (base, offset): (Offset, Offset), fresh: bool) {
+    fn note_entry(
+        &mut self,
+        caller: &Caller,
+        room: &str,
+        (base, offset): (Offset, Offset),
+        fresh: bool,
+        now: Now,
+    ) {
         if !fresh || base >= offset {
             return;
         }
@@ -148,7 +155,8 @@ impl Shard {
         if !log.follows(number) {
             log.enter(number, &name, epoch, base);
         }
-        log.note(number, offset, end);
+        log.note_answer(number, offset, end);
+        self.probe_now(caller.connection.slot as usize, now);
     }
 
     fn standing_details(&self, gather: u32) -> bool {

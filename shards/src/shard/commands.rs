@@ -77,11 +77,13 @@ impl Shard {
             Command::Receipt { room, upto, read } => return self.receipt(slot, own, room, upto, read),
             Command::Typing { room, typing } => return self.typing(slot, own, room, typing, now),
             Command::DeliveryStatus { room, message } => {
-                return self.ask_about(slot, own, &room, Question::DeliveryStatus(message));
+                return self.ask_among_members(slot, own, &room, Question::DeliveryStatus(message));
             }
-            Command::TypingUsers { room } => return self.ask_about(slot, own, &room, Question::TypingUsers),
+            Command::TypingUsers { room } => {
+                return self.ask_among_members(slot, own, &room, Question::TypingUsers);
+            }
             Command::MessageStats { room } => {
-                return self.ask_about(slot, own, &room, Question::MessageStats);
+                return self.ask_among_members(slot, own, &room, Question::MessageStats);
             }
             Command::UpdateStatus(update) => self.update_status(slot, own, update),
             Command::Watch { watch: true, users, room } => {
@@ -132,6 +134,20 @@ impl Shard {
     pub(super) fn subscribed(&self, slot: usize, room: &str) -> Option<RoomKey> {
         let key = self.directory.find(room)?;
         self.connections[slot].subscription(key).map(|subscription| subscription.room)
+    }
+
+    /// Asks about a room what only its members may know.
+    fn ask_among_members(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        room: &str,
+        question: Question,
+    ) -> Result<(), CommandError> {
+        if self.subscribed(slot, room).is_none() {
+            return Err(CommandError::not_a_member());
+        }
+        self.ask_about(slot, caller, room, question)
     }
 
     /// Asks about a room that the client is in or may enter.

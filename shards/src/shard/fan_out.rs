@@ -276,7 +276,7 @@ impl Shard {
             };
             self.push(slot, &push, class, now);
         }
-        self.note_all(slot);
+        self.note_all(slot, false);
     }
 
     /// Sends what has waited long enough for others to share its write.

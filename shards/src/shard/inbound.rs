@@ -203,7 +203,10 @@ impl Shard {
     /// A text message: parsed once, then refused or executed.
     fn on_text(&mut self, slot: usize, text: &[u8], now: Now) {
         self.metrics.messages_received += 1;
-        let client = &self.connections[slot];
+        let client = &mut self.connections[slot];
+        if let Some(log) = &mut client.log {
+            log.heard(client.queue.written());
+        }
         let dialect = client.variant.dialect;
         let may_switch = client.may_switch;
         let profile = client.variant.profile;

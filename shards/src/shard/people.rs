@@ -53,7 +53,8 @@ impl Shard {
 
     pub(super) fn online_users(&mut self, slot: usize, caller: Caller, limit: usize, cursor: Option<String>) {
         let cursor = cursor.map(Arc::<str>::from);
-        let question = ShardQuestion::OnlineUsers { viewer: self.viewer(slot), limit, cursor };
+        // One more than a page holds tells whether there is another.
+        let question = ShardQuestion::OnlineUsers { viewer: self.viewer(slot), limit: limit + 1, cursor };
         self.ask_all(caller, question, Gathered::OnlineUsers { users: Vec::new(), total: 0, limit });
     }
 

@@ -18,6 +18,7 @@ use crate::mesh::item::{Caller, Operation, ReplyTo, UserOperation};
 use crate::protocol::catalog::Event;
 use crate::protocol::command::Position;
 use crate::protocol::error_code::{CommandError, Detail, ErrorCode};
+use crate::protocol::frame;
 use crate::protocol::push::Push;
 use crate::protocol::reply::{self, Reply, SessionError};
 use crate::room::directory::RoomKey;
@@ -252,23 +253,37 @@ impl Shard {
             }
         }
         let Some(client) = self.client_mut(id).filter(|client| client.is_active()) else { return };
-        if client.phase == Phase::Attaching {
-            return self.on_attached(id, now);
+        let attaching = client.phase == Phase::Attaching;
+        if !attaching {
+            client.awaiting = client.awaiting.saturating_sub(1);
         }
-        client.awaiting = client.awaiting.saturating_sub(1);
-        self.note_all(slot);
-        self.resume(slot, now);
+        self.note_all(slot, true);
+        self.probe_now(slot, now);
+        if attaching { self.on_attached(id, now) } else { self.resume(slot, now) }
+    }
+
+    /// Asks a client at once how far it has got.
+    pub(super) fn probe_now(&mut self, slot: usize, now: Now) {
+        let client = &mut self.connections[slot];
+        let end = client.queue.end();
+        if let Some(payload) = client.log.as_mut().and_then(|log| log.start_probe(end, now.ms)) {
+            self.metrics.progress_probes += 1;
+            self.send(slot, frame::ping(&payload), FrameClass::Control);
+        }
     }
 
     /// What is on its way to a client counts as not there yet.
-    pub(super) fn note_all(&mut self, slot: usize) {
+    pub(super) fn note_all(&mut self, slot: usize, are_answers: bool) {
         let Self { connections, directory, .. } = self;
         let client = &mut connections[slot];
         let (end, Some(log)) = (client.queue.end(), &mut client.log) else { return };
         for subscription in client.subscriptions.iter().filter(|subscription| subscription.joined) {
             let key: RoomKey = subscription.room;
-            if log.follows(subscription.number) {
-                log.note(subscription.number, directory.get(key).offset, end);
+            let (number, offset) = (subscription.number, directory.get(key).offset);
+            match (log.follows(number), are_answers) {
+                (false, _) => {}
+                (true, true) => log.note_answer(number, offset, end),
+                (true, false) => log.note(number, offset, end),
             }
         }
     }

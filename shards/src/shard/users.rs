@@ -8,11 +8,12 @@ use super::timers::Timer;
 use crate::access::limits::SharedBucket;
 use crate::clock::Now;
 use crate::id::{ConnectionId, SessionId, ShardId};
-use crate::mesh::item::{Caller, Evict, Item, Joining, Outcome, ShardQuestion, UserOperation};
+use crate::mesh::item::{Caller, Evict, Item, Joining, MemberStatus, Outcome, ShardQuestion, UserOperation};
+use crate::protocol::command::Status;
 use crate::protocol::error_code::CommandError;
 use crate::protocol::push::PresenceChange;
 use crate::protocol::reply::{Presence, RecoveryStats, SessionError};
-use crate::room::name::user_of;
+use crate::room::name::{account_room, user_of};
 use crate::room::roster::Seat;
 use crate::user::presence::Change;
 use crate::user::session::{Claim, Holder, SessionRoom};
@@ -136,6 +137,9 @@ impl Shard {
                 }
                 let change = user.presence.update(update, now);
                 let shown = user.shown(now);
+                if change.is_some() {
+                    self.tell_rooms(&name);
+                }
                 self.tell_presence(&name, change, now);
                 Some(Ok(Outcome::StatusUpdated(shown)))
             }
@@ -161,11 +165,41 @@ impl Shard {
             user.leave(room, grace_ms, now);
             return self.schedule_user(name, now);
         }
-        if user.enter(room)
-            && self.watching != 0
-            && let Some(change) = user.appearance(room, now)
-        {
+        let is_new = user.enter(room);
+        let status = user.presence.status();
+        if status != Status::Online {
+            self.tell_status(name, Arc::clone(room), status);
+        }
+        if !is_new || self.watching == 0 {
+            return;
+        }
+        let appearance = self.users.get(name).and_then(|user| user.appearance(room, now));
+        if let Some(change) = appearance {
             self.distribute_presence(change);
+        }
+    }
+
+    /// The owners of a user's rooms show what it says of itself.
+    fn tell_rooms(&mut self, name: &Arc<str>) {
+        let Some(user) = self.users.get(name) else { return };
+        let status = user.presence.status();
+        let account = user.account.iter().map(|account| Arc::from(account_room(name, account)));
+        let rooms: Vec<Arc<str>> = user.rooms().cloned().chain(account).collect();
+        for room in rooms {
+            self.tell_status(name, room, status);
+        }
+    }
+
+    fn tell_status(&mut self, user: &Arc<str>, room: Arc<str>, status: Status) {
+        let owner = self.router.owner(&room);
+        let status = MemberStatus { room, user: Arc::clone(user), status };
+        self.dispatch(owner, Item::Status(Box::new(status)));
+    }
+
+    /// On a room's owner: a member says something else of itself.
+    pub(super) fn on_member_status(&mut self, status: &MemberStatus) {
+        if let Some(key) = self.known(&status.room) {
+            self.owned[key].set_status(&status.user, status.status);
         }
     }
 

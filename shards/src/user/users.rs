@@ -111,6 +111,11 @@ impl User {
         }
     }
 
+    /// The rooms that its connections have chosen to be in.
+    pub fn rooms(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.rooms.iter().map(|(room, _)| room)
+    }
+
     /// Whether somebody may see it.
     #[must_use]
     pub fn is_visible_to(&self, viewer: &Viewer) -> bool {
@@ -274,8 +279,8 @@ impl Users {
         let mut counts = PresenceCounts::default();
         for user in self.by_name.values().filter(|user| user.is_visible_to(viewer)) {
             let status = user.presence.status();
+            counts.by_status[status as usize] += 1;
             if status != Status::Offline {
-                counts.by_status[status as usize] += 1;
                 counts.devices += user.presence.devices();
             }
         }

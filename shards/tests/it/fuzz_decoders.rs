@@ -96,11 +96,12 @@ fn read(bytes: &[u8], piece_bytes: usize, pool: &mut Pool) -> Vec<String> {
         let mut reading = socket.read(pool, piece, MESSAGE_BYTES_MAX);
         loop {
             let next = reading.next_message();
-            let over = !matches!(next, Ok(Some(Incoming::Text(_) | Incoming::Binary(_))));
+            let over = !matches!(next, Ok(Some(Incoming::Text(_) | Incoming::Binary(_) | Incoming::Pong(_))));
             match next {
                 Ok(None) => {}
                 Ok(Some(Incoming::Text(text))) => said.push(format!("text {text}")),
                 Ok(Some(Incoming::Binary(data))) => said.push(format!("binary {data:?}")),
+                Ok(Some(Incoming::Pong(payload))) => said.push(format!("pong {payload:?}")),
                 Ok(Some(Incoming::Close)) => {
                     said.push("close".to_owned());
                     return said;
@@ -223,7 +224,7 @@ fn fuzz_event() {
     let mut parser = Parser::new(32);
     fuzz("event", &JSON, |input| {
         let Ok(text) = std::str::from_utf8(input) else { return };
-        let _ = parser.parse(input, |value| check_decoded(event::decode(value), text));
+        let _ = parser.parse(input, |value| check_decoded(event::decode(value, &PROFILES[0]), text));
     });
 }
 

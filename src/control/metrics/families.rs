@@ -127,9 +127,9 @@ table! {
         Counter "connections_closed", "Connections closed, by the close code's name; reset: without a close frame.",
             Reading::By("reason", closes);
         Counter "errors_sent", "Errors sent to clients, by code.",
-            Reading::By("code", |metrics| by_name(ErrorCode::ALL.map(ErrorCode::name), metrics.errors));
+            Reading::By("code", errors);
         Counter "auth_failures", "Tokens refused, by the rule that they break.",
-            Reading::By("reason", |metrics| by_name(TokenError::LABELS, metrics.auth_failures));
+            Reading::By("reason", auth_failures);
         Counter "recoveries", "Recoveries asked for, by whether all that was missed could be given.",
             Reading::By("result", recoveries);
         Counter "sessions_resumed", "Sessions resumed, by whether all of their rooms were recovered, and those refused.",
@@ -147,10 +147,21 @@ fn by_name<const N: usize>(names: [&'static str; N], counts: [u64; N]) -> Vec<(&
     names.into_iter().zip(counts).collect()
 }
 
-fn closes(metrics: &Metrics) -> Vec<(&'static str, u64)> {
+/// Connections closed, by why.
+pub(in crate::control) fn closes(metrics: &Metrics) -> Vec<(&'static str, u64)> {
     let mut closes = by_name(CloseCode::ALL.map(CloseCode::name), metrics.closes);
     closes.push(("reset", metrics.resets));
     closes
+}
+
+/// Errors sent to clients, by code.
+pub(in crate::control) fn errors(metrics: &Metrics) -> Vec<(&'static str, u64)> {
+    by_name(ErrorCode::ALL.map(ErrorCode::name), metrics.errors)
+}
+
+/// Tokens refused, by the rule that they break.
+pub(in crate::control) fn auth_failures(metrics: &Metrics) -> Vec<(&'static str, u64)> {
+    by_name(TokenError::LABELS, metrics.auth_failures)
 }
 
 fn recoveries(metrics: &Metrics) -> Vec<(&'static str, u64)> {

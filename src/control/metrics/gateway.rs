@@ -14,11 +14,6 @@ pub(super) fn families(snapshot: &Snapshot, sources: &Sources) -> Vec<Family> {
     let counter = |name, help, value| Family::single(Counter, name, None, help, Value::Whole(value));
     let gauge = |name, help, value| Family::single(Gauge, name, None, help, Value::Whole(value));
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let refused = [
-        ("full", &acceptor.refused_full),
-        ("address", &acceptor.refused_address),
-        ("backlog", &acceptor.refused_backlog),
-    ];
     vec![
         Family {
             head: Head { kind: Info, name: "build", unit: None, help: "The version that runs, as a label." },
@@ -36,7 +31,8 @@ pub(super) fn families(snapshot: &Snapshot, sources: &Sources) -> Vec<Family> {
                 unit: None,
                 help: "Connections refused by the acceptor: process full, too many of an address, shard's backlog.",
             },
-            series: refused
+            series: acceptor
+                .refused()
                 .map(|(reason, counter)| (vec![("reason", reason.to_owned())], Value::Whole(read(counter))))
                 .into(),
         },

@@ -14,11 +14,14 @@ use std::sync::Arc;
 
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
+use serde_json::{Map, Number, Value};
 
 use super::Extra;
 use super::places::Places;
 use super::snapshots::Snapshot;
+pub(super) use families::{auth_failures, closes, errors};
 use family::Families;
+pub(super) use process::Usage;
 
 /// What [`render`] writes: `prometheus-client` knows the text format only in the form that OpenMetrics gave it, which
 /// every Prometheus since 2.5 reads.
@@ -45,4 +48,16 @@ pub(super) fn render(snapshot: &Snapshot, sources: &Sources) -> Result<String, f
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)
+}
+
+/// The samples of an exposition by their series, as the exposition names them. Buckets of histograms are left out: they
+/// are most of the text, and whoever draws them asks `/metrics`.
+pub(super) fn samples(exposition: &str) -> Map<String, Value> {
+    let lines = exposition.lines().filter(|line| !line.starts_with('#'));
+    let samples = lines.filter_map(|line| line.rsplit_once(' '));
+    samples
+        .filter(|(series, _)| !series.contains("_bucket{"))
+        // What is no JSON number is no finite number either.
+        .filter_map(|(series, value)| Some((series.to_owned(), Value::Number(value.parse::<Number>().ok()?))))
+        .collect()
 }

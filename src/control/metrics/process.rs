@@ -8,17 +8,35 @@ use rustix::process::{Resource, getrlimit};
 
 use super::family::{Family, Value};
 
+/// What the process uses of what may run out; `None` where `/proc` is hidden or there is no limit.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::control) struct Usage {
+    pub(in crate::control) resident_bytes: Option<u64>,
+    pub(in crate::control) open_fds: Option<u64>,
+    pub(in crate::control) fds_max: Option<u64>,
+}
+
+impl Usage {
+    /// As of now.
+    pub(in crate::control) fn read() -> Self {
+        Self {
+            resident_bytes: Stat::read().map(|stat| stat.resident_bytes()),
+            open_fds: open_fds(),
+            fds_max: getrlimit(Resource::Nofile).current,
+        }
+    }
+}
+
 /// Those that can be read; where `/proc` is hidden the others are missing, as exporters do.
 pub(super) fn families() -> Vec<Family> {
-    let stat = fs::read_to_string("/proc/self/stat").ok();
-    let stat = stat.as_deref().and_then(Stat::parse);
+    let stat = Stat::read();
     let family = |kind: MetricType, name, unit, help, value: Option<Value>| {
         value.map(|value| Family::single(kind, name, unit, help, value))
     };
     let cpu = stat.as_ref().map(|stat| Value::Real(seconds(stat.cpu_ticks)));
     let start =
         stat.as_ref().zip(boot_time_s()).map(|(stat, boot_s)| boot_s as f64 + seconds(stat.start_ticks));
-    let resident = stat.as_ref().map(|stat| stat.resident_pages * rustix::param::page_size() as u64);
+    let resident = stat.as_ref().map(Stat::resident_bytes);
     [
         family(
             Gauge,
@@ -58,6 +76,14 @@ struct Stat {
 }
 
 impl Stat {
+    fn read() -> Option<Self> {
+        Self::parse(&fs::read_to_string("/proc/self/stat").ok()?)
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        self.resident_pages * rustix::param::page_size() as u64
+    }
+
     fn parse(text: &str) -> Option<Self> {
         // The second field is the command in parentheses and may hold anything, even parentheses.
         let (_, rest) = text.rsplit_once(')')?;
@@ -102,5 +128,7 @@ mod tests {
     #[test]
     fn this_process_can_be_read() {
         assert_eq!(families().len(), 5);
+        let usage = Usage::read();
+        assert!(usage.resident_bytes > Some(100_000) && usage.open_fds >= Some(3), "{usage:?}");
     }
 }

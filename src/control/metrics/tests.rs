@@ -81,6 +81,10 @@ fn sources() -> Sources {
 }
 
 fn exposition() -> Exposition {
+    Exposition::parse(&text())
+}
+
+fn text() -> String {
     let mut shards = vec![Metrics::default(); 2];
     shards[1].rooms = 9;
     for (metrics, turns) in shards.iter_mut().zip([1, 3]) {
@@ -93,7 +97,8 @@ fn exposition() -> Exposition {
             metrics.turn.observe(us);
         }
     }
-    Exposition::parse(&render(&Snapshot { shards, unresponsive: 1 }, &sources()).unwrap())
+    let snapshot = Snapshot { shards, unresponsive: 1, caught_up: vec![true, false] };
+    render(&snapshot, &sources()).unwrap()
 }
 
 #[test]
@@ -164,4 +169,17 @@ fn histograms_are_cumulative_and_end_with_all() {
     let at = |bound: f64| turns.iter().find(|(known, _)| *known == bound).unwrap().1;
     assert_eq!([at(1e-5), at(1e-4), at(0.25), at(f64::INFINITY)], [1.0, 2.0, 2.0, 3.0]);
     assert_eq!(exposition.value("roomcast_loop_turn_seconds_sum{shard=\"1\"}"), 1.000_085);
+}
+
+#[test]
+fn samples_are_those_of_the_exposition_less_the_buckets() {
+    let text = text();
+    let (samples, exposition) = (samples(&text), Exposition::parse(&text));
+    for (series, value) in &samples {
+        assert_eq!(value.as_f64(), Some(exposition.value(series)), "{series}");
+    }
+    let left_out = exposition.samples.keys().filter(|series| !samples.contains_key(*series));
+    assert!(left_out.clone().all(|series| series.contains("_bucket{")), "{left_out:?}");
+    assert_eq!(samples["roomcast_rooms{shard=\"1\"}"], 9);
+    assert_eq!(samples["roomcast_loop_turn_seconds_count{shard=\"1\"}"], 3);
 }

@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tungstenite::{Error, Message, WebSocket};
 
-use super::{DEADLINE, Frame};
+use super::{DEADLINE, Frame, QUIET, eventually};
 
 /// An open WebSocket.
 pub(crate) struct Client {
     socket: WebSocket<TcpStream>,
     backlog: VecDeque<Frame>,
     requests: u32,
+    /// Whose frames are printed, if they are.
+    transcript: Option<&'static str>,
     /// The subprotocol that the server chose.
     pub(crate) subprotocol: Option<String>,
 }
@@ -23,7 +25,13 @@ pub(crate) struct Client {
 impl Client {
     /// A client on an upgraded socket.
     pub(crate) fn new(socket: WebSocket<TcpStream>, subprotocol: Option<String>) -> Self {
-        Self { socket, backlog: VecDeque::new(), requests: 0, subprotocol }
+        Self { socket, backlog: VecDeque::new(), requests: 0, transcript: None, subprotocol }
+    }
+
+    /// Prints every text frame from now on under that name: `>` what is sent, `<` what arrives.
+    pub(crate) fn transcribed(mut self, name: &'static str) -> Self {
+        self.transcript = Some(name);
+        self
     }
 
     /// Sends a JSON value.
@@ -33,7 +41,9 @@ impl Client {
 
     /// Sends text as it is.
     pub(crate) fn send_text(&mut self, text: impl Into<String>) {
-        self.socket.send(Message::text(text.into())).expect("the server reads");
+        let text = text.into();
+        self.transcribe('>', &text);
+        self.socket.send(Message::text(text)).expect("the server reads");
     }
 
     /// Sends any message; says whether that was still possible.
@@ -77,7 +87,7 @@ impl Client {
     /// A request that must succeed; returns `data` of the reply.
     pub(crate) fn call(&mut self, event: &str, data: Value) -> Value {
         let reply = self.request(event, &data);
-        assert_ne!(reply.name, "error", "{event} {data} was refused: {}", reply.raw);
+        assert!(!reply.is_error(), "{event} {data} was refused: {}", reply.raw);
         assert_eq!(reply.value["version"], "1", "{}", reply.raw);
         reply.value["data"].clone()
     }
@@ -111,7 +121,7 @@ impl Client {
         loop {
             match self.socket.read() {
                 Ok(Message::Text(text)) => {
-                    let frame = Frame::parse(text.as_str());
+                    let frame = self.parse(text.as_str());
                     if frame.request_id.as_deref() == Some(&id) {
                         return Some(frame.value["data"].clone());
                     }
@@ -167,6 +177,13 @@ impl Client {
         Vec::from(taken)
     }
 
+    /// Listens for [`QUIET`] and fails if a frame of that name is there.
+    pub(crate) fn assert_no(&mut self, name: &str, why: &str) {
+        self.stays_open_for(QUIET);
+        let frames = self.arrived(name);
+        assert!(frames.is_empty(), "{why}: {frames:?}");
+    }
+
     /// Expects the server to close; returns code and reason. Frames before it are kept.
     pub(crate) fn expect_close(&mut self) -> (u16, String) {
         loop {
@@ -175,7 +192,7 @@ impl Client {
                     let _ = self.socket.flush();
                     return (frame.code.into(), frame.reason.to_string());
                 }
-                Ok(Message::Text(text)) => self.backlog.push_back(Frame::parse(text.as_str())),
+                Ok(Message::Text(text)) => self.backlog.push_back(self.parse(text.as_str())),
                 Ok(Message::Ping(_) | Message::Pong(_)) => {}
                 other => panic!("no close frame but {other:?}; {}", self.describe_backlog()),
             }
@@ -187,7 +204,7 @@ impl Client {
         match self.socket.read() {
             Ok(Message::Close(Some(frame))) => Some(frame.code.into()),
             Ok(Message::Text(text)) => {
-                Frame::parse(text.as_str()).assert_error(code);
+                self.parse(text.as_str()).assert_error(code);
                 None
             }
             other => panic!("neither a close frame nor {code} but {other:?}"),
@@ -211,11 +228,19 @@ impl Client {
         loop {
             match self.socket.read() {
                 Ok(Message::Pong(payload)) if payload == "still there" => return,
-                Ok(Message::Text(text)) => self.backlog.push_back(Frame::parse(text.as_str())),
+                Ok(Message::Text(text)) => self.backlog.push_back(self.parse(text.as_str())),
                 Ok(Message::Ping(_) | Message::Pong(_)) => {}
                 other => panic!("no pong but {other:?}"),
             }
         }
+    }
+
+    /// Cuts the socket, as a network would, and waits until the gateway has put the session aside.
+    pub(crate) fn cut(self, observer: &mut Self) {
+        let parked = |observer: &mut Self| observer.call("connection:stats", json!({}))["parked"].as_u64();
+        let before = parked(observer);
+        drop(self);
+        eventually("the session is parked", || (parked(observer) > before).then_some(()));
     }
 
     /// Closes and waits until the server has closed too.
@@ -226,10 +251,22 @@ impl Client {
 
     fn read(&mut self) -> Result<Option<Frame>, Error> {
         match self.socket.read()? {
-            Message::Text(text) => Ok(Some(Frame::parse(text.as_str()))),
+            Message::Text(text) => Ok(Some(self.parse(text.as_str()))),
             Message::Binary(_) => panic!("no binary frame is ever sent on /ws"),
             Message::Close(frame) => panic!("closed with {frame:?}; {}", self.describe_backlog()),
             _ => Ok(None),
+        }
+    }
+
+    fn parse(&self, text: &str) -> Frame {
+        self.transcribe('<', text);
+        Frame::parse(text)
+    }
+
+    #[expect(clippy::print_stdout, reason = "a test's output is kept from the reader unless it asks for it")]
+    fn transcribe(&self, direction: char, text: &str) {
+        if let Some(name) = self.transcript {
+            println!("{direction} {name}: {text}");
         }
     }
 

@@ -93,6 +93,11 @@ impl Frame {
             || (self.name == "message" && self.value["topic"] == room)
     }
 
+    /// Whether this is an error, in any profile of the event dialect or in the topic dialect.
+    pub(crate) fn is_error(&self) -> bool {
+        ["error", "chat:error"].contains(&self.name.as_str())
+    }
+
     /// Fails unless this is an error of that code in the event dialect's shape.
     pub(crate) fn assert_error(&self, code: &str) {
         assert_eq!(self.name, "error", "expected {code}: {}", self.raw);

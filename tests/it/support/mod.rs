@@ -9,6 +9,7 @@ mod file;
 mod frame;
 pub(crate) mod http;
 pub(crate) mod raw;
+pub(crate) mod reply;
 pub(crate) mod server;
 mod token;
 
@@ -24,6 +25,9 @@ pub(crate) use token::{SECRET, Token};
 
 /// How long anything expected may take before the test fails; generous, because test machines are busy.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// How long a test listens before it says that something did not come.
+pub(crate) const QUIET: Duration = Duration::from_millis(500);
 
 /// Calls `attempt` until it gives a value, at most for [`DEADLINE`].
 pub(crate) fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 use super::token::SECRET;
-use super::{Connect, DEADLINE};
+use super::{Client, Connect, DEADLINE, Token};
 
 /// How to start a server.
 pub(crate) struct ServerBuilder {
@@ -160,6 +160,23 @@ impl Server {
     /// Starts to connect to `/ws` of this server.
     pub(crate) fn connect(&self) -> Connect {
         Connect::to(self.address)
+    }
+
+    /// Connects somebody to `/ws`.
+    pub(crate) fn open(&self, token: &Token) -> Client {
+        self.connect().token(token).open()
+    }
+
+    /// Connects an employee of that name.
+    pub(crate) fn employee(&self, name: &str) -> Client {
+        self.open(&Token::employee(name))
+    }
+
+    /// Connects an employee of that name, who joins that room.
+    pub(crate) fn member(&self, name: &str, room: &str) -> Client {
+        let mut client = self.employee(name);
+        client.join(room);
+        client
     }
 
     /// Waits until `find` gives something for a line of the log, from the first line on.

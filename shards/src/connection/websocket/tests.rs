@@ -32,6 +32,7 @@ fn read(
             match reading.next_message() {
                 Ok(Some(Incoming::Text(text))) => texts.push(text.to_string()),
                 Ok(Some(Incoming::Binary(data))) => texts.push(format!("{data:?}")),
+                Ok(Some(Incoming::Pong(payload))) => texts.push(format!("pong {payload:?}")),
                 Ok(Some(Incoming::Close)) => {
                     texts.push("close".into());
                     replies.extend(reading.take_replies());

@@ -1,9 +1,11 @@
 use super::*;
+use crate::protocol::command::Command;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::json::Parser;
+use crate::protocol::profile::PROFILES;
 
 fn read(text: &str) -> Result<Request, Rejection> {
-    Parser::new(32).parse(text.as_bytes(), decode).expect("valid JSON")
+    Parser::new(32).parse(text.as_bytes(), |frame| decode(frame, &PROFILES[0])).expect("valid JSON")
 }
 
 fn code(text: &str) -> ErrorCode {

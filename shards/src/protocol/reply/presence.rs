@@ -24,7 +24,7 @@ pub struct Presence {
 /// Users by status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PresenceCounts {
-    /// By [`Status::ALL`]'s position; those who are offline are not counted.
+    /// By [`Status::ALL`]'s position; offline are those who were there and are remembered.
     pub by_status: [usize; Status::ALL.len()],
     /// Sockets of them all.
     pub devices: usize,
@@ -41,8 +41,9 @@ impl PresenceCounts {
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         key(out, "users");
-        display(out, self.by_status.iter().sum::<usize>());
-        for status in [Status::Online, Status::Away, Status::Busy] {
+        let offline = self.by_status[Status::Offline as usize];
+        display(out, self.by_status.iter().sum::<usize>() - offline);
+        for status in Status::ALL {
             key(out, status.name());
             display(out, self.by_status[status as usize]);
         }

@@ -78,8 +78,8 @@ pub struct RoomInfo {
 pub struct OnlinePage {
     /// The room.
     pub room: Arc<str>,
-    /// Users of this page, in order.
-    pub users: Vec<Arc<str>>,
+    /// Users of this page and what they say of themselves, in order.
+    pub users: Vec<(Arc<str>, Status)>,
     /// Users in all.
     pub total: usize,
     /// Whether there are more; then the last user is the cursor.
@@ -210,16 +210,16 @@ impl OnlinePage {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         write::room(out, &self.room);
         key(out, "users");
-        list(out, &self.users, |out, user| {
+        list(out, &self.users, |out, (user, status)| {
             out.push(b'{');
             write::user(out, user);
             key(out, "status");
-            name(out, Status::Online.name());
+            name(out, status.name());
             out.push(b'}');
         });
         key(out, "total");
         display(out, self.total);
-        if let Some(last) = self.users.last().filter(|_| self.more) {
+        if let Some((last, _)) = self.users.last().filter(|_| self.more) {
             key(out, "next");
             name(out, local(last));
         }

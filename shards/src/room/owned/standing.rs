@@ -66,7 +66,7 @@ impl OwnedRoom {
     #[must_use]
     pub fn online(&self, cursor: Option<&str>, limit: usize) -> OnlinePage {
         let (users, more) = self.roster.page(cursor, limit);
-        OnlinePage { room: Arc::clone(&self.name), users, total: self.roster.online(), more }
+        OnlinePage { room: Arc::clone(&self.name), users, total: self.roster.seen(), more }
     }
 
     /// A user got or read messages: its cursor moves, and their senders will hear of it.

@@ -10,7 +10,7 @@ use crate::config::{Config, RoomClass};
 use crate::id::{Epoch, MessageId, Offset, SessionId};
 use crate::protocol::command::{Draft, Position};
 use crate::protocol::error_code::{CommandError, ErrorCode};
-use crate::protocol::message::{Metadata, Publication, Revised, Revision};
+use crate::protocol::message::{Lane, Metadata, Publication, Revised, Revision};
 use crate::protocol::reply::{HistoryPage, Joined, MessageStats, Sent};
 use crate::room::dedupe::Accepted;
 
@@ -316,6 +316,7 @@ impl OwnedRoom {
             content: content.unwrap_or(Bytes::from_static(b"null")),
             metadata,
             revision: Some(Box::new(revision)),
+            lane: Lane::Streaming,
             ..message
         }
     }

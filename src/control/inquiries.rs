@@ -1,0 +1,136 @@
+//! Answers what clients ask of the gateway itself (`monitoring:metrics`, `stats`, `health`), from the same numbers as
+//! `/metrics`.
+//!
+//! Inquiries that come together share one snapshot, so that asking more often does not make the shards count more
+//! often. While a snapshot is waited for, further ones wait in the queue of [`super::sink`]; when that is full, the
+//! asking shard says so to its client and counts it.
+
+use std::cell::LazyCell;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use roomcast_shards::effect::Inquiry;
+use roomcast_shards::id::ShardId;
+use roomcast_shards::mesh::item::Caller;
+use roomcast_shards::protocol::command::Monitoring;
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::health::{self, Numbers};
+use super::metrics::{self, Usage};
+use super::routes::Gateway;
+use super::snapshots::Snapshot;
+use super::stats::Stats;
+
+/// Inquiries that share a snapshot.
+const BATCH_MAX: usize = 64;
+
+/// Answers that a shard may have been sent and not be known to have taken.
+///
+/// [`roomcast_shards::rim::Shards::answer`] waits for a place among the shard's commands, of which there are 256, just
+/// as asking for a snapshot does. That is no deadlock: a shard waits for nobody. What it gives to the control plane it
+/// only tries to give (`super::sink`, and the channel of `super::snapshots`, which holds all that can be on its way),
+/// so it always comes to the turn in which it obeys its commands. But a slow shard must not hold up the control thread
+/// either: with this bound, and that on open rounds of snapshots, the control thread never fills the queue. Only a
+/// drain sends more than that, from the main thread, and by then nothing is asked any more.
+const UNTAKEN_MAX: usize = 128;
+
+/// An inquiry and the shard whose client asks.
+type Asked = (ShardId, Inquiry);
+/// Gives a shard the members of the `data` that answers its client; `None` when there is no answer.
+pub(super) type Answer = Box<dyn Fn(ShardId, Caller, Option<Vec<u8>>) + Send>;
+
+/// Who answers inquiries.
+pub(super) struct Inquiries {
+    gateway: Arc<Gateway>,
+    answer: Answer,
+    /// By shard, see [`UNTAKEN_MAX`].
+    untaken: Vec<usize>,
+}
+
+impl Inquiries {
+    pub(super) fn new(gateway: Arc<Gateway>, answer: Answer) -> Self {
+        Self { gateway, answer, untaken: Vec::new() }
+    }
+
+    /// Answers until no shard is left that could ask.
+    ///
+    /// What a shard cannot be given yet is kept, and the queue is not read meanwhile: a second at a time, which is how
+    /// long a snapshot waits for a shard that does not answer.
+    pub(super) async fn serve(mut self, mut asked: mpsc::Receiver<Asked>) {
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        while asked.recv_many(&mut batch, BATCH_MAX).await > 0 {
+            while !batch.is_empty() {
+                let snapshot = self.gateway.snapshots.take().await;
+                self.answer(&mut batch, &snapshot);
+            }
+        }
+    }
+
+    /// Answers those whose shards have room, and leaves the others in the batch.
+    fn answer(&mut self, batch: &mut Vec<Asked>, snapshot: &Snapshot) {
+        let Self { gateway, answer, untaken } = self;
+        untaken.resize(snapshot.caught_up.len(), 0);
+        for (untaken, _) in untaken.iter_mut().zip(&snapshot.caught_up).filter(|(_, caught_up)| **caught_up) {
+            *untaken = 0;
+        }
+        let metrics = LazyCell::new(|| write_metrics(gateway, snapshot));
+        let stats = LazyCell::new(|| write_stats(gateway, snapshot));
+        let health = LazyCell::new(|| write_health(gateway, snapshot));
+        batch.retain(|(shard, Inquiry { caller, topic })| {
+            let untaken = &mut untaken[shard.index()];
+            if *untaken == UNTAKEN_MAX {
+                return true;
+            }
+            *untaken += 1;
+            let members = match topic {
+                Monitoring::Metrics => metrics.clone(),
+                Monitoring::Stats => stats.clone(),
+                Monitoring::Health => health.clone(),
+                // The shards answer that one themselves.
+                Monitoring::Events => None,
+            };
+            answer(*shard, caller.clone(), members);
+            false
+        });
+    }
+}
+
+fn write_metrics(gateway: &Gateway, snapshot: &Snapshot) -> Option<Vec<u8>> {
+    let exposition = metrics::render(snapshot, &gateway.sources)
+        .inspect_err(|fault| tracing::error!(event = "metrics_failed", error = %fault));
+    members(&json!({ "metrics": metrics::samples(&exposition.ok()?) }))
+}
+
+fn write_stats(gateway: &Gateway, snapshot: &Snapshot) -> Option<Vec<u8>> {
+    members(&Stats::new(snapshot, &gateway.sources, gateway.started.elapsed()))
+}
+
+fn write_health(gateway: &Gateway, snapshot: &Snapshot) -> Option<Vec<u8>> {
+    let extra = &gateway.sources.extra;
+    // Those of single addresses are their own affair.
+    let refused = [&extra.refused.refused_full, &extra.refused.refused_backlog];
+    let numbers = Numbers {
+        connections_refused: refused.iter().map(|counter| counter.load(Ordering::Relaxed)).sum(),
+        logs_dropped: (extra.logs_dropped)(),
+        ..Numbers::new(snapshot, Usage::read())
+    };
+    members(&health::judge(&numbers, &gateway.limits))
+}
+
+/// An object as JSON, less its braces.
+fn members(object: &impl Serialize) -> Option<Vec<u8>> {
+    let json = serde_json::to_vec(object).ok()?;
+    Some(json.strip_prefix(b"{")?.strip_suffix(b"}")?.to_vec())
+}
+
+impl fmt::Debug for Inquiries {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Inquiries").field("untaken", &self.untaken).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
