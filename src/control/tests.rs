@@ -243,11 +243,8 @@ fn clients_inquiries_are_answered_with_the_same_numbers() {
         serde_json::from_str::<serde_json::Value>(&format!("{{{text}}}")).unwrap()
     };
     assert_eq!(ask(Monitoring::Metrics)["metrics"]["roomcast_logs_dropped_total"], 7);
-    let stats = ask(Monitoring::Stats);
-    assert_eq!((&stats["shards"], &stats["logsDropped"]), (&1.into(), &7.into()));
-    let health = ask(Monitoring::Health);
-    assert_eq!(health["status"], "ok", "{health}");
-    assert_eq!(fixture.get("/readyz").status, 200, "HTTP goes on");
+    assert_eq!(ask(Monitoring::Stats)["logsDropped"], 7);
+    assert_eq!(ask(Monitoring::Health)["status"], "ok");
 }
 
 #[test]

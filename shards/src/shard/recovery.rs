@@ -189,9 +189,21 @@ impl Shard {
             }
             let wish = Wish { history: 0, recover: Some(*position), only_missed: true };
             self.subscribe(slot, caller, room, is_forced(room), wish);
+            self.follow_from(slot, room, *position);
         }
         if positions.is_empty() {
             self.finish_gather(gather, now);
+        }
+    }
+
+    /// A connection that is lost before a room's owner has answered is still where its session was.
+    fn follow_from(&mut self, slot: usize, room: &str, position: Position) {
+        let Some(key) = self.directory.find(room) else { return };
+        let name = Arc::clone(&self.directory.get(key).name);
+        let client = &mut self.connections[slot];
+        let number = client.subscription(key).map(|subscription| subscription.number);
+        if let (Some(number), Some(log), Some(epoch)) = (number, &mut client.log, position.epoch) {
+            log.enter(number, &name, epoch, position.offset);
         }
     }
 

@@ -262,7 +262,10 @@ impl Shard {
             subscription.room == key && subscription.sequence == sequence && !subscription.joined
         });
         if let Some(at) = refused {
-            client.subscriptions.swap_remove(at);
+            let number = client.subscriptions.swap_remove(at).number;
+            if let Some(log) = &mut client.log {
+                log.leave(number);
+            }
             self.directory.release(key);
         }
     }

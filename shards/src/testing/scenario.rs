@@ -69,8 +69,9 @@ impl Scenario {
     /// Milliseconds after which nothing may be left of connections, users and rooms.
     pub(super) fn forgetting_ms(&self) -> u64 {
         let config = &self.config;
-        let rooms_ms = config.presence_grace_ms + config.history.ttl_ms;
-        rooms_ms + config.handshake_timeout_ms + config.ping_timeout_ms + 10_000
+        let sockets_ms = config.handshake_timeout_ms + config.ping_timeout_ms;
+        let kept_ms = config.history.ttl_ms.max(config.queue_ttl_ms) + config.queue_ttl_ms;
+        sockets_ms + config.presence_grace_ms + config.session_ttl_ms + kept_ms + 10_000
     }
 }
 
@@ -118,6 +119,9 @@ fn config(dice: &mut Dice, authenticated: bool, generous: bool, limited: bool) -
         presence_grace_ms: *dice.pick(&[0, 300, 2_000]),
         presence_room_max: *dice.pick(&[2, 200]),
         room_classes: vec![RoomClassRule { pattern: "eph.*".to_owned(), class: RoomClass::Ephemeral }],
+        session_ttl_ms: *dice.pick(&[1_500, 8_000]),
+        session_key: [7; 32],
+        queue_ttl_ms: *dice.pick(&[2_000, 40_000]),
         ring_items_max: if patient { *dice.pick(&[1, 2, 8, 32]) } else { 4_096 },
         ..Config::default()
     }
