@@ -6,19 +6,23 @@
 mod answers;
 mod attach;
 mod commands;
+mod created;
 mod events;
 mod fan_out;
 mod gather;
 mod inbound;
 mod keeping;
 mod lifecycle;
+mod listing;
 mod messages;
 mod owner;
+mod patterns;
 mod people;
 mod recovery;
 mod sends;
 mod sessions;
 mod subscriptions;
+mod tell;
 mod timers;
 mod users;
 

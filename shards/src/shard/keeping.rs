@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Shard;
 use crate::config::Config;
-use crate::mesh::item::Outcome;
+use crate::mesh::outcome::Outcome;
 use crate::protocol::message::Publication;
 use crate::room::history_budget::Kept;
 use crate::room::owned::OwnedRoom;

@@ -3,25 +3,19 @@
 use std::sync::Arc;
 
 use super::Shard;
-use super::subscriptions::{exists, limit_reached};
 use super::timers::Timer;
 use crate::clock::Now;
-use crate::config::Config;
 use crate::id::{Offset, SessionId, ShardId};
-use crate::mesh::item::{
-    Answer, Ask, Caller, Entry, Interest, Item, Joining, Operation, Outcome, Question, Reader, ReplyTo,
-};
-use crate::protocol::command::{Creation, Draft};
+use crate::mesh::item::{Answer, Ask, Caller, Interest, Item, ReplyTo};
+use crate::mesh::operation::{Joining, Operation};
+use crate::mesh::outcome::{Entry, Outcome};
+use crate::protocol::command::Draft;
 use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::message::Publication;
 use crate::protocol::push::{Except, News, Notice};
-use crate::protocol::reply::{OnlinePage, RoomCard};
-use crate::room::name::{account_room, is_room_of, local, user_of, user_room};
+use crate::room::name::{is_room_of, local, user_of};
 use crate::room::owned::{Change, OwnedRoom, Wanted};
 use crate::room::roster::Seat;
-
-/// Rooms of a process that somebody created and nobody has closed: they are never forgotten.
-const CREATED_MAX: usize = 65_536;
 
 impl Shard {
     /// A home shard asks something of a room that this shard owns.
@@ -105,7 +99,7 @@ impl Shard {
     }
 
     /// The room, created if there is none.
-    fn own(&mut self, name: &Arc<str>, now: Now) -> usize {
+    pub(super) fn own(&mut self, name: &Arc<str>, now: Now) -> usize {
         if let Some(key) = self.known(name) {
             return key;
         }
@@ -145,7 +139,7 @@ impl Shard {
         }
     }
 
-    fn own_join(&mut self, from: ShardId, name: &Arc<str>, joining: Joining, now: Now) -> Outcome {
+    pub(super) fn own_join(&mut self, from: ShardId, name: &Arc<str>, joining: Joining, now: Now) -> Outcome {
         let seat = Seat { shard: from, number: joining.number };
         let known = self.known(name);
         let user = Arc::clone(&joining.reader.user);
@@ -214,93 +208,10 @@ impl Shard {
     }
 
     /// A closed room goes with the last who is in it, and one that was made for nothing at once.
-    fn forget_if_over(&mut self, key: usize, now: Now) {
+    pub(super) fn forget_if_over(&mut self, key: usize, now: Now) {
         if self.owned[key].is_forgotten(now, &self.config) {
             self.forget_room(key);
         }
-    }
-
-    fn own_create(
-        &mut self,
-        from: ShardId,
-        caller: Caller,
-        name: &Arc<str>,
-        joining: Joining,
-        creation: Creation,
-        now: Now,
-    ) {
-        let created_max = (CREATED_MAX / self.config.shards).max(1);
-        let error = if self.known(name).is_some() {
-            Some(exists())
-        } else if self.created >= created_max {
-            Some(limit_reached("too many rooms were created and not closed", created_max))
-        } else {
-            None
-        };
-        if let Some(error) = error {
-            let sequence = joining.sequence;
-            return self.answer(
-                from,
-                caller,
-                Ok(Outcome::Refused { room: Arc::clone(name), sequence, error }),
-            );
-        }
-        let key = self.own(name, now);
-        let (owner, account) = (Arc::clone(&joining.reader.user), joining.account.clone());
-        let session = joining.session;
-        let named = creation.members.clone();
-        let card = self.owned[key].create(creation, &owner, now);
-        self.created += 1;
-        let nobody = Caller { reply: ReplyTo::Nobody, ..caller.clone() };
-        let entry = self.own_join(from, name, joining, now);
-        self.answer(from, nobody, Ok(entry));
-        self.announce_room(&card, account.as_deref(), named, session);
-        self.answer(from, caller, Ok(Outcome::Created(card)));
-    }
-
-    /// Those who may want to enter a new room hear of it.
-    fn announce_room(
-        &mut self,
-        card: &Arc<RoomCard>,
-        account: Option<&str>,
-        named: Vec<String>,
-        session: SessionId,
-    ) {
-        let rooms: Vec<String> = if card.private {
-            named.iter().filter(|user| ***user != *card.owner).map(|user| user_room(user)).collect()
-        } else {
-            account.iter().map(|account| account_room(&card.owner, account)).collect()
-        };
-        for room in rooms {
-            let news = News::Created(Arc::clone(card));
-            self.relay(Notice { room: room.into(), except: Except::Session(session), news });
-        }
-    }
-
-    /// Whoever closes a room is answered once everybody is out of it, and its name free.
-    fn own_close(
-        &mut self,
-        (from, caller): (ShardId, &Caller),
-        name: &Arc<str>,
-        user: &str,
-        supervisor: bool,
-        now: Now,
-    ) -> Result<(), CommandError> {
-        let readable = |key: &usize| supervisor || self.owned[*key].is_open_to(user, false);
-        let key = match self.known(name) {
-            Some(key) if !readable(&key) => return Err(CommandError::room_denied()),
-            _ => self.open_room(name)?,
-        };
-        let owner = self.owned[key].card().is_some_and(|card| *card.owner == *user);
-        if !owner && !supervisor {
-            return Err(CommandError::new(ErrorCode::PermissionDenied, "only its owner may close a room"));
-        }
-        let room = Arc::clone(self.owned[key].name());
-        self.change_room(key, |room, _| room.close());
-        self.closers.entry(Arc::clone(&room)).or_default().push((from, caller.clone()));
-        self.notify(key, &Notice { room, except: Except::Nobody, news: News::Closed });
-        self.forget_if_over(key, now);
-        Ok(())
     }
 
     /// Tells the other members of an edge; large rooms are told a count by their timer instead.
@@ -366,63 +277,6 @@ impl Shard {
             if shards & (1 << shard.index()) != 0 {
                 self.dispatch(shard, Item::Publish(Arc::clone(publication)));
             }
-        }
-    }
-
-    /// Says something about a room to whoever may read it.
-    fn tell(
-        &mut self,
-        name: &Arc<str>,
-        reader: &Reader,
-        question: Question,
-        now: Now,
-    ) -> Result<Outcome, CommandError> {
-        let Some(key) = self.known(name) else { return self.tell_unknown(name, &reader.user, question, now) };
-        if !self.owned[key].is_open_to(&reader.user, reader.entitled) {
-            return Err(CommandError::room_denied());
-        }
-        let room = &self.owned[key];
-        Ok(match question {
-            Question::Info => Outcome::Info(room.info()),
-            Question::Entry => Outcome::Entry(room.position()),
-            Question::Standing => Outcome::Standing(Box::new(room.standing(&reader.user))),
-            Question::Online { limit, cursor } => Outcome::Online(room.online(cursor.as_deref(), limit)),
-            Question::History { session, before, after, limit } => {
-                let page = |room: &mut OwnedRoom, config: &Config| {
-                    room.history(session, (before, after), limit, now, config)
-                };
-                Outcome::History(self.change_room(key, page))
-            }
-            Question::DeliveryStatus(message) => Outcome::DeliveryStatus(room.delivery_status(message)?),
-            Question::TypingUsers => {
-                let others = room.typing.users().filter(|user| **user != reader.user);
-                Outcome::TypingUsers { room: Arc::clone(name), users: others.cloned().collect() }
-            }
-            Question::MessageStats => Outcome::MessageStats(self.owned[key].stats(now)),
-        })
-    }
-
-    /// Says what can be said of a room that is not there.
-    fn tell_unknown(
-        &self,
-        name: &Arc<str>,
-        user: &str,
-        question: Question,
-        now: Now,
-    ) -> Result<Outcome, CommandError> {
-        match question {
-            Question::Online { .. } => Ok(Outcome::Online(OnlinePage {
-                room: Arc::clone(name),
-                users: Vec::new(),
-                total: 0,
-                more: false,
-            })),
-            Question::Standing => {
-                let class = self.classes.of(name);
-                let none = OwnedRoom::new(Arc::clone(name), class, 0, self.epochs.of(name), now);
-                Ok(Outcome::Standing(Box::new(none.standing(user))))
-            }
-            _ => Err(CommandError::new(ErrorCode::ChannelError, "no such room")),
         }
     }
 

@@ -120,13 +120,12 @@ impl OwnedRoom {
             base = position.offset;
         }
         let (mut kept, mut resync) = (Vec::new(), false);
-        if let Some(offset) = self.absent.as_mut().and_then(|absent| absent.arrive(user)) {
-            if !matches!(recovered, Some(Some(_))) {
-                base = offset;
-                (kept, resync) = self.kept_behind(offset, wanted.session);
-                let first = messages.as_ref().and_then(|messages| messages.first());
-                kept.retain(|message| first.is_none_or(|first| message.offset < first.offset));
-            }
+        let waited = self.absent.as_mut().and_then(|absent| absent.arrive(user));
+        if let (Some(offset), false) = (waited, matches!(recovered, Some(Some(_)))) {
+            base = offset;
+            (kept, resync) = self.kept_behind(offset, wanted.session);
+            let first = messages.as_ref().and_then(|messages| messages.first());
+            kept.retain(|message| first.is_none_or(|first| message.offset < first.offset));
         }
         let recovered = recovered.map(|missed| missed.is_some());
         Arrival { joined: Joined { recovered, messages, ..self.position() }, kept, resync, base }
