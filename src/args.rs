@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::events::Form;
 use crate::exit::Failure;
 use crate::settings::table::{self, Kind, SECTIONS, Setting};
 
@@ -43,6 +44,8 @@ pub(crate) enum Subcommands {
     /// Print the effective settings as a configuration file, secrets left out
     #[command(after_help = NOTATION)]
     Config(TypedSettings),
+    /// Print the catalogue of events: names, data, replies, pushes, errors and close codes
+    Events(EventsArgs),
 }
 
 const NOTATION: &str = "A flag wins over its environment variable, that over the configuration file. \
@@ -105,6 +108,27 @@ pub(crate) struct TokenArgs {
     pub(crate) jwt_secret_file: Option<String>,
 }
 
+/// How `roomcast events` prints.
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// For people, as Markdown (the default)
+    #[arg(long)]
+    pub(crate) markdown: bool,
+    /// For programs, as an AsyncAPI 3.0 document in JSON
+    #[arg(long, conflicts_with = "markdown")]
+    pub(crate) asyncapi: bool,
+}
+
+impl EventsArgs {
+    /// The form that was asked for.
+    pub(crate) fn form(&self) -> Form {
+        match (self.markdown, self.asyncapi) {
+            (false, true) => Form::AsyncApi,
+            _ => Form::Markdown,
+        }
+    }
+}
+
 /// The roles that a token can give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Role {
@@ -138,7 +162,7 @@ impl Args for TypedSettings {
             .value_name("FILE")
             .env("ROOMCAST_CONFIG")
             .value_parser(clap::value_parser!(PathBuf))
-            .help("Configuration file (TOML) with the same names; roomcast config prints one");
+            .help("Configuration file (TOML) with the same names, and with profiles; roomcast config prints one");
         SECTIONS.iter().fold(command.arg(config), |command, section| {
             let args = section.settings.iter().map(|setting| flag(setting).help_heading(section.title));
             command.args(args)

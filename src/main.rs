@@ -6,6 +6,7 @@ mod acceptor;
 mod args;
 mod check;
 mod control;
+mod events;
 mod exit;
 mod host;
 mod logging;
@@ -36,11 +37,13 @@ fn run() -> Result<(), Failure> {
         Subcommands::Dev(typed) => start(settings::dev(typed).map_err(Failure::settings)?),
         Subcommands::Token(args) => token::run(&args),
         Subcommands::Check(typed) => check::run(&settings::check(typed).map_err(Failure::settings)?),
-        Subcommands::Config(typed) => {
-            let text = settings::config_file(typed).map_err(Failure::settings)?;
-            std::io::stdout().write_all(text.as_bytes()).map_err(Failure::other)
-        }
+        Subcommands::Config(typed) => print(&settings::config_file(typed).map_err(Failure::settings)?),
+        Subcommands::Events(args) => print(&events::render(args.form())),
     }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::other)
 }
 
 fn start(settings: Settings) -> Result<(), Failure> {

@@ -48,9 +48,10 @@ pub(super) fn close(code: CloseCode) -> (&'static str, &'static str) {
         CloseCode::Policy => ("silence beyond the ping time-out, or another rule", "reconnect and recover"),
         CloseCode::TooLarge => ("a message above the limit", "send less at once"),
         CloseCode::Internal => ("an error of the server", "reconnect after a while, and recover"),
-        CloseCode::Restart => {
-            ("the server restarts", "reconnect after the milliseconds of reconnect=<ms> in the reason, and recover")
-        }
+        CloseCode::Restart => (
+            "the server restarts",
+            "reconnect after the milliseconds that the reason names (`reconnect=MS`), and recover",
+        ),
         CloseCode::Overloaded => ("the server is overloaded", "reconnect after a while, and recover"),
         CloseCode::AuthFailed => ("authentication failed, or the token has expired", "get a new token first"),
         CloseCode::AuthTimeout => ("no authentication in time", "authenticate sooner"),

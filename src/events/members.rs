@@ -69,6 +69,20 @@ impl Data {
     }
 }
 
+impl Object {
+    /// Calls `change` with every group, those of objects within included.
+    pub(super) fn for_each_group(&mut self, change: &mut impl FnMut(&mut Vec<Member>)) {
+        for group in &mut self.groups {
+            for member in group.iter_mut() {
+                if let Shape::Object(data) | Shape::Objects(data) = &mut member.shape {
+                    data.alternatives.iter_mut().for_each(|object| object.for_each_group(change));
+                }
+            }
+            change(group);
+        }
+    }
+}
+
 type Rest<'a> = &'a mut &'static str;
 
 fn eat(rest: Rest<'_>, prefix: &str) -> bool {
@@ -136,7 +150,8 @@ fn shape(rest: Rest<'_>) -> Result<Shape, &'static str> {
         return expect(rest, "]").map(|()| items);
     }
     let mut words = Vec::new();
-    let is_word = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphabetic()) && !rest.starts_with("or ");
+    let is_word =
+        |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphabetic()) && !rest.starts_with("or ");
     if rest.strip_prefix(' ').is_some_and(is_word) {
         expect(rest, " ")?;
         words.push(word(rest));

@@ -137,6 +137,8 @@ pub enum ReplyTo {
     },
     /// It completes one of the forced rooms of a connection that just authenticated.
     Attach,
+    /// It says whether a connection with a new token may stay in this room.
+    Check(Arc<str>),
     /// It says whether a connection that came with `?session=` may have it.
     Session,
 }

@@ -146,14 +146,14 @@ events! {
     /// Enters several rooms and patterns.
     RoomSubscribeMultiple = "room:subscribe-multiple" => "room:subscribe-multiple" {
         guest: true,
-        data: "rooms[], patterns[]",
+        data: "rooms[] | patterns[]",
         answer: "results: [{roomId | pattern, ok, error?}]",
         pushes: "as `room:join`",
     }
     /// Leaves several rooms and patterns.
     RoomUnsubscribeMultiple = "room:unsubscribe-multiple" => "room:unsubscribe-multiple" {
         guest: true,
-        data: "rooms[], patterns[]",
+        data: "rooms[] | patterns[]",
         answer: "results: [{roomId | pattern, ok, error?}]",
         pushes: "as `room:leave`",
     }

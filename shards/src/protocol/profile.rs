@@ -59,7 +59,7 @@ pub struct Profile {
     pub typing: Option<Rate>,
     /// Replaces the default of `--limit-presence`.
     pub presence: Option<Rate>,
-    /// Replaces the defaults of `--ping-interval` and `--ping-timeout`, in milliseconds.
+    /// In place of `--ping-interval` and `--ping-timeout`, in milliseconds.
     pub ping_ms: Option<(u64, u64)>,
     /// Names of events beside the catalogue's.
     pub inbound: &'static [Inbound],

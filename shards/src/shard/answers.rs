@@ -47,7 +47,7 @@ impl Shard {
 
     fn on_outcome(&mut self, caller: Caller, outcome: Outcome, now: Now) {
         match (caller.reply.clone(), outcome) {
-            (ReplyTo::Nobody | ReplyTo::Session, _) => {}
+            (ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Check(_), _) => {}
             (ReplyTo::Attach, _) => self.on_attached(caller.connection, now),
             (ReplyTo::Part { gather, index }, Outcome::Standing(standing)) => {
                 let details = self.standing_details(gather);
@@ -82,7 +82,7 @@ impl Shard {
             }
         }
         match caller.reply.clone() {
-            ReplyTo::Nobody | ReplyTo::Session => {}
+            ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Check(_) => {}
             ReplyTo::Attach => {
                 self.give_kept(&caller, &room, &kept, resync, now);
                 self.note_entry(&caller, &room, (base, offset), fresh, now);
@@ -212,6 +212,10 @@ impl Shard {
     pub(super) fn fail(&mut self, caller: &Caller, error: &CommandError, now: Now) {
         match &caller.reply {
             ReplyTo::Nobody | ReplyTo::Session => {}
+            ReplyTo::Check(room) if error.code == ErrorCode::RoomAccessDenied => {
+                self.lose(caller.connection, room, now);
+            }
+            ReplyTo::Check(_) => {}
             ReplyTo::Attach => self.on_attached(caller.connection, now),
             ReplyTo::Client { event, id } => {
                 if self.client(caller.connection).is_some() {

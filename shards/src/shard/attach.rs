@@ -13,13 +13,14 @@ use crate::connection::outbound_queue::FrameClass;
 use crate::effect::{Admission, AdmissionEvent, SocketEffect};
 use crate::id::ConnectionId;
 use crate::mesh::item::{Caller, ReplyTo};
+use crate::mesh::operation::{Operation, Question, Reader};
 use crate::protocol::catalog::Event;
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::command::{Command, Rejection, Request, RequestId};
 use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::push::Push;
 use crate::protocol::reply::Reply;
-use crate::room::name::{account_room, is_forced, local, user_room};
+use crate::room::name::{account_room, is_forced, is_room_of, user_room};
 
 impl Shard {
     /// A command of a client that has not authenticated: it may do that, and ping.
@@ -104,13 +105,13 @@ impl Shard {
         self.watch_by_profile(slot);
         let resumes = session.is_some_and(|token| self.begin_resume(slot, &token, now));
         if !resumes && self.connections[slot].is_active() {
-            self.enter_rooms(slot, now);
+            self.enter_rooms(slot);
         }
         self.schedule_client(slot, now);
     }
 
     /// Enters the rooms that the user is in without asking.
-    pub(super) fn enter_rooms(&mut self, slot: usize, now: Now) {
+    pub(super) fn enter_rooms(&mut self, slot: usize) {
         let identity = Arc::clone(self.identity(slot));
         let rooms = rooms_on_connect(&identity);
         let client = &mut self.connections[slot];
@@ -120,7 +121,6 @@ impl Shard {
             let caller = Caller { connection, reply: ReplyTo::Attach };
             self.subscribe(slot, caller, &room, is_forced(&room), Wish::default());
         }
-        self.settle(now);
     }
 
     /// One forced room is entered; with the last the connection is open.
@@ -163,12 +163,12 @@ impl Shard {
             self.metrics.count_auth_failure(error);
             auth_failed(error)
         })?;
-        if *claims.sub != *local(&self.identity(slot).user) {
+        let identity = Identity::from_claims(claims, &self.config.access, self.config.tenancy);
+        if identity.user != self.identity(slot).user {
             return Err(CommandError::new(ErrorCode::ClientError, "the token is another user's"));
         }
         let client = &mut self.connections[slot];
         client.warned = false;
-        let identity = Identity::from_claims(claims, &self.config.access, self.config.tenancy);
         client.identity = Some(Arc::new(identity));
         self.check_rooms(slot, now);
         self.answer_auth(slot, event, id, now);
@@ -182,25 +182,39 @@ impl Shard {
         let joined = rooms_on_connect(&identity);
         let client = &mut self.connections[slot];
         let connection = client.id;
-        let mut lost = Vec::new();
+        let (mut lost, mut kept) = (Vec::new(), Vec::new());
         for subscription in &mut client.subscriptions {
             let name = &self.directory.get(subscription.room).name;
             subscription.forced &= joined.iter().any(|room| **room == **name);
-            if !identity.may_enter(name) {
-                lost.push((subscription.room, Arc::clone(name)));
-            }
+            let rooms = if identity.may_enter(name) { &mut kept } else { &mut lost };
+            rooms.push(Arc::clone(name));
         }
-        for (key, room) in lost {
-            self.unsubscribe(slot, Caller { connection, reply: ReplyTo::Nobody }, key, false);
-            let push = Push::Lost { room, reason: "no longer allowed" };
-            self.push(slot, &push, FrameClass::Reliable, now);
+        for room in lost {
+            self.lose(connection, &room, now);
+        }
+        for room in kept.into_iter().filter(|room| !is_forced(room)) {
+            // Of a private room only its owner knows whether this user is named for it.
+            let caller = Caller { connection, reply: ReplyTo::Check(Arc::clone(&room)) };
+            let entitled = identity.is_entitled(&room);
+            let reader = Reader { user: Arc::clone(&identity.user), entitled };
+            self.ask(caller, room, Operation::Tell { reader, question: Question::Entry });
         }
         for room in joined {
-            if self.subscribed(slot, &room).is_none() {
+            // The user's own room is entered anew: its owner is to know of another account.
+            if self.subscribed(slot, &room).is_none() || is_room_of(&room, &identity.user) {
                 let caller = Caller { connection, reply: ReplyTo::Nobody };
                 self.subscribe(slot, caller, &room, is_forced(&room), Wish::default());
             }
         }
+    }
+
+    /// A room is no longer allowed to a connection.
+    pub(super) fn lose(&mut self, connection: ConnectionId, room: &Arc<str>, now: Now) {
+        let slot = connection.slot as usize;
+        let Some(key) = self.client(connection).and_then(|_| self.subscribed(slot, room)) else { return };
+        self.unsubscribe(slot, Caller { connection, reply: ReplyTo::Nobody }, key, false);
+        let push = Push::Lost { room: Arc::clone(room), reason: "no longer allowed" };
+        self.push(slot, &push, FrameClass::Reliable, now);
     }
 
     /// Lets a connection be read again, beginning with what it sent while it waited.

@@ -113,7 +113,7 @@ impl Gathered {
             Self::PresenceStats(counts) => Reply::PresenceStats(counts),
             Self::RecoveryStats(stats) => Reply::RecoveryStats(stats),
             Self::ConnectionEvents(mut events, limit) => {
-                events.sort_by_key(|(unix_ms, _)| *unix_ms);
+                events.sort_unstable();
                 let skipped = events.len().saturating_sub(limit);
                 let events = events.into_iter().skip(skipped).map(|(_, event)| event);
                 Reply::Parts("events", events.collect())

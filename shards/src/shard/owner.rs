@@ -148,13 +148,22 @@ impl Shard {
             Some(key) if !seated => self.owned[key].admit(&user, joining.reader.entitled),
             _ => Ok(()),
         };
+        let closing = known.filter(|key| seated && self.owned[*key].is_closing());
+        if let Some(key) = closing {
+            // It asked again before it heard that the room is closed, and is out of it by this answer.
+            self.owned[key].leave(seat, &user, (false, false, None), now, &self.config);
+        }
         let refused = match admitted {
+            Ok(()) if closing.is_some() => Some(CommandError::not_a_member()),
             // It had asked before and was refused.
             Ok(()) if joining.again && !seated => Some(CommandError::not_a_member()),
             Ok(()) => None,
             Err(error) => Some(error),
         };
         if let Some(error) = refused {
+            if let Some(key) = closing {
+                self.forget_if_over(key, now);
+            }
             return Outcome::Refused { room: Arc::clone(name), sequence: joining.sequence, error };
         }
         let key = self.own(name, now);

@@ -150,7 +150,7 @@ impl Shard {
                 } else {
                     self.send_error(slot, Some(Event::ConnectionRecover), None, &error, now);
                     if self.connections[slot].is_active() {
-                        self.enter_rooms(slot, now);
+                        self.enter_rooms(slot);
                     }
                 }
             }

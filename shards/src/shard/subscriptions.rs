@@ -259,9 +259,13 @@ impl Shard {
             subscription.room == key && subscription.sequence == sequence && !subscription.joined
         });
         if let Some(at) = refused {
-            let number = client.subscriptions.swap_remove(at).number;
+            let subscription = client.subscriptions.swap_remove(at);
             if let Some(log) = &mut client.log {
-                log.leave(number);
+                log.leave(subscription.number);
+            }
+            if let (true, Some(identity)) = (subscription.told, &client.identity) {
+                let (user, name) = (Arc::clone(&identity.user), Arc::clone(&self.directory.get(key).name));
+                self.tell_moved(&user, &name, false, false);
             }
             self.directory.release(key);
         }

@@ -1,10 +1,25 @@
 //! What all clients together learned: one truth about every room, which none of them may contradict.
 
+mod created;
+mod presence;
+mod queues;
+mod receipts;
+mod revisions;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::scenario::Scenario;
 use super::totals::Totals;
+use created::CreatedRooms;
+use presence::Comings;
+use queues::Queues;
+use receipts::Receipts;
+
+pub(super) use created::Creation;
+pub(super) use presence::Comings as UserComings;
+pub(super) use receipts::Reading;
+pub(super) use revisions::{Edit, State};
 
 /// A promise of the gateway that a run saw broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +41,10 @@ impl fmt::Display for Violation {
 pub(super) struct Send {
     /// The connection that sent it first.
     pub(super) connection: u64,
+    /// The session as which it did so.
+    pub(super) session: u64,
+    /// The user, if it has a name.
+    pub(super) user: Option<String>,
     pub(super) room: String,
     pub(super) content: String,
     pub(super) exclude: bool,
@@ -35,7 +54,7 @@ pub(super) struct Send {
     pub(super) times: u32,
 }
 
-/// A message as a client heard of it: in a push, a history or an acknowledgement.
+/// A message, or a change of one, as a client heard of it: in a push, a history or an acknowledgement.
 #[derive(Debug, Clone)]
 pub(super) struct Heard {
     pub(super) room: String,
@@ -44,6 +63,30 @@ pub(super) struct Heard {
     pub(super) id: String,
     /// Its number in [`Ledger::sends`].
     pub(super) number: usize,
+    /// What has become of it.
+    pub(super) state: State,
+    /// Whether this is said to be the change itself.
+    pub(super) change: bool,
+}
+
+/// What stands at an offset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) id: String,
+    pub(super) number: usize,
+    /// For a change of a message: what that is from then on.
+    pub(super) change: Option<State>,
+}
+
+/// How a connection was told what stands behind an offset that it did not get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Told {
+    /// One by one.
+    Live,
+    /// In a replay of what lies behind one offset, up to another: messages come in their final state.
+    Replay(u64, u64),
+    /// In a history, which lists messages only.
+    History,
 }
 
 /// An offset that a connection did not get where it got the next one.
@@ -53,15 +96,36 @@ struct Absence {
     room: String,
     epoch: String,
     offset: u64,
+    told: Told,
 }
 
-/// One epoch of a room: which message stands at which offset.
-pub(super) type Stream = BTreeMap<u64, (String, usize)>;
+/// One epoch of a room: what stands at which offset.
+pub(super) type Stream = BTreeMap<u64, Entry>;
 
 /// Everything that clients learned in a run, and what became of it.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
+    /// Whose ledger it is: each namespace of rooms and users has its own.
+    pub(super) tenant: String,
     pub(super) sends: Vec<Send>,
+    /// Changes that clients asked for.
+    pub(super) edits: Vec<Edit>,
+    /// Numbers of messages by their ids.
+    by_id: BTreeMap<String, usize>,
+    /// What became of messages, by id and the change's offset.
+    changes: BTreeMap<String, BTreeMap<u64, State>>,
+    /// What histories said at the end, by id.
+    finals: BTreeMap<String, State>,
+    /// The sessions that each connection has been.
+    sessions: BTreeMap<u64, BTreeSet<u64>>,
+    pub(super) created: CreatedRooms,
+    pub(super) receipts: Receipts,
+    pub(super) comings: BTreeMap<String, Comings>,
+    pub(super) queues: Queues,
+    /// Tokens of sessions, and whose they are.
+    pub(super) tokens: Vec<(String, String)>,
+    /// Broken promises that are none when frames were dropped.
+    suspicion: Option<Violation>,
     /// By room and epoch.
     streams: BTreeMap<String, BTreeMap<String, Stream>>,
     /// Where each message stands, by number and epoch.
@@ -90,17 +154,43 @@ impl Ledger {
         }
     }
 
-    /// A client learned which message stands at an offset.
+    /// Something that must not be, unless frames were dropped on the way to a slow client.
+    pub(super) fn suspect(&mut self, invariant: &'static str, what: impl Into<String>) {
+        let what = what.into();
+        self.note(|| format!("SUSPICION {invariant}: {what}"));
+        self.suspicion.get_or_insert(Violation { invariant, what });
+    }
+
+    /// Suspicions are violations where nothing was dropped.
+    pub(super) fn judge_suspicion(&mut self, dropped: u64) {
+        if dropped == 0 && self.violation.is_none() {
+            self.violation = self.suspicion.take();
+        }
+    }
+
+    /// A connection is that session from now on.
+    pub(super) fn is_session(&mut self, connection: u64, session: u64) {
+        self.sessions.entry(connection).or_default().insert(session);
+    }
+
+    /// A client learned what stands at an offset.
     pub(super) fn hear(&mut self, heard: &Heard, by: u64) {
+        let place = (heard.number, heard.epoch.clone());
+        let moved = self.places.get(&place).is_some_and(|at| *at != heard.offset);
+        let is_change = heard.change || (heard.state != State::New && moved);
+        let change = is_change.then_some(heard.state);
         let epochs = self.streams.entry(heard.room.clone()).or_default();
         let stream = epochs.entry(heard.epoch.clone()).or_default();
-        let entry = (heard.id.clone(), heard.number);
+        let entry = Entry { id: heard.id.clone(), number: heard.number, change };
         let known = stream.entry(heard.offset).or_insert_with(|| entry.clone());
         if *known != entry {
             let what = format!("connection {by} heard {heard:?}, another heard {known:?} there");
             return self.violate("all members see one order", what);
         }
-        let place = (heard.number, heard.epoch.clone());
+        self.by_id.entry(heard.id.clone()).or_insert(heard.number);
+        if is_change {
+            return self.hear_change(heard);
+        }
         if *self.places.entry(place).or_insert(heard.offset) != heard.offset {
             self.violate("a message is published once", format!("{heard:?} stands at another offset too"));
         }
@@ -129,16 +219,22 @@ impl Ledger {
         self.totals.duplicates += u64::from(duplicate);
     }
 
-    /// A client received a message, and not only its acknowledgement.
-    pub(super) fn receive(&mut self, heard: &Heard, by: u64) {
+    /// A client received a message as that session, and not only its acknowledgement.
+    pub(super) fn receive(&mut self, heard: &Heard, by: u64, session: u64) {
         self.hear(heard, by);
-        if self.is_own_excluded(heard.number, by) {
+        let excluded =
+            self.sends.get(heard.number).is_some_and(|send| send.exclude && send.session == session);
+        if excluded && !self.is_change(heard) {
             self.violate("excludeSender never reaches its session", format!("connection {by} got {heard:?}"));
         }
     }
 
     fn is_own_excluded(&self, number: usize, connection: u64) -> bool {
-        self.sends.get(number).is_some_and(|send| send.exclude && send.connection == connection)
+        let is = |session: u64| {
+            session == connection
+                || self.sessions.get(&connection).is_some_and(|sessions| sessions.contains(&session))
+        };
+        self.sends.get(number).is_some_and(|send| send.exclude && is(send.session))
     }
 
     /// A connection got what stands behind these offsets, but not them.
@@ -148,10 +244,11 @@ impl Ledger {
         room: &str,
         epoch: &str,
         offsets: impl Iterator<Item = u64>,
+        told: Told,
     ) {
         for offset in offsets {
             let (room, epoch) = (room.to_owned(), epoch.to_owned());
-            self.absences.insert(Absence { connection, room, epoch, offset });
+            self.absences.insert(Absence { connection, room, epoch, offset, told });
         }
     }
 
@@ -167,34 +264,55 @@ impl Ledger {
         })
     }
 
-    /// At the end of a run: whatever a connection did not get was its own and excluded, or of an ephemeral room.
+    /// At the end of a run: whatever a connection did not get was its own and excluded, a change that its messages
+    /// show, or of an ephemeral room.
     pub(super) fn check_absences(&mut self) {
-        let mut unexplained: BTreeMap<(u64, String), i64> = BTreeMap::new();
+        let mut unexplained: BTreeMap<(u64, String), (i64, bool)> = BTreeMap::new();
         for absence in std::mem::take(&mut self.absences) {
             if Scenario::is_ephemeral(&absence.room) {
                 self.totals.losses += 1;
                 continue;
             }
-            let known =
-                self.stream(&absence.room, &absence.epoch).and_then(|stream| stream.get(&absence.offset));
-            match known.map(|(_, number)| *number) {
-                Some(number) if self.is_own_excluded(number, absence.connection) => self.totals.excluded += 1,
-                Some(_) => return self.violate("no gap at a member", format!("{absence:?}")),
-                None => *unexplained.entry((absence.connection, absence.room)).or_default() += 1,
+            let stream = self.stream(&absence.room, &absence.epoch);
+            match stream.and_then(|stream| stream.get(&absence.offset)).cloned() {
+                Some(entry) if entry.change.is_some() => {
+                    if !self.shows_change(&absence, &entry) {
+                        return self.violate("no gap at a member", format!("{absence:?}: {entry:?}"));
+                    }
+                }
+                Some(entry) if self.is_own_excluded(entry.number, absence.connection) => {
+                    self.totals.excluded += 1
+                }
+                Some(entry) => {
+                    return self.violate("no gap at a member", format!("{absence:?}: {entry:?}"));
+                }
+                None => {
+                    let count = unexplained.entry((absence.connection / 1_000, absence.room)).or_default();
+                    count.0 += 1;
+                    count.1 |= absence.told != Told::Live;
+                }
             }
         }
         self.check_unknown(unexplained);
     }
 
-    /// An offset that nobody at all heard of can only be an excluded message that was not acknowledged.
-    fn check_unknown(&mut self, mut unexplained: BTreeMap<(u64, String), i64>) {
+    /// An offset that nobody at all heard of can only be an excluded message that was not acknowledged, or a change
+    /// that only replays passed.
+    fn check_unknown(&mut self, mut unexplained: BTreeMap<(u64, String), (i64, bool)>) {
         let placed: Vec<_> = self.places.keys().map(|(number, _)| *number).collect();
         for (number, send) in self.sends.iter().enumerate() {
             if send.exclude && placed.binary_search(&number).is_err() {
-                *unexplained.entry((send.connection, send.room.clone())).or_default() -= 1;
+                unexplained.entry((send.connection / 1_000, send.room.clone())).or_default().0 -= 1;
             }
         }
-        if let Some((where_, count)) = unexplained.into_iter().find(|(_, count)| *count > 0) {
+        for ((_, room), (count, replayed)) in &mut unexplained {
+            if *replayed {
+                let unheard = self.edits.iter().filter(|edit| !edit.placed);
+                let here = unheard.filter(|edit| self.sends[edit.number].room == *room).count();
+                *count -= i64::try_from(here).unwrap_or(i64::MAX);
+            }
+        }
+        if let Some((where_, (count, _))) = unexplained.into_iter().find(|(_, (count, _))| *count > 0) {
             self.violate("no gap at a member", format!("{count} offsets that nobody heard of: {where_:?}"));
         }
     }
@@ -204,7 +322,7 @@ impl Ledger {
         let mut disorder = None;
         for (room, _, stream) in self.streams().filter(|(room, ..)| !room.starts_with("user:")) {
             let mut last: BTreeMap<u64, usize> = BTreeMap::new();
-            for (offset, (_, number)) in stream {
+            for (offset, Entry { number, .. }) in stream.iter().filter(|(_, entry)| entry.change.is_none()) {
                 let send = &self.sends[*number];
                 let before = last.insert(send.connection, *number).filter(|_| send.times == 1);
                 if before.is_some_and(|before| before > *number && self.sends[before].times == 1) {

@@ -14,7 +14,7 @@ use roomcast_shards::testing::{Reader, Received, client_frame, upgrade_head};
 
 use crate::fuzz::fuzz;
 
-const TOKENS: [&[u8]; 24] = [
+const TOKENS: [&[u8]; 45] = [
     b"\n",
     b"{\"event\":\"",
     b"room:join",
@@ -39,6 +39,27 @@ const TOKENS: [&[u8]; 24] = [
     b"]",
     b"\\ud83d\\ude00",
     b"auth",
+    b"room:create",
+    b"room:close",
+    b"\"visibility\":\"private\"",
+    b"\"maxMembers\":1",
+    b"room:subscription-details",
+    b"message:edit",
+    b"message:delete",
+    b"message:read",
+    b"message:delivered",
+    b"\"upToOffset\":1",
+    b"message:typing",
+    b"\"isTyping\":false",
+    b"message:stats",
+    b"presence:update-status",
+    b"\"status\":\"away\"",
+    b"presence:watch",
+    b"\"userIds\":[\"a\"]",
+    b"presence:online-users",
+    b"connection:create-session",
+    b"connection:recover",
+    b"monitoring:events",
 ];
 
 /// A shard, its clock, and what its clients read.
@@ -88,8 +109,13 @@ impl Bench {
         for effect in std::mem::take(&mut self.shard.effects.sockets) {
             if let SocketEffect::Release(id, _) | SocketEffect::HandOver(id, _) = effect {
                 self.readers.retain(|(known, _)| *known != id);
+                self.shard.on_released(id, 0, self.now);
             }
         }
+        for inquiry in std::mem::take(&mut self.shard.effects.inquiries) {
+            self.shard.on_control(&inquiry.caller, None, self.now);
+        }
+        self.shard.flush_delayed(self.now);
         for (_, reader) in &mut self.readers {
             check_read(reader, self.speaks_json);
         }
@@ -105,6 +131,7 @@ impl Bench {
     fn finish(mut self) {
         let ids: Vec<_> = self.readers.iter().map(|(id, _)| *id).collect();
         ids.into_iter().for_each(|id| self.shard.on_gone(id, self.now));
+        self.flush();
         for _ in 0..60 {
             self.pass(100);
         }
@@ -135,6 +162,8 @@ fn config(auth: AuthMode) -> Arc<Config> {
         limits: Limits { messages: None, events: None, outbound_queue_bytes_max: 6_000, ..Limits::default() },
         history: HistoryLimits { ttl_ms: 1_000, ..HistoryLimits::default() },
         presence_grace_ms: 200,
+        session_ttl_ms: 1_000,
+        queue_ttl_ms: 1_500,
         echo_path: Some("/echo".to_owned()),
         ..Config::default()
     })

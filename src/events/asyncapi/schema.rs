@@ -7,13 +7,33 @@ use serde_json::{Map, Value, json};
 use super::types;
 use crate::events::members::{Data, Member, Object, Shape};
 
-/// The schema of a `data` as a text of the catalogue describes it.
+/// Other names that clients may give a room by.
+pub(in crate::events) const ROOM_NAMES: [&str; 4] = ["chatId", "conversationId", "channelId", "threadId"];
+
+/// The schema of a `data` that the gateway sends, as a text of the catalogue describes it.
 pub(super) fn data(text: &'static str) -> Value {
     let data = Data::parse(text).expect("a test reads every text of the catalogue");
+    schema(&data, text)
+}
+
+/// The schema of a `data` that clients send: rooms have several names there.
+pub(super) fn request_data(text: &'static str) -> Value {
+    let mut data = Data::parse(text).expect("a test reads every text of the catalogue");
+    for object in &mut data.alternatives {
+        object.for_each_group(&mut |group| {
+            if let Some(room) = group.iter().find(|member| member.name == "roomId").cloned() {
+                group.extend(ROOM_NAMES.map(|name| Member { name, ..room.clone() }));
+            }
+        });
+    }
+    schema(&data, text)
+}
+
+fn schema(data: &Data, text: &str) -> Value {
     if data.alternatives.is_empty() {
         return json!({"type": "object", "description": text});
     }
-    alternatives(&data, data.alternatives.first())
+    alternatives(data, data.alternatives.first())
 }
 
 fn alternatives(data: &Data, these: Option<&Object>) -> Value {
@@ -26,9 +46,9 @@ fn object(object: &Object, these: Option<&Object>) -> Value {
     let properties: Map<String, Value> =
         members().map(|it| (it.name.to_owned(), member(it, these))).collect();
     let mut schema = json!({"type": "object", "properties": properties});
-    let (single, several): (Vec<_>, Vec<_>) = object.groups.iter().partition(|group| group.len() == 1);
-    let required: Vec<&str> =
-        single.into_iter().flatten().filter(|it| !it.optional).map(|it| it.name).collect();
+    let needed = object.groups.iter().filter(|group| group.iter().all(|member| !member.optional));
+    let (single, several): (Vec<_>, Vec<_>) = needed.partition(|group| group.len() == 1);
+    let required: Vec<&str> = single.into_iter().flatten().map(|member| member.name).collect();
     if !required.is_empty() {
         schema["required"] = json!(required);
     }
@@ -57,6 +77,7 @@ fn member(member: &Member, these: Option<&Object>) -> Value {
 
 /// A frame that a client sends, under any of these names.
 pub(super) fn request(names: &[&str], data: &Value) -> Value {
+    let needs_data = ["required", "allOf"].iter().any(|key| data.get(key).is_some());
     json!({
         "type": "object",
         "properties": {
@@ -65,11 +86,7 @@ pub(super) fn request(names: &[&str], data: &Value) -> Value {
             "requestId": {"$ref": "#/components/schemas/RequestId"},
             "version": {"enum": ["1", "1.0", 1]},
         },
-        "required": if data.get("required").is_some() || data.get("anyOf").is_some() {
-            json!(["event", "data"])
-        } else {
-            json!(["event"])
-        },
+        "required": if needs_data { vec!["event", "data"] } else { vec!["event"] },
     })
 }
 
@@ -118,8 +135,11 @@ pub(super) fn common() -> Value {
         "ChatError": error(&["code", "message", "details", "recoverable"]),
         "ChannelError": error(&["status", "code", "message", "data"]),
         "AnyError": {
-            "anyOf": ["Error", "ChatError", "ChannelError"]
-                .map(|name| json!({"$ref": format!("#/components/schemas/{name}")})),
+            "anyOf": [
+                {"$ref": "#/components/schemas/Error"},
+                {"$ref": "#/components/schemas/ChatError"},
+                {"$ref": "#/components/schemas/ChannelError"},
+            ],
             "description": "In the shape of the profile.",
         },
     })

@@ -1,8 +1,12 @@
 //! What one connection knows of one room, and whether what it hears fits.
 
-use std::collections::BTreeSet;
+mod resumed;
 
-use super::super::ledger::{Heard, Ledger};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::ledger::{Heard, Ledger, State, Told};
+
+pub(super) use resumed::Replay;
 
 /// Where a client was when it lost a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,10 +16,12 @@ pub(super) struct Position {
 }
 
 /// One room as one connection sees it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct View {
     room: String,
     connection: u64,
+    /// What the connection is to the rooms.
+    session: u64,
     /// Whether the connection is in the room, as far as answers say.
     pub(super) member: bool,
     /// Joins and leaves that were not answered yet.
@@ -26,19 +32,35 @@ pub(super) struct View {
     pub(super) leaving: u32,
     /// From when on every message sent must come.
     pub(super) since_ms: Option<u64>,
-    epoch: String,
+    pub(super) epoch: String,
     last: Option<u64>,
     /// Whether nothing may be missing behind `last`.
     anchored: bool,
     /// Epochs and offsets.
     received: BTreeSet<(String, u64)>,
+    /// What a resumed session has yet to bring: behind an offset up to another.
+    owed: Vec<(u64, u64)>,
+    /// The last message of those that were kept for the user.
+    kept: Option<u64>,
+    /// What became of the messages that came, in the order in which that was told.
+    states: BTreeMap<String, State>,
     /// What a recovery of the topic dialect has given so far.
     pub(super) missed: Vec<Heard>,
 }
 
 impl View {
-    pub(super) fn new(room: &str, connection: u64) -> Self {
-        Self { room: room.to_owned(), connection, ..Self::default() }
+    pub(super) fn new(room: &str, connection: u64, session: u64) -> Self {
+        Self { room: room.to_owned(), connection, session, ..Self::default() }
+    }
+
+    /// Whether answers leave no doubt that the connection is in the room.
+    pub(super) fn is_sure(&self) -> bool {
+        self.member && self.busy == 0 && self.busy_parts == 0 && self.leaving == 0
+    }
+
+    /// The offset up to which everything has come, or never will.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.last
     }
 
     /// From where the room could be recovered.
@@ -49,7 +71,7 @@ impl View {
 
     /// A live message. `covered` when an answer promised that all messages come from now on.
     pub(super) fn message(&mut self, heard: &Heard, covered: bool, ledger: &mut Ledger) {
-        ledger.receive(heard, self.connection);
+        ledger.receive(heard, self.connection, self.session);
         if heard.epoch != self.epoch {
             if self.anchored && self.member && self.leaving == 0 {
                 ledger.violate("a room's epoch lasts as long as its members", self.says(heard));
@@ -65,21 +87,47 @@ impl View {
             }
             self.skip(last, heard.offset.saturating_sub(1), ledger);
         }
+        if !self.anchored {
+            self.states.clear();
+        }
+        self.states.insert(heard.id.clone(), heard.state);
         self.last = Some(heard.offset);
         self.anchored |= covered;
+    }
+
+    /// A message that was kept for the user; whether the connection had it.
+    pub(super) fn keep(&mut self, heard: &Heard, ledger: &mut Ledger) {
+        ledger.receive(heard, self.connection, self.session);
+        if heard.epoch != self.epoch {
+            if self.anchored && self.member && self.leaving == 0 {
+                ledger.violate("a room's epoch lasts as long as its members", self.says(heard));
+            }
+            self.restart(&heard.epoch);
+        }
+        let late = self.anchored && self.last.is_some_and(|last| heard.offset > last);
+        if late || self.kept.is_some_and(|kept| heard.offset <= kept) {
+            ledger.violate("what was kept comes in order, before what is new", self.says(heard));
+        }
+        self.kept = Some(heard.offset);
+        if !self.received.insert((heard.epoch.clone(), heard.offset)) {
+            ledger.violate("no duplicate at a member", self.says(heard));
+        }
     }
 
     /// Offsets behind `after` up to `until` did not come.
     fn skip(&mut self, after: u64, until: u64, ledger: &mut Ledger) {
         self.anchored &= self.leaving == 0 || until <= after;
         if self.anchored {
-            ledger.miss(self.connection, &self.room, &self.epoch, after + 1..=until);
+            ledger.miss(self.connection, &self.room, &self.epoch, after + 1..=until, Told::Live);
         }
     }
 
     fn restart(&mut self, epoch: &str) {
         epoch.clone_into(&mut self.epoch);
         self.last = None;
+        self.kept = None;
+        self.owed.clear();
+        self.states.clear();
         self.anchored = false;
     }
 
@@ -129,18 +177,20 @@ impl View {
         // brought some of a room that was left.
         let newest = !self.member && self.last.is_none_or(|last| last <= asked.offset);
         let mut last = asked.offset;
+        let told = Told::Replay(asked.offset, at.offset);
         for heard in missed {
-            ledger.receive(heard, self.connection);
+            ledger.receive(heard, self.connection, self.session);
+            self.states.insert(heard.id.clone(), heard.state);
             if heard.offset <= last || heard.offset > at.offset || heard.epoch != at.epoch {
                 ledger.violate(EXACTLY, self.says(heard));
             }
-            ledger.miss(self.connection, &self.room, &at.epoch, last + 1..=heard.offset.saturating_sub(1));
+            ledger.miss(self.connection, &self.room, &at.epoch, last + 1..heard.offset, told);
             last = heard.offset;
             if !self.received.insert((heard.epoch.clone(), heard.offset)) && newest {
                 ledger.violate("no duplicate at a member", self.says(heard));
             }
         }
-        ledger.miss(self.connection, &self.room, &at.epoch, last + 1..=at.offset);
+        ledger.miss(self.connection, &self.room, &at.epoch, last + 1..=at.offset, told);
         self.last = self.last.max(Some(at.offset));
     }
 
@@ -151,6 +201,8 @@ impl View {
         self.member = false;
         self.anchored = false;
         self.since_ms = None;
+        self.owed.clear();
+        self.states.clear();
         position
     }
 
@@ -165,14 +217,33 @@ impl View {
         for (_, epoch, stream) in ledger.streams().filter(|(room, ..)| *room == self.room) {
             let known = self.epoch == epoch;
             let behind = |offset| known && self.anchored && self.last.is_some_and(|last| offset > last);
-            let of_epoch = stream.iter().filter(|(offset, (_, number))| {
-                let promised = ledger.sends[*number].sent_ms > since_ms || behind(**offset);
+            let of_epoch = stream.iter().filter(|(offset, entry)| {
+                let sent_ms = ledger.sends[entry.number].sent_ms;
+                let promised = (entry.change.is_none() && sent_ms > since_ms) || behind(**offset);
                 promised && !self.received.contains(&(epoch.to_owned(), **offset))
             });
             absent.extend(of_epoch.map(|(offset, _)| (epoch.to_owned(), *offset)));
         }
         for (epoch, offset) in absent {
-            ledger.miss(self.connection, &self.room, &epoch, offset..=offset);
+            ledger.miss(self.connection, &self.room, &epoch, offset..=offset, Told::Live);
+        }
+        self.check_states(ledger);
+    }
+
+    /// Whoever has followed a room knows what became of its messages.
+    fn check_states(&self, ledger: &mut Ledger) {
+        if !(self.is_sure() && self.anchored) {
+            return;
+        }
+        let stale = self.states.iter().find(|(id, state)| ledger.final_state(id) != **state);
+        if let Some((id, state)) = stale {
+            let what = format!(
+                "connection {} has {id} of {} as {state:?}, others as {:?}",
+                self.connection,
+                self.room,
+                ledger.final_state(id)
+            );
+            ledger.violate("the final state is everywhere the same", what);
         }
     }
 

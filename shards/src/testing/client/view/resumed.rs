@@ -1,0 +1,104 @@
+//! A room whose session was resumed by another connection: what it gives fits behind what its client has had.
+
+use super::super::super::ledger::{Heard, Ledger, Told};
+use super::{Position, View};
+
+/// What a resumed session says of one room.
+#[derive(Debug)]
+pub(in super::super) struct Replay<'a> {
+    pub(in super::super) recovered: bool,
+    pub(in super::super) at: &'a Position,
+    pub(in super::super) missed: &'a [Heard],
+    /// Whether nothing may come again: it is certain what the client had got.
+    pub(in super::super) exact: bool,
+}
+
+impl View {
+    /// The room of an earlier connection of the session, in the hands of the one that resumed it.
+    pub(in super::super) fn take_over(&mut self, connection: u64, session: u64) {
+        (self.connection, self.session) = (connection, session);
+        // What was still due is in the answer, or lost with it.
+        self.owed.clear();
+    }
+
+    /// The session was resumed by a connection that was not in the room.
+    pub(in super::super) fn resume(&mut self, replay: &Replay<'_>, now_ms: u64, ledger: &mut Ledger) {
+        let had = self.last.filter(|_| self.anchored);
+        self.take_missed(replay, had, ledger);
+        if !replay.recovered {
+            self.leave();
+            self.restart(&replay.at.epoch);
+        } else if let Some(had) = had {
+            self.miss_between(had, replay, ledger);
+        }
+        let since_ms = self.since_ms;
+        self.epoch.clone_from(&replay.at.epoch);
+        self.member = true;
+        self.anchored = true;
+        self.since_ms = since_ms.or(Some(now_ms));
+        self.last = Some(replay.at.offset.max(self.last.unwrap_or(0)));
+        self.kept = None;
+    }
+
+    /// The session was resumed by a connection that is in the room: `past` is what the session had before, and live
+    /// messages may still wait behind the answer.
+    pub(in super::super) fn merge(&mut self, past: &Self, replay: &Replay<'_>, ledger: &mut Ledger) {
+        let had = past.last.filter(|_| past.anchored);
+        if replay.recovered {
+            self.take_missed_of(past, replay, had, ledger);
+            self.received.extend(past.received.iter().cloned());
+            if let Some(had) = had {
+                self.owed.push((had, replay.at.offset));
+            }
+        } else if !replay.missed.is_empty() {
+            ledger.violate("without a recovery nothing is replayed", format!("{replay:?}"));
+        }
+    }
+
+    /// At the end of a run: what a session had missed came, be it behind the answer.
+    pub(in super::super) fn check_owed(&self, ledger: &mut Ledger) {
+        for (from, to) in &self.owed {
+            let absent = (from + 1..=*to).filter(|at| !self.received.contains(&(self.epoch.clone(), *at)));
+            ledger.miss(self.connection, &self.room, &self.epoch, absent, Told::Replay(*from, *to));
+        }
+    }
+
+    fn take_missed(&mut self, replay: &Replay<'_>, had: Option<u64>, ledger: &mut Ledger) {
+        let past = self.clone();
+        self.take_missed_of(&past, replay, had, ledger);
+    }
+
+    fn take_missed_of(&mut self, past: &Self, replay: &Replay<'_>, had: Option<u64>, ledger: &mut Ledger) {
+        const EXACTLY: &str = "a resumed session gives what was missed, in order";
+        let other = replay.recovered && !past.epoch.is_empty() && past.epoch != replay.at.epoch;
+        let ahead = replay.recovered && had.is_some_and(|had| had > replay.at.offset);
+        if other || ahead || (!replay.recovered && !replay.missed.is_empty()) {
+            ledger.violate(EXACTLY, format!("{had:?} of {} was resumed as {replay:?}", past.epoch));
+        }
+        let mut last = None;
+        for heard in replay.missed {
+            ledger.receive(heard, self.connection, self.session);
+            self.states.insert(heard.id.clone(), heard.state);
+            let misplaced = last.is_some_and(|last| heard.offset <= last) || heard.offset > replay.at.offset;
+            if misplaced || heard.epoch != replay.at.epoch || heard.room != self.room {
+                ledger.violate(EXACTLY, self.says(heard));
+            }
+            last = Some(heard.offset);
+            let again = past.received.contains(&(heard.epoch.clone(), heard.offset))
+                || had.is_some_and(|had| heard.offset <= had);
+            ledger.totals.resume_messages += 1;
+            ledger.totals.resume_repeats += u64::from(again);
+            if again && replay.exact {
+                let what = format!("{}; it had {had:?}", self.says(heard));
+                ledger.violate("a resumed session gives nothing twice", what);
+            }
+            self.received.insert((heard.epoch.clone(), heard.offset));
+        }
+    }
+
+    fn miss_between(&self, had: u64, replay: &Replay<'_>, ledger: &mut Ledger) {
+        let epoch = &replay.at.epoch;
+        let absent = (had + 1..=replay.at.offset).filter(|at| !self.received.contains(&(epoch.clone(), *at)));
+        ledger.miss(self.connection, &self.room, epoch, absent, Told::Replay(had, replay.at.offset));
+    }
+}

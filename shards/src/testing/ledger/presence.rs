@@ -1,0 +1,50 @@
+//! Users' sockets, as their clients know them: when a user can have been seen to be there, and when not.
+
+use std::collections::BTreeSet;
+
+/// How one user came and went.
+#[derive(Debug, Default)]
+pub(in super::super) struct Comings {
+    /// Its connections that are open.
+    sockets: BTreeSet<u64>,
+    /// Since when it has none; `None` if it cannot be said how long that is.
+    gone_ms: Option<u64>,
+    /// The longest time that it has been without; endless where nobody can say.
+    pub(in super::super) longest_gone_ms: u64,
+    /// What it has said of itself.
+    pub(in super::super) said: BTreeSet<String>,
+}
+
+impl Comings {
+    pub(in super::super) fn come(&mut self, connection: u64, now_ms: u64) {
+        if let Some(since_ms) = self.gone_ms.take() {
+            self.longest_gone_ms = self.longest_gone_ms.max(now_ms - since_ms);
+        }
+        self.sockets.insert(connection);
+    }
+
+    /// A connection ended, on the client's initiative or not.
+    pub(in super::super) fn go(&mut self, connection: u64, by_client: bool, now_ms: u64) {
+        if self.sockets.remove(&connection) && self.sockets.is_empty() {
+            if by_client {
+                self.gone_ms = Some(now_ms);
+            } else {
+                self.longest_gone_ms = u64::MAX;
+            }
+        } else if !by_client {
+            self.longest_gone_ms = u64::MAX;
+        }
+    }
+
+    /// Whether it has a connection.
+    pub(in super::super) fn is_there(&self) -> bool {
+        !self.sockets.is_empty()
+    }
+
+    /// Whether it can have been without a connection for so long, by now.
+    pub(in super::super) fn can_be_gone(&self, grace_ms: u64, now_ms: u64) -> bool {
+        let now_gone = self.gone_ms.map_or(0, |since_ms| now_ms - since_ms);
+        // It came before its client knew.
+        self.longest_gone_ms.max(now_gone) >= grace_ms
+    }
+}
