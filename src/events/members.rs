@@ -23,6 +23,8 @@ pub(super) struct Data {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Object {
     pub(super) groups: Vec<Vec<Member>>,
+    /// Whether there are more than these.
+    pub(super) open: bool,
 }
 
 /// A member of an object.
@@ -112,18 +114,19 @@ fn data(rest: Rest<'_>) -> Result<Data, &'static str> {
 }
 
 fn object(rest: Rest<'_>) -> Result<Object, &'static str> {
-    let mut groups = Vec::new();
     if rest.is_empty() || rest.starts_with('}') {
-        return Ok(Object { groups });
+        return Ok(Object::default());
     }
+    let mut groups = Vec::new();
     loop {
         let mut group = vec![member(rest)?];
         while eat(rest, " | ") {
             group.push(member(rest)?);
         }
         groups.push(group);
-        if eat(rest, ", …") || !eat(rest, ", ") {
-            return Ok(Object { groups });
+        let open = eat(rest, ", …");
+        if open || !eat(rest, ", ") {
+            return Ok(Object { groups, open });
         }
     }
 }
@@ -199,6 +202,7 @@ mod tests {
             vec![("messageId", false), ("upToOffset", false)],
         ];
         assert_eq!(names(object), expected);
+        assert!(object.open);
         assert_eq!(read("").alternatives, [Object::default()]);
         assert!(read("as the backend says").alternatives.is_empty());
     }

@@ -136,8 +136,8 @@ pub struct Connection {
     pub session_user: Option<Arc<str>>,
     /// The token of a session that it came with, until it is authenticated.
     pub session_token: Option<Box<str>>,
-    /// Once it has left its rooms: the user, and whether that has no name of its own.
-    pub departing: Option<(Arc<str>, bool)>,
+    /// Who it was, once it has left its rooms.
+    pub departed: Option<Arc<Identity>>,
     /// When it is closed for another connection that resumes its session, whether it has said how far it has got or not.
     pub evicted_ms: Option<u64>,
     /// Whose presence it watches.
@@ -162,8 +162,6 @@ pub struct Connection {
     pub auth_failures: u8,
     /// When it was accepted; when it became a WebSocket.
     pub opened_ms: u64,
-    /// The same in time of day.
-    pub opened_unix_ms: u64,
     /// When it was last heard.
     pub heard_ms: u64,
     /// When it was heard before that.
@@ -221,7 +219,7 @@ impl Connection {
             log: None,
             session_user: None,
             session_token: None,
-            departing: None,
+            departed: None,
             evicted_ms: None,
             watches: Vec::new(),
             agent: None,
@@ -234,7 +232,6 @@ impl Connection {
             messages: None,
             auth_failures: 0,
             opened_ms: now.ms,
-            opened_unix_ms: now.unix_ms,
             heard_ms: now.ms,
             heard_before_ms: now.ms,
             pinged_ms: None,

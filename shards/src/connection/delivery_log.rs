@@ -171,6 +171,14 @@ impl DeliveryLog {
         true
     }
 
+    /// Whether the kernel's word counts for all of it: no ping has gone unanswered for long, and the client has shown
+    /// that it has what it had missed.
+    #[must_use]
+    pub fn trusts(&self, now_ms: u64) -> bool {
+        let patient = self.probe.is_none_or(|probe| probe.sent_ms + PONG_PATIENCE_MS > now_ms);
+        patient && !self.entries.iter().any(|entry| entry.is_answer && entry.end > self.heard)
+    }
+
     /// The connection ends: of the bytes written, the kernel knows these to be acknowledged.
     pub fn end(&mut self, acknowledged: u64, now_ms: u64) {
         if self.probe.is_some_and(|probe| probe.sent_ms + PONG_PATIENCE_MS <= now_ms) {

@@ -80,6 +80,10 @@ impl Roster {
                     since_offset,
                     status: Status::Online,
                 };
+                if self.members.is_empty() {
+                    // Most rooms are a user's own: a vector would make room for four.
+                    self.members.reserve_exact(1);
+                }
                 self.members.insert(at, member);
                 if forced { Edge::None } else { Edge::Tell }
             }

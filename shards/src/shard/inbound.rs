@@ -105,7 +105,6 @@ impl Shard {
         let rest = client.unread.split_off(upgrade.head_len);
         client.unread = Vec::new();
         client.opened_ms = now.ms;
-        client.opened_unix_ms = now.unix_ms;
         client.session_token = upgrade.session.as_deref().map(Into::into);
         client.phase = if upgrade.endpoint == Endpoint::Echo { Phase::Echo } else { Phase::Pending };
         let dialect = upgrade.dialect.unwrap_or(upgrade.profile.dialect);

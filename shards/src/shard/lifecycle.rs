@@ -1,7 +1,6 @@
 //! A connection's beginning and end, and the shard's drain.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use rand::{Rng, RngExt};
 
@@ -184,8 +183,7 @@ impl Shard {
             self.unsubscribe(slot, Caller { connection, reply: ReplyTo::Nobody }, room, true);
         }
         let client = &mut self.connections[slot];
-        client.departing =
-            client.identity.take().map(|identity| (Arc::clone(&identity.user), identity.is_anonymous()));
+        client.departed = client.identity.take();
         self.metrics.connections_authenticated -= 1;
     }
 

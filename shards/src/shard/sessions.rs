@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Shard;
 use super::subscriptions::follows;
+use crate::access::permission::Identity;
 use crate::clock::Now;
 use crate::connection::delivery_log::{DeliveryLog, PONG_PATIENCE_MS};
 use crate::connection::outbound_queue::FrameClass;
@@ -24,8 +25,7 @@ pub(super) struct Departed {
     log: Box<DeliveryLog>,
     session: SessionId,
     session_user: Option<Arc<str>>,
-    user: Arc<str>,
-    anonymous: bool,
+    identity: Arc<Identity>,
     written: u64,
 }
 
@@ -52,11 +52,12 @@ impl Shard {
 
     pub(super) fn session_info(&mut self, slot: usize, caller: &Caller, now: Now) {
         let client = &self.connections[slot];
+        let unix_ms = |ms: u64| now.unix_ms.saturating_sub(now.ms.saturating_sub(ms));
         let info = SessionInfo {
             identity: Arc::clone(self.identity(slot)),
             session: client.session,
-            connected_unix_ms: client.opened_unix_ms,
-            active_unix_ms: now.unix_ms - now.ms.saturating_sub(client.heard_before_ms).min(now.unix_ms),
+            connected_unix_ms: unix_ms(client.opened_ms),
+            active_unix_ms: unix_ms(client.heard_before_ms),
             rooms: self.rooms_of(slot),
             recovered: client.recovered,
         };
@@ -90,6 +91,9 @@ impl Shard {
         let answers = client.log.as_mut().is_some_and(|log| log.pong(payload));
         if answers && client.evicted_ms.is_some() {
             self.give_up_session(slot, now);
+        } else if answers {
+            // What was sent behind the ping is to be asked about too.
+            self.schedule_client(slot, now);
         }
     }
 
@@ -119,13 +123,12 @@ impl Shard {
     /// Remembers of a connection that goes what its end will be judged by.
     pub(super) fn depart(&mut self, client: &mut Connection) {
         let Some(log) = client.log.take() else { return };
-        let Some((user, anonymous)) = client.departing.take() else { return };
+        let Some(identity) = client.departed.take() else { return };
         let departed = Departed {
             log,
             session: client.session,
             session_user: client.session_user.take(),
-            user,
-            anonymous,
+            identity,
             written: client.queue.written(),
         };
         self.departed.insert(client.id, departed);
@@ -136,10 +139,10 @@ impl Shard {
     pub fn on_released(&mut self, id: ConnectionId, unacknowledged: u64, now: Now) {
         let Some(mut departed) = self.departed.remove(&id) else { return };
         departed.log.end(departed.written.saturating_sub(unacknowledged), now.ms);
-        if !departed.anonymous {
+        if !departed.identity.is_anonymous() {
             let unconfirmed: Vec<_> = departed.log.unconfirmed().collect();
             for SessionRoom { room, epoch, offset } in unconfirmed {
-                let user = Arc::clone(&departed.user);
+                let user = Arc::clone(&departed.identity.user);
                 let nobody = Caller { connection: id, reply: ReplyTo::Nobody };
                 self.ask(nobody, room, Operation::Undelivered { user, epoch, offset });
             }
@@ -148,6 +151,12 @@ impl Shard {
             self.park(user, departed.session, id, departed.log.positions().collect());
         }
         self.settle(now);
+    }
+
+    /// Whether what the core will hear of a connection's bytes is worth believing, see [`DeliveryLog::trusts`].
+    #[must_use]
+    pub fn trusts_release(&self, id: ConnectionId, now: Now) -> bool {
+        self.departed.get(&id).is_some_and(|departed| departed.log.trusts(now.ms))
     }
 
     /// Whether the core waits to hear how much of a connection's bytes arrived.

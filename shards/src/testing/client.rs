@@ -3,25 +3,36 @@
 mod answers;
 mod commands;
 mod connect;
+mod created;
 mod finish;
 mod messages;
+mod presence;
+mod queues;
+mod receipts;
+mod resumes;
+mod revisions;
 mod rooms;
+mod sessions;
 mod topics;
+mod typing;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::dice::Dice;
 use super::host::Around;
-use super::network::ServerEnd;
+use super::ledger::Reading;
+use super::network::{ClientEnd, ServerEnd};
 use super::scenario::Scenario;
 use super::token::Grant;
 use super::wire::{self, Reader, Received};
 use crate::effect::Release;
 use crate::protocol::profile::Dialect;
 use crate::room::pattern::Pattern;
+use presence::Watching;
+use sessions::{Hold, Session};
 use view::{Position, View};
 
 /// How far a connection has come, as its client sees it.
@@ -44,6 +55,7 @@ enum Asked {
         room: String,
         recover: Option<Recovery>,
         history: usize,
+        asked_ms: u64,
     },
     Leave {
         room: String,
@@ -59,7 +71,53 @@ enum Asked {
         after: Option<u64>,
         before: Option<u64>,
         limit: usize,
+        /// Whether all is quiet, so that it shows the end of everything.
+        last: bool,
     },
+    /// A change of a message; `sure` when it must be done.
+    Revise {
+        number: usize,
+        sure: bool,
+    },
+    /// A receipt, whether of reading, of the stream that the view is in; `ahead` when it must be refused.
+    Receipt {
+        room: String,
+        read: bool,
+        offset: u64,
+        epoch: String,
+        ahead: bool,
+    },
+    /// Who is watched from then on.
+    Watch {
+        users: Vec<String>,
+        room: Option<String>,
+    },
+    /// The presence of a user, for the last check.
+    Presence {
+        user: String,
+    },
+    /// A room that is to be created.
+    Create {
+        number: usize,
+        room: Option<String>,
+    },
+    /// A room that is to be closed.
+    Close {
+        room: String,
+        epoch: String,
+    },
+    /// What is to be known of a room that somebody created.
+    Look {
+        room: String,
+    },
+    /// A session that others can resume.
+    Session,
+    /// A session that this connection wants to resume.
+    Resume,
+    /// The connection's own session.
+    Present,
+    /// A token that is none of this client's.
+    BadResume,
     /// Several rooms and patterns, entered or left.
     Several {
         enter: bool,
@@ -127,6 +185,20 @@ struct Link {
     stalled_until_ms: u64,
     /// Sends that bore a `clientId` and may be repeated.
     repeatable: Vec<usize>,
+    /// What the connection is to the rooms, as far as the client knows.
+    session: u64,
+    hold: Hold,
+    /// Whether another connection wanted its session at the time when it came.
+    contested: bool,
+    /// Whether another connection of the client has taken its place.
+    replaced: bool,
+    /// Who is shown writing, by room and user.
+    typing: BTreeMap<(String, String), bool>,
+    /// Up to where the client was told that others have got, in rooms.
+    readings: BTreeMap<Reading, (u64, u64)>,
+    /// Rooms of which the client itself says how far it has got, in the resume that it has asked for.
+    named: BTreeSet<String>,
+    watching: Watching,
 }
 
 /// A client, over all its connections.
@@ -141,24 +213,49 @@ pub(super) struct Client {
     connections: u64,
     positions: BTreeMap<String, Position>,
     link: Option<Link>,
+    /// Connections whose place another has taken, and that are not gone yet.
+    ghosts: Vec<Link>,
+    /// What it can resume.
+    session: Option<Session>,
+    /// What it could resume before it opened that.
+    spare: Option<Session>,
+    /// Sessions that it has had, resumed ones each time.
+    stamps: u64,
+    /// The socket of the connection before this one.
+    before: Option<usize>,
+    /// Which of the ledgers is its namespace's.
+    pub(super) tenant: usize,
 }
 
 impl Client {
     pub(super) fn new(index: usize, grants: &[Grant], dice: &mut Dice) -> Self {
+        let grant = dice.pick_any(grants).cloned();
         Self {
             index,
-            dialect: if dice.percent(35) { Dialect::Topic } else { Dialect::Event },
-            grant: dice.pick_any(grants).cloned(),
+            dialect: if dice.percent(30) { Dialect::Topic } else { Dialect::Event },
+            tenant: grant.as_ref().map_or(0, |grant| grant.tenant),
+            grant,
             pace: if dice.percent(20) { dice.size(5, 200) } else { usize::MAX },
             rest_until_ms: dice.between(0, 500),
             connections: 0,
             positions: BTreeMap::new(),
             link: None,
+            ghosts: Vec::new(),
+            session: None,
+            spare: None,
+            stamps: 0,
+            before: None,
         }
+    }
+
+    /// The user, if it has a name.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.grant.as_ref().map(|grant| grant.user.as_str())
     }
 
     /// Reads, and does something if it may still act.
     pub(super) fn turn(&mut self, acts: bool, around: &mut Around<'_>) {
+        self.turn_ghosts(acts, around);
         if self.link.is_some() {
             self.read(acts, around);
             if acts {
@@ -237,6 +334,10 @@ impl Client {
                 true
             }
             Some(1012) => true,
+            Some(4410) => {
+                around.ledger.totals.replaced += 1;
+                link.replaced || link.contested || !self.ghosts.is_empty()
+            }
             Some(1008) => link.guilty || self.pace != usize::MAX,
             Some(4429) => around.scenario.limited,
             _ => link.guilty || link.stage == Stage::Ending,
@@ -274,6 +375,12 @@ impl Client {
     fn lose(&mut self, around: &mut Around<'_>) {
         let Some(link) = self.link.take() else { return };
         around.ledger.note(|| format!("{:>6} {} lost", around.now.ms, link.number));
+        note_going(&link, around);
+        self.keep_session(&link);
+        if link.replaced {
+            return;
+        }
+        self.before = Some(link.socket);
         for (room, mut view) in link.views {
             if let Some(position) = view.leave() {
                 self.positions.insert(room, position);
@@ -310,5 +417,16 @@ impl Client {
 
     fn send_text(&mut self, text: &str, around: &mut Around<'_>) {
         self.send_frame(wire::TEXT, text.as_bytes(), around);
+    }
+}
+
+/// The user has a connection less; whether the client ended it itself, so that the server cannot have known before.
+fn note_going(link: &Link, around: &mut Around<'_>) {
+    let by_client = link.close_code.is_none()
+        && around.network.sockets[link.socket].client != ClientEnd::Open
+        && around.network.sockets[link.socket].server == ServerEnd::Open;
+    if let Some(user) = &link.user {
+        let comings = around.ledger.comings.entry(user.clone()).or_default();
+        comings.go(link.number, by_client, around.now.ms);
     }
 }

@@ -224,6 +224,8 @@ impl Host {
                 SocketEffect::Release(_, how) => {
                     let unacknowledged = socket.unacknowledged();
                     socket.release(how);
+                    socket.accounted = Some(self.shard.trusts_release(id, around.now));
+                    socket.released_ms = Some(around.now.ms);
                     self.attached.remove(&id);
                     if self.shard.awaits_release(id) {
                         self.shard.on_released(id, unacknowledged, around.now);

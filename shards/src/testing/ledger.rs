@@ -17,7 +17,6 @@ use queues::Queues;
 use receipts::Receipts;
 
 pub(super) use created::Creation;
-pub(super) use presence::Comings as UserComings;
 pub(super) use receipts::Reading;
 pub(super) use revisions::{Edit, State};
 
@@ -122,6 +121,8 @@ pub(super) struct Ledger {
     pub(super) receipts: Receipts,
     pub(super) comings: BTreeMap<String, Comings>,
     pub(super) queues: Queues,
+    /// Who is in which room at the end.
+    pub(super) present: BTreeSet<(String, String)>,
     /// Tokens of sessions, and whose they are.
     pub(super) tokens: Vec<(String, String)>,
     /// Broken promises that are none when frames were dropped.

@@ -67,6 +67,10 @@ pub(super) struct Socket {
     downstream: VecDeque<u8>,
     /// Bytes that were on their way to the client when it died.
     lost: u64,
+    /// Whether it is certain how many bytes the client had taken when the shard let the socket go.
+    pub(super) accounted: Option<bool>,
+    /// When that was.
+    pub(super) released_ms: Option<u64>,
     capacity: usize,
     pub(super) client: ClientEnd,
     pub(super) server: ServerEnd,
@@ -79,6 +83,8 @@ impl Socket {
             upstream: VecDeque::new(),
             downstream: VecDeque::new(),
             lost: 0,
+            accounted: None,
+            released_ms: None,
             capacity,
             client: ClientEnd::Open,
             server: ServerEnd::Open,

@@ -6,11 +6,23 @@ use super::dice::Dice;
 use super::token::{self, Grant};
 use crate::config::{AuthMode, Config, HistoryLimits, Limits, Rate, RoomClass, RoomClassRule};
 
-/// Rooms in which clients meet; those of `eph.` are ephemeral.
-pub(super) const ROOMS: [&str; 7] =
-    ["room.a", "room.b", "room.c", "team:x:1", "team:y:1", "eph.one", "eph.two"];
+/// Rooms in which clients meet; those of `eph.` are ephemeral, those of `queue.` queued.
+pub(super) const ROOMS: [&str; 10] = [
+    "room.a",
+    "room.b",
+    "room.c",
+    "team:x:1",
+    "team:y:1",
+    "eph.one",
+    "eph.two",
+    "queue.a",
+    "queue.b",
+    "presence:global",
+];
+/// Namespaces of rooms and users, where there are any: the accounts, and those who have none.
+pub(super) const TENANTS: [&str; 3] = ["one", "two", ""];
 /// Patterns that clients subscribe to.
-pub(super) const PATTERNS: [&str; 5] = ["room.*", "team:*:1", "**", "eph.*", "team:x:**"];
+pub(super) const PATTERNS: [&str; 6] = ["room.*", "team:*:1", "**", "eph.*", "team:x:**", "made.*"];
 
 /// The circumstances of a run.
 #[derive(Debug)]
@@ -39,9 +51,10 @@ pub(super) struct Scenario {
 
 impl Scenario {
     pub(super) fn new(dice: &mut Dice) -> Self {
-        let grants = if dice.percent(50) { grants(dice) } else { Vec::new() };
+        let tenancy = dice.percent(20);
+        let grants = if tenancy || dice.percent(60) { grants(dice, tenancy) } else { Vec::new() };
         let (generous, limited) = (dice.percent(50), dice.percent(10));
-        let config = config(dice, !grants.is_empty(), generous, limited);
+        let config = Config { tenancy, ..config(dice, !grants.is_empty(), generous, limited) };
         let ring_delay_ms = if config.ring_items_max < 8 { 15 } else { *dice.pick(&[0, 5, 60, 300]) };
         // Where silence soon counts as death, a long answer must not take longer than that.
         let quick = config.ping_timeout_ms < 10_000;
@@ -66,6 +79,22 @@ impl Scenario {
         room.starts_with("eph.")
     }
 
+    /// Whether a room keeps its messages for members who are away.
+    pub(super) fn is_queued(room: &str) -> bool {
+        room.starts_with("queue.") || room.starts_with("user:")
+    }
+
+    /// Whether clients choose to be in a room, so that they are seen there.
+    pub(super) fn is_common(room: &str) -> bool {
+        !room.starts_with("user:") && !room.starts_with("account:")
+    }
+
+    /// The account of a user.
+    pub(super) fn account_of(&self, tenant: usize, user: &str) -> Option<&str> {
+        let mut grants = self.grants.iter().filter(|grant| grant.tenant == tenant && grant.user == user);
+        grants.next()?.account.as_deref()
+    }
+
     /// Milliseconds after which nothing may be left of connections, users and rooms.
     pub(super) fn forgetting_ms(&self) -> u64 {
         let config = &self.config;
@@ -75,13 +104,22 @@ impl Scenario {
     }
 }
 
-fn grants(dice: &mut Dice) -> Vec<Grant> {
-    let grant = |number: usize| Grant {
-        user: format!("u{number}"),
-        account: dice.percent(70).then(|| dice.pick(&["one", "two"]).to_string()),
-        rooms: if dice.percent(50) { vec!["room.a".to_owned()] } else { Vec::new() },
+/// A few users; with namespaces, some of the same name.
+fn grants(dice: &mut Dice, tenancy: bool) -> Vec<Grant> {
+    let count = dice.size(3, 8);
+    let grant = |number: usize| {
+        let tenant = if dice.percent(75) { dice.size(0, 1) } else { 2 };
+        Grant {
+            user: format!("u{}", if tenancy { number / 2 } else { number }),
+            account: (tenant < 2).then(|| TENANTS[tenant].to_owned()),
+            rooms: if dice.percent(50) { vec!["room.a".to_owned()] } else { Vec::new() },
+            tenant: if tenancy { tenant } else { 0 },
+        }
     };
-    (0..4).map(grant).collect()
+    let mut grants: Vec<Grant> = (0..count).map(grant).collect();
+    grants.sort_by(|a, b| (a.tenant, &a.user).cmp(&(b.tenant, &b.user)));
+    grants.dedup_by(|a, b| (a.tenant, &a.user) == (b.tenant, &b.user));
+    grants
 }
 
 fn config(dice: &mut Dice, authenticated: bool, generous: bool, limited: bool) -> Config {
@@ -106,11 +144,13 @@ fn config(dice: &mut Dice, authenticated: bool, generous: bool, limited: bool) -
         verifier: authenticated.then(token::verifier),
         auth_timeout_ms: timeout_ms,
         handshake_timeout_ms: timeout_ms,
-        profile: (*dice.pick(&["native", "native", "chat", "support", "topic"])).to_owned(),
+        profile: (*dice.pick(&["native", "native", "chat", "support", "topic", "t3"])).to_owned(),
         ping_interval_ms: 1_500,
         ping_timeout_ms: timeout_ms,
         limits: Limits {
             messages: rate(20, 1_000, 10),
+            typing: rate(10, 60_000, 10),
+            presence: rate(30, 60_000, 30),
             events: rate(12, 1_000, 8),
             outbound_queue_bytes_max: dice.size(1_500, 24_000),
             ..Limits::default()
@@ -118,7 +158,10 @@ fn config(dice: &mut Dice, authenticated: bool, generous: bool, limited: bool) -
         history,
         presence_grace_ms: *dice.pick(&[0, 300, 2_000]),
         presence_room_max: *dice.pick(&[2, 200]),
-        room_classes: vec![RoomClassRule { pattern: "eph.*".to_owned(), class: RoomClass::Ephemeral }],
+        room_classes: vec![
+            RoomClassRule { pattern: "eph.*".to_owned(), class: RoomClass::Ephemeral },
+            RoomClassRule { pattern: "queue.*".to_owned(), class: RoomClass::Queued },
+        ],
         session_ttl_ms: *dice.pick(&[1_500, 8_000]),
         session_key: [7; 32],
         queue_ttl_ms: *dice.pick(&[2_000, 40_000]),

@@ -9,7 +9,7 @@ use super::dice::Dice;
 use super::host::{Around, Host};
 use super::ledger::{Ledger, Violation};
 use super::network::Network;
-use super::scenario::Scenario;
+use super::scenario::{Scenario, TENANTS};
 use super::totals::Totals;
 use crate::clock::Now;
 use crate::id::ShardId;
@@ -19,6 +19,8 @@ use crate::shard::Shard;
 const START_UNIX_MS: u64 = 1_700_000_000_000;
 /// Milliseconds within which everything that is under way must have arrived.
 const SETTLE_MS_MAX: u64 = 60_000;
+/// Milliseconds after which nobody writes any more, and every grace is over.
+const CALM_MS: u64 = 8_000;
 
 /// A run in which a promise was broken.
 #[derive(Debug)]
@@ -43,19 +45,37 @@ impl fmt::Display for Failure {
 /// [`Failure`] at the first broken promise.
 pub fn run(seed: u64, traced: bool) -> Result<Totals, Failure> {
     let mut simulation = Simulation::new(seed);
-    simulation.ledger.trace = traced.then(Vec::new);
+    for ledger in &mut simulation.ledgers {
+        ledger.trace = traced.then(Vec::new);
+    }
     let finished = simulation.play();
-    let Simulation { mut ledger, hosts, .. } = simulation;
+    let Simulation { ledgers, hosts, .. } = simulation;
     match finished {
-        Err(violation) => Err(Failure { seed, violation, trace: ledger.trace.unwrap_or_default() }),
+        Err(violation) => Err(Failure { seed, violation, trace: trace(ledgers) }),
         Ok(()) => {
+            let mut totals = Totals::default();
+            ledgers.iter().for_each(|ledger| totals.add(&ledger.totals));
             for host in &hosts {
-                ledger.totals.drops += host.shard.metrics.frames_dropped;
-                ledger.totals.reads_paused += host.shard.metrics.reads_paused;
+                totals.drops += host.shard.metrics.frames_dropped;
+                totals.reads_paused += host.shard.metrics.reads_paused;
             }
-            Ok(ledger.totals)
+            Ok(totals)
         }
     }
+}
+
+/// What happened in all namespaces, by time; within one it is in order.
+fn trace(ledgers: Vec<Ledger>) -> Vec<String> {
+    let mut timed: Vec<(u64, String)> = Vec::new();
+    for ledger in ledgers {
+        let mut last_ms = 0;
+        for line in ledger.trace.unwrap_or_default() {
+            last_ms = line.get(..6).and_then(|time| time.trim().parse().ok()).unwrap_or(last_ms);
+            timed.push((last_ms, line));
+        }
+    }
+    timed.sort_by_key(|(ms, _)| *ms);
+    timed.into_iter().map(|(_, line)| line).collect()
 }
 
 struct Simulation {
@@ -65,8 +85,20 @@ struct Simulation {
     hosts: Vec<Host>,
     clients: Vec<Client>,
     network: Network,
-    ledger: Ledger,
+    /// One for each namespace.
+    ledgers: Vec<Ledger>,
     opened: u32,
+}
+
+/// An empty ledger of a namespace.
+fn ledger(tenant: usize, clients: &[Client]) -> Ledger {
+    let mut ledger = Ledger::default();
+    TENANTS[tenant].clone_into(&mut ledger.tenant);
+    let here = clients.iter().filter(|client| client.tenant == tenant);
+    let users: Vec<&str> = here.filter_map(Client::user).collect();
+    let count = |user: &str| users.iter().filter(|known| **known == user).count();
+    ledger.queues.sole = users.iter().filter(|user| count(user) == 1).map(|user| (*user).to_owned()).collect();
+    ledger
 }
 
 impl Simulation {
@@ -79,43 +111,73 @@ impl Simulation {
         let shards = u16::try_from(config.shards).expect("a simulation has few shards");
         let shard = |id| Shard::new(ShardId(id), Arc::clone(config), mesh_seed, dice.seed(), now);
         let hosts = (0..shards).map(shard).map(Host::new).collect();
-        let clients =
+        let clients: Vec<Client> =
             (0..scenario.clients).map(|index| Client::new(index, &scenario.grants, &mut dice)).collect();
         let network = Network::new(config.shards, config.ring_items_max);
-        Self { dice, now, hosts, clients, network, ledger: Ledger::default(), opened: 0, scenario }
+        let ledgers = (0..TENANTS.len()).map(|tenant| ledger(tenant, &clients)).collect();
+        Self { dice, now, hosts, clients, network, ledgers, opened: 0, scenario }
     }
 
     fn play(&mut self) -> Result<(), Violation> {
+        let drain_ms = self.dice.percent(15).then(|| self.dice.between(0, self.scenario.active_ms));
         while self.now.ms < self.scenario.active_ms {
+            if drain_ms.is_some_and(|at| at <= self.now.ms) && self.ledgers[0].totals.drains == 0 {
+                self.drain_one();
+            }
             self.turn(true, 25)?;
         }
         self.settle()?;
+        self.calm()?;
         self.each_client(Client::audit);
         self.settle()?;
         self.each_client(|client, around| client.check_complete(around));
-        self.ledger.check_absences();
-        self.ledger.check_send_order();
+        let dropped = self.hosts.iter().map(|host| host.shard.metrics.frames_dropped).sum();
+        for ledger in &mut self.ledgers {
+            ledger.check_absences();
+            ledger.check_send_order();
+            ledger.judge_suspicion(dropped);
+        }
         self.check_losses();
         self.verdict()?;
         self.part()
     }
 
     fn verdict(&self) -> Result<(), Violation> {
-        self.ledger.violation.clone().map_or(Ok(()), Err)
+        let mut violations = self.ledgers.iter().filter_map(|ledger| ledger.violation.clone());
+        violations.next().map_or(Ok(()), Err)
+    }
+
+    /// One shard sends its clients away, who may come back at once.
+    fn drain_one(&mut self) {
+        self.ledgers[0].totals.drains += 1;
+        let host = self.dice.size(0, self.hosts.len() - 1);
+        self.hosts[host].shard.on_drain(1_000, 5_000, self.now);
+    }
+
+    /// Nothing happens for a while, so that whatever waits for time has happened.
+    fn calm(&mut self) -> Result<(), Violation> {
+        let until_ms = self.now.ms + CALM_MS;
+        while self.now.ms < until_ms {
+            self.turn(false, 150)?;
+        }
+        Ok(())
     }
 
     fn each_client(&mut self, mut what: impl FnMut(&mut Client, &mut Around<'_>)) {
-        let Self { dice, scenario, now, clients, network, ledger, .. } = self;
-        let mut around = Around { now: *now, dice, network, ledger, scenario };
-        clients.iter_mut().for_each(|client| what(client, &mut around));
+        let Self { dice, scenario, now, clients, network, ledgers, .. } = self;
+        for client in clients {
+            let ledger = &mut ledgers[client.tenant];
+            let mut around = Around { now: *now, dice, network, ledger, scenario };
+            what(client, &mut around);
+        }
     }
 
     fn turn(&mut self, acts: bool, step_ms_max: u64) -> Result<(), Violation> {
         let step_ms = self.dice.between(1, step_ms_max);
         self.now = Now { ms: self.now.ms + step_ms, unix_ms: self.now.unix_ms + step_ms };
-        let Self { dice, scenario, now, hosts, network, ledger, .. } = self;
+        let Self { dice, scenario, now, hosts, network, ledgers, .. } = self;
         let first = dice.size(0, hosts.len() - 1);
-        let mut around = Around { now: *now, dice, network, ledger, scenario };
+        let mut around = Around { now: *now, dice, network, ledger: &mut ledgers[0], scenario };
         for index in 0..hosts.len() {
             let at = (first + index) % hosts.len();
             hosts[at].turn(acts, &mut around);
@@ -146,7 +208,7 @@ impl Simulation {
             if self.now.ms > deadline_ms {
                 let busy = self.network.sockets.iter().filter(|socket| !socket.is_idle());
                 let what = format!("it does not become quiet: {:?}", busy.collect::<Vec<_>>());
-                self.ledger.violate("what is under way arrives", what);
+                self.ledgers[0].violate("what is under way arrives", what);
                 return self.verdict();
             }
         }
@@ -156,10 +218,10 @@ impl Simulation {
     /// Every message that a member of an ephemeral room missed was dropped, and counted.
     fn check_losses(&mut self) {
         let dropped: u64 = self.hosts.iter().map(|host| host.shard.metrics.frames_dropped).sum();
-        let lost = self.ledger.totals.losses;
+        let lost: u64 = self.ledgers.iter().map(|ledger| ledger.totals.losses).sum();
         if lost > dropped {
             let what = format!("{lost} lost, {dropped} counted");
-            self.ledger.violate("every loss is a counted drop", what);
+            self.ledgers[0].violate("every loss is a counted drop", what);
         }
     }
 
@@ -177,10 +239,10 @@ impl Simulation {
             self.turn(false, 400)?;
         }
         if let Some(client) = self.clients.iter().position(|client| !client.is_gone()) {
-            self.ledger.violate("everybody can go", format!("client {client} is still there"));
+            self.ledgers[0].violate("everybody can go", format!("client {client} is still there"));
         }
         for host in &self.hosts {
-            host.check_empty(&mut self.ledger);
+            host.check_empty(&mut self.ledgers[0]);
         }
         self.verdict()
     }

@@ -13,6 +13,8 @@ pub(super) struct Grant {
     pub(super) user: String,
     pub(super) account: Option<String>,
     pub(super) rooms: Vec<String>,
+    /// Which ledger is its namespace's.
+    pub(super) tenant: usize,
 }
 
 impl Grant {

@@ -93,6 +93,64 @@ totals! {
     shard_pauses,
     /// Times that a connection's reading was paused.
     reads_paused,
+    /// Messages that might wait to share a write.
+    delayed,
+    /// Changes of messages that were acknowledged.
+    revised,
+    /// Changes of messages that were pushed.
+    revisions,
+    /// Receipts that were acknowledged.
+    receipts,
+    /// Receipts of others, or of other sockets, that were pushed.
+    receipts_heard,
+    /// Receipts of which the senders must have heard.
+    receipts_confirmed,
+    /// Users who began or stopped to write, as others were told.
+    typing_edges,
+    /// Watches of presence.
+    watches,
+    /// Changes of presence that were pushed.
+    presence_changes,
+    /// Users whose presence was compared with what their watchers believed.
+    presence_checks,
+    /// Rooms created.
+    created,
+    /// Clients that were told of a created room.
+    told_created,
+    /// Rooms closed.
+    closed,
+    /// Clients that were told that they are out of a closed room.
+    told_closed,
+    /// Sessions opened.
+    sessions,
+    /// Sessions resumed.
+    resumed,
+    /// Those of them of which it was certain what the client had got.
+    resumed_exactly,
+    /// Those of them that another connection had resumed before, without reading the answer.
+    resumed_unread,
+    /// Rooms of resumed sessions that reported a gap.
+    resumed_gaps,
+    /// Messages that resumed sessions gave.
+    resume_messages,
+    /// Those of them that the client had, which is allowed when it did not say how far it had got.
+    resume_repeats,
+    /// Sessions that could not be resumed any more.
+    resumes_refused,
+    /// Connections that came although the one with their session was there.
+    take_overs,
+    /// Connections closed because another resumed their session.
+    replaced,
+    /// Messages that were kept for absent members.
+    kept,
+    /// Those of them that had come before.
+    kept_repeats,
+    /// Members who were told to synchronise.
+    resyncs,
+    /// Members who got everything of a queued room.
+    queues_complete,
+    /// Shards that sent their clients away.
+    drains,
     /// Turns that shards took.
     turns,
 }

@@ -56,7 +56,8 @@ pub struct Viewer {
 /// All users of a shard, by name.
 #[derive(Debug, Default)]
 pub struct Users {
-    by_name: BTreeMap<Arc<str>, User>,
+    /// Boxed, because a tree keeps room for many in each of its nodes.
+    by_name: BTreeMap<Arc<str>, Box<User>>,
     /// Users of whom nothing is left but when they were last seen, in the order in which they went; stale entries of
     /// those who came back are among them.
     idle: VecDeque<Arc<str>>,
@@ -84,6 +85,9 @@ impl User {
         if let Some((_, count)) = self.rooms.iter_mut().find(|(known, _)| known == room) {
             *count += 1;
             return false;
+        }
+        if self.rooms.is_empty() {
+            self.rooms.reserve_exact(1);
         }
         self.rooms.push((Arc::clone(room), 1));
         true
@@ -219,18 +223,18 @@ impl User {
 impl Users {
     /// A user who is known.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut User> {
-        self.by_name.get_mut(name)
+        self.by_name.get_mut(name).map(|user| &mut **user)
     }
 
     /// A user who is known.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&User> {
-        self.by_name.get(name)
+        self.by_name.get(name).map(|user| &**user)
     }
 
     /// A user, new if it was not known.
     pub fn entry(&mut self, name: &Arc<str>) -> &mut User {
-        self.by_name.entry(Arc::clone(name)).or_insert_with(|| User::new(Arc::clone(name)))
+        self.by_name.entry(Arc::clone(name)).or_insert_with(|| Box::new(User::new(Arc::clone(name))))
     }
 
     /// Notes that perhaps nothing is left of a user but when it was last seen: forgets it after `ttl_ms`, and the
@@ -245,7 +249,7 @@ impl Users {
         self.idle.push_back(Arc::clone(name));
         while self.idle.len() > users_max {
             let Some(oldest) = self.idle.pop_front() else { break };
-            if self.by_name.get(&oldest).is_some_and(User::is_idle) {
+            if self.by_name.get(&oldest).is_some_and(|user| user.is_idle()) {
                 self.by_name.remove(&oldest);
             }
         }
@@ -268,9 +272,9 @@ impl Users {
     pub fn page(&self, viewer: &Viewer, cursor: Option<&str>, limit: usize, now: Now) -> (Vec<Shown>, usize) {
         let online = |user: &&User| user.presence.status() != Status::Offline && user.is_visible_to(viewer);
         let start = cursor.map_or(Bound::Unbounded, Bound::Excluded);
-        let behind = self.by_name.range::<str, _>((start, Bound::Unbounded)).map(|(_, user)| user);
+        let behind = self.by_name.range::<str, _>((start, Bound::Unbounded)).map(|(_, user)| &**user);
         let page = behind.filter(online).take(limit).map(|user| user.shown(now)).collect();
-        (page, self.by_name.values().filter(online).count())
+        (page, self.by_name.values().map(|user| &**user).filter(online).count())
     }
 
     /// The visible users who are online, by status.
@@ -304,7 +308,7 @@ impl Users {
     /// Whether nothing is left of anybody but when they were last seen.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.by_name.values().all(User::is_idle)
+        self.by_name.values().all(|user| user.is_idle())
     }
 }
 

@@ -55,6 +55,9 @@ fn object(object: &Object, these: Option<&Object>) -> Value {
     let any_of = |group: &Vec<Member>| -> Value {
         json!({"anyOf": group.iter().map(|it| json!({"required": [it.name]})).collect::<Vec<_>>()})
     };
+    if object.open || object.groups.is_empty() {
+        schema["additionalProperties"] = true.into();
+    }
     if !several.is_empty() {
         schema["allOf"] = several.into_iter().map(any_of).collect();
     }

@@ -170,6 +170,18 @@ impl Client {
         assert!(!pong.value["data"]["timestamp"].is_null(), "{}", pong.raw);
     }
 
+    /// Waits for a ping of the server's own, and until the server has taken the answer to it.
+    pub(crate) fn expect_ping(&mut self) {
+        loop {
+            match self.socket.read() {
+                Ok(Message::Ping(_)) => return self.ping(),
+                Ok(Message::Text(text)) => self.backlog.push_back(self.parse(text.as_str())),
+                Ok(Message::Pong(_)) => {}
+                other => panic!("no ping but {other:?}; {}", self.describe_backlog()),
+            }
+        }
+    }
+
     /// Takes all frames of that name which have arrived so far.
     pub(crate) fn arrived(&mut self, name: &str) -> Vec<Frame> {
         let (taken, kept) = self.backlog.drain(..).partition(|frame| frame.name == name);

@@ -1,7 +1,7 @@
 //! An upgrade in the making: credentials, query, headers; then a client, or what was said instead.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 
 use tungstenite::WebSocket;
 use tungstenite::protocol::Role;
@@ -15,6 +15,9 @@ pub(crate) struct Connect {
     query: Vec<String>,
     lines: Vec<String>,
 }
+
+/// An upgrade that was asked for.
+pub(crate) struct Dialled(TcpStream);
 
 impl Connect {
     /// An upgrade of `/ws` without credentials.
@@ -75,8 +78,21 @@ impl Connect {
 
     /// Connects, or says how it was refused.
     pub(crate) fn try_open(&self) -> Result<Client, String> {
+        self.dial()?.answer()
+    }
+
+    /// Connects and asks for the upgrade without waiting for the answer.
+    pub(crate) fn dial(&self) -> Result<Dialled, String> {
         let mut stream = http::connect(self.address);
         stream.write_all(self.head().as_bytes()).map_err(|error| error.to_string())?;
+        Ok(Dialled(stream))
+    }
+}
+
+impl Dialled {
+    /// Waits for the answer: a client, or how it was refused.
+    pub(crate) fn answer(self) -> Result<Client, String> {
+        let Self(mut stream) = self;
         let response = http::try_read_response(&mut stream)?;
         if response.status != 101 {
             return Err(format!("{response:?}"));

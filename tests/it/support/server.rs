@@ -157,6 +157,15 @@ impl Server {
         self.child.id()
     }
 
+    /// User and system time of the process so far, which the kernel counts in ticks.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("the server lives");
+        let behind_name = stat.rsplit(')').next().expect("rsplit gives at least one");
+        let fields = behind_name.split_whitespace().skip(11).take(2);
+        let ticks: u64 = fields.map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
+        Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second())
+    }
+
     /// Starts to connect to `/ws` of this server.
     pub(crate) fn connect(&self) -> Connect {
         Connect::to(self.address)

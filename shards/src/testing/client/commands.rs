@@ -23,9 +23,12 @@ impl Client {
         if link.stalled_until_ms > around.now.ms {
             return;
         }
-        let open = link.stage == Stage::Open;
+        // Whoever resumes a session waits for what it missed before it says anything.
+        let open = link.stage == Stage::Open && !link.hold.is_asked();
         if around.dice.permille(around.scenario.faults_permille) {
             self.suffer(around);
+        } else if around.dice.permille(4) && self.may_take_over() {
+            self.take_over(around);
         } else if open && around.dice.percent(25) {
             match self.dialect {
                 Dialect::Event => self.command(around),
@@ -68,18 +71,24 @@ impl Client {
 
     fn command(&mut self, around: &mut Around<'_>) {
         match around.dice.between(0, 99) {
-            0..18 => self.join(around),
-            18..23 => self.leave(around),
-            23..58 => self.send_message(around),
-            58..66 => self.send_batch(around),
-            66..72 => self.ask_history(around),
-            72..76 => self.ask_something(around),
-            76..82 => self.send_to_user(around),
-            82..88 => self.several(around),
-            88..90 => self.refresh(around),
-            90..93 => self.ping(around),
-            93..95 => self.nonsense(around),
-            _ => self.repeat(around),
+            0..14 => self.join(around),
+            14..17 => self.leave(around),
+            17..41 => self.send_message(around),
+            41..45 => self.send_batch(around),
+            45..49 => self.ask_history(around),
+            49..51 => self.ask_something(around),
+            51..56 => self.send_to_user(around),
+            56..61 => self.several(around),
+            61..63 => self.refresh(around),
+            63..65 => self.ping(around),
+            65..67 => self.nonsense(around),
+            67..70 => self.repeat(around),
+            70..77 => self.revise(around),
+            77..82 => self.give_receipt(around),
+            82..86 => self.say_typing(around),
+            86..90 => self.be_present(around),
+            90..94 => self.use_created(around),
+            _ => self.use_session(around),
         }
     }
 
@@ -98,8 +107,12 @@ impl Client {
     }
 
     fn join(&mut self, around: &mut Around<'_>) {
-        let Some(link) = &mut self.link else { return };
         let room = (*around.dice.pick(&ROOMS)).to_owned();
+        self.join_room(room, around);
+    }
+
+    pub(super) fn join_room(&mut self, room: String, around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
         let covered = link.is_covered();
         let view = link.view(&room);
         if view.busy_parts > 0 {
@@ -116,7 +129,7 @@ impl Client {
         let data = format!(r#"{{"roomId":"{room}","history":{history}{position}}}"#);
         let event = *around.dice.pick(&["room:join", "room:join", "join:chat"]);
         view_of(self, &room, |view| view.busy += 1);
-        self.request(event, &data, Asked::Join { room, recover, history }, around);
+        self.request(event, &data, Asked::Join { room, recover, history, asked_ms: around.now.ms }, around);
     }
 
     fn leave(&mut self, around: &mut Around<'_>) {
@@ -125,6 +138,7 @@ impl Client {
         let view = link.view(&room);
         view.busy += 1;
         view.leaving += 1;
+        self.leave_queue(&room, around);
         self.request("room:leave", &format!(r#"{{"roomId":"{room}"}}"#), Asked::Leave { room }, around);
     }
 
@@ -139,7 +153,8 @@ impl Client {
             |name: &str, bound: Option<u64>| bound.map(|at| format!(r#","{name}":{at}"#)).unwrap_or_default();
         let bounds = bound("after", after) + &bound("before", before);
         let data = format!(r#"{{"roomId":"{room}","limit":{limit}{bounds}}}"#);
-        self.request("room:history", &data, Asked::History { room, after, before, limit }, around);
+        let asked = Asked::History { room, after, before, limit, last: false };
+        self.request("room:history", &data, asked, around);
     }
 
     fn ask_something(&mut self, around: &mut Around<'_>) {
@@ -172,6 +187,9 @@ impl Client {
         }
         if rooms.is_empty() && patterns.is_empty() {
             return;
+        }
+        if !enter {
+            rooms.iter().for_each(|room| self.leave_queue(room, around));
         }
         let list =
             |names: &[String]| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(",");

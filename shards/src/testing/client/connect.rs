@@ -1,10 +1,12 @@
 //! How clients come: with and without tokens, in whichever dialect, sometimes not quite.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::host::Around;
 use super::super::network::{Arrival, Socket};
 use super::super::wire::{self, Reader};
+use super::presence::Watching;
+use super::sessions::Hold;
 use super::{Client, Link, Stage};
 use crate::connection::http::TurnAway;
 use crate::protocol::profile::Dialect;
@@ -22,6 +24,12 @@ enum Shown {
 
 impl Client {
     pub(super) fn connect(&mut self, around: &mut Around<'_>) {
+        let resumes = self.dialect == Dialect::Event && self.session.is_some() && around.dice.percent(70);
+        self.connect_as(resumes, around);
+    }
+
+    /// Connects, and resumes its session if it should.
+    pub(super) fn connect_as(&mut self, resumes: bool, around: &mut Around<'_>) {
         self.connections += 1;
         around.ledger.totals.connections += 1;
         let number = self.index as u64 * 1_000 + self.connections;
@@ -54,12 +62,24 @@ impl Client {
             close_code: None,
             stalled_until_ms: 0,
             repeatable: Vec::new(),
+            session: number,
+            hold: Hold::None,
+            contested: self.is_contested(),
+            replaced: false,
+            typing: BTreeMap::new(),
+            readings: BTreeMap::new(),
+            named: BTreeSet::new(),
+            watching: Watching::default(),
         });
+        around.ledger.is_session(number, number);
+        if resumes && refuse.is_none() {
+            return self.send_upgrade(true, around);
+        }
         match around.dice.between(0, 99) {
             0..2 => self.send_head(b"GET /healthz HTTP/1.1\r\n\r\n", true, around),
             2..5 => self.send_head(b"GET /ws HTTP/1.1\r\nHost: gate", true, around),
             5..7 => self.send_head(b"GET /ws HTTP/1.1\r\nHost: a\r\n\r\n", true, around),
-            _ => self.send_upgrade(around),
+            _ => self.send_upgrade(false, around),
         }
     }
 
@@ -73,7 +93,7 @@ impl Client {
         around.network.sockets[link.socket].send(head.to_vec(), due_ms);
     }
 
-    fn send_upgrade(&mut self, around: &mut Around<'_>) {
+    fn send_upgrade(&mut self, resumes: bool, around: &mut Around<'_>) {
         let shown = match (&self.grant, around.dice.between(0, 99)) {
             (None, _) | (_, 0..4) => Shown::Never,
             (_, 4..25) => Shown::Header,
@@ -82,7 +102,11 @@ impl Client {
             _ => Shown::FirstMessage,
         };
         let (mut query, mut protocols, mut headers) = (Vec::new(), Vec::new(), Vec::new());
-        let switches = self.choose_dialect(&mut query, &mut protocols, around);
+        let switches = !resumes && self.choose_dialect(&mut query, &mut protocols, around);
+        if resumes {
+            protocols.push("roomcast.event.v1".to_owned());
+            query.push(format!("session={}", self.begin_resume(around)));
+        }
         let token = self.token(shown, around);
         match shown {
             Shown::Header => headers.push(format!("Authorization: Bearer {token}")),
@@ -196,12 +220,19 @@ impl Client {
         {
             around.ledger.users.push(user.clone());
         }
+        if let (Some(user), true) = (&link.user, link.stage == Stage::Open) {
+            let comings = around.ledger.comings.entry(user.clone()).or_default();
+            comings.come(link.number);
+        }
     }
 
     /// The first answer to a command proves that the forced rooms have been entered.
     pub(super) fn settle_forced(&mut self, around: &mut Around<'_>) {
         let Some(link) = self.link.as_mut().filter(|link| !link.settled) else { return };
         link.settled = true;
+        if let Some(user) = &link.user {
+            around.ledger.comings.entry(user.clone()).or_default().settle(link.number, around.now.ms);
+        }
         for room in link.forced.clone() {
             link.view(&room).enter_somewhere(around.now.ms);
         }

@@ -13,9 +13,10 @@ impl Client {
         }
         for room in link.rooms() {
             let data = format!(r#"{{"roomId":"{room}","limit":1000}}"#);
-            let asked = Asked::History { room, after: None, before: None, limit: 1_000 };
+            let asked = Asked::History { room, after: None, before: None, limit: 1_000, last: true };
             self.request("room:history", &data, asked, around);
         }
+        self.audit_presence(around);
     }
 
     /// When all is quiet: every request was answered, and every promised message came.
@@ -33,9 +34,16 @@ impl Client {
         for view in link.views.values().filter(|view| view.member && view.busy == 0) {
             if let Some(since_ms) = view.since_ms {
                 view.check_complete(since_ms, around.ledger);
+                view.check_owed(around.ledger);
             }
         }
         self.check_patterns(around);
+        self.check_ghosts(around);
+        self.check_typing(around);
+        self.check_queues(around);
+        if around.scenario.generous {
+            around.ledger.check_receipts(link.number, link.user.as_deref(), &link.readings);
+        }
     }
 
     /// Patterns bring every message of their rooms, unless membership brought it.
@@ -67,6 +75,6 @@ impl Client {
 
     /// Whether nothing of the client is left.
     pub(in super::super) fn is_gone(&self) -> bool {
-        self.link.is_none()
+        self.link.is_none() && self.ghosts.is_empty()
     }
 }

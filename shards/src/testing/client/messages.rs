@@ -3,6 +3,7 @@
 use super::super::host::Around;
 use super::super::ledger::Send;
 use super::super::scenario::{ROOMS, Scenario};
+use super::answers::is_created;
 use super::{Asked, Client};
 
 impl Client {
@@ -12,7 +13,9 @@ impl Client {
         if around.dice.percent(4) {
             return Some(((*around.dice.pick(&ROOMS)).to_owned(), false));
         }
-        Some((around.dice.pick_any(&link.rooms())?.clone(), !link.guilty && !around.scenario.limited))
+        let room = around.dice.pick_any(&link.rooms())?.clone();
+        let sure = !link.guilty && !around.scenario.limited && !is_created(&room);
+        Some((room, sure))
     }
 
     pub(super) fn send_message(&mut self, around: &mut Around<'_>) {
@@ -57,7 +60,12 @@ impl Client {
         let exclude = around.dice.percent(15) && !Scenario::is_ephemeral(room);
         let named = around.dice.percent(40);
         let number = self.new_send(room, exclude, named, around);
-        (number, self.data_of(number, field, to, around))
+        let data = self.data_of(number, field, to, around);
+        // Some may wait for others; nothing of their order changes by that.
+        let lane =
+            *around.dice.pick(&["", "", "", r#","deliveryStatus":"batch-delay""#, r#","type":"file""#]);
+        around.ledger.totals.delayed += u64::from(!lane.is_empty());
+        (number, data.replacen(r#","content":"#, &format!(r#"{lane},"content":"#), 1))
     }
 
     /// Enters a message into the ledger.
@@ -82,8 +90,10 @@ impl Client {
         around.ledger.totals.sends += 1;
         around.ledger.sends.push(Send {
             connection: link.number,
+            session: link.session,
+            user: link.user.clone(),
             room: room.to_owned(),
-            content: format!(r#"{{"n": {number},"p":"{padding}"{extra}}}"#),
+            content: format!(r#"{{"n": {number},"t":"{}","p":"{padding}"{extra}}}"#, around.ledger.tenant),
             exclude,
             client_id: named.then(|| client_id(number)),
             sent_ms: around.now.ms,
@@ -110,7 +120,8 @@ impl Client {
         }
         around.ledger.sends[number].times += 1;
         let data = self.data_of(number, "roomId", &room, around);
-        let asked = Asked::Send { numbers: vec![number], batch: false, sure: !around.scenario.limited };
+        let sure = !around.scenario.limited && !is_created(&room);
+        let asked = Asked::Send { numbers: vec![number], batch: false, sure };
         self.request("message:send", &data, asked, around);
     }
 }

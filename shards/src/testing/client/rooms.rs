@@ -35,7 +35,11 @@ impl Client {
         around: &mut Around<'_>,
     ) {
         around.ledger.totals.joins += 1;
+        self.enter_queue(room, at, around);
+        missed.iter().for_each(|heard| self.get_queued(heard, false, around));
         let Some(link) = &mut self.link else { return };
+        around.ledger.tell_of(room, &at.epoch, link.user.as_deref(), "joined");
+        link.forget_room_news(room);
         let view = link.view(room);
         view.busy = view.busy.saturating_sub(1);
         match (recovery, recovered) {
@@ -66,7 +70,9 @@ impl Client {
     /// An answer let the connection out of a room.
     pub(super) fn on_left(&mut self, room: &str, around: &mut Around<'_>) {
         around.ledger.totals.leaves += 1;
+        self.leave_queue(room, around);
         let Some(link) = &mut self.link else { return };
+        link.forget_room_news(room);
         let view = link.view(room);
         view.busy = view.busy.saturating_sub(1);
         if let Some(position) = view.leave() {
@@ -82,7 +88,8 @@ impl Client {
         let promised = by_pattern.iter().any(|covered| covered.since_ms.is_some());
         let expected = !by_pattern.is_empty() || link.is_forced(&heard.room);
         let number = link.number;
-        let view = link.views.entry(heard.room.clone()).or_insert_with(|| View::new(&heard.room, number));
+        around.ledger.tell_of(&heard.room, &heard.epoch, link.user.as_deref(), "message");
+        let view = link.view(&heard.room);
         if view.member {
             around.ledger.totals.deliveries += 1;
         } else if expected {
@@ -92,7 +99,11 @@ impl Client {
             around.ledger.violate("messages come to members only", what);
         }
         let covered = promised || (view.member && view.since_ms.is_some());
+        let member = view.member;
         view.message(heard, covered, around.ledger);
+        if member {
+            self.get_queued(heard, false, around);
+        }
     }
 }
 
@@ -125,7 +136,17 @@ impl Link {
     }
 
     pub(super) fn view(&mut self, room: &str) -> &mut View {
-        self.views.entry(room.to_owned()).or_insert_with(|| View::new(room, self.number))
+        self.views.entry(room.to_owned()).or_insert_with(|| View::new(room, self.number, self.session))
+    }
+
+    /// What was told of a room beside its messages counts no more: the connection comes into it, or leaves it.
+    pub(super) fn forget_room_news(&mut self, room: &str) {
+        self.typing.retain(|(known, _), _| known != room);
+        for ((known, ..), (last, _)) in &mut self.readings {
+            if known == room {
+                *last = 0;
+            }
+        }
     }
 
     /// Rooms that the connection is surely in, and has not asked to leave.

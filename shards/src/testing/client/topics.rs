@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::super::host::Around;
-use super::super::ledger::Heard;
-use super::super::scenario::{PATTERNS, ROOMS};
+use super::super::ledger::{Heard, Ledger, State};
+use super::super::scenario::{PATTERNS, ROOMS, Scenario};
+use super::answers::heard_content;
 use super::commands::recovery;
 use super::{Client, Link, Position, Stage};
 
@@ -71,6 +72,7 @@ impl Client {
         let view = link.view(&room);
         view.busy += 1;
         view.leaving += 1;
+        self.leave_queue(&room, around);
         self.wait_for("unsubscribed", &room);
         self.send_text(&format!(r#"{{"type":"unsubscribe","topic":"{room}"}}"#), around);
     }
@@ -172,11 +174,17 @@ impl Client {
     }
 
     fn on_topic_message(&mut self, text: &str, frame: &Value, around: &mut Around<'_>) {
-        let Some(heard) = heard_topic(frame) else {
+        let Some(heard) = heard_topic(frame, around.ledger) else {
             return around.ledger.violate("a message is complete", text);
         };
-        if !carries(text, "data", heard.number, around) {
+        if !carries(text, "data", &heard, around) {
             around.ledger.violate("content is carried byte for byte", text);
+        }
+        let Some(link) = &mut self.link else { return };
+        let is_queued = Scenario::is_queued(&heard.room);
+        let view = link.view(&heard.room);
+        if is_queued && !heard.change && view.member && view.is_behind(&heard) {
+            return self.on_kept(&heard, around);
         }
         let Some(link) = &mut self.link else { return };
         if link.recoveries.contains_key(&heard.room) {
@@ -206,19 +214,27 @@ impl Link {
     }
 }
 
-fn heard_topic(frame: &Value) -> Option<Heard> {
+fn heard_topic(frame: &Value, ledger: &Ledger) -> Option<Heard> {
     let metadata = &frame["metadata"];
+    let id = metadata["id"].as_str()?.to_owned();
+    let (number, state) = heard_content(&frame["data"], &id, ledger)?;
     Some(Heard {
         room: frame["topic"].as_str()?.to_owned(),
         epoch: metadata["epoch"].as_str()?.to_owned(),
         offset: metadata["offset"].as_u64()?,
-        id: metadata["id"].as_str()?.to_owned(),
-        number: usize::try_from(frame["data"]["n"].as_u64()?).ok()?,
+        id,
+        number,
+        state,
+        change: frame["eventType"] != "message.sent",
     })
 }
 
-/// Whether a frame carries a message's content as it was sent.
-pub(super) fn carries(text: &str, field: &str, number: usize, around: &Around<'_>) -> bool {
-    let send = around.ledger.sends.get(number);
-    send.is_some_and(|send| text.contains(&format!("\"{field}\":{}", send.content)))
+/// Whether a frame carries a message's content as it was sent, or as it was changed.
+pub(super) fn carries(text: &str, field: &str, heard: &Heard, around: &Around<'_>) -> bool {
+    let content = match heard.state {
+        State::New => around.ledger.sends.get(heard.number).map(|send| send.content.as_str()),
+        State::Edited(edit) => around.ledger.edits.get(edit).and_then(|edit| edit.content.as_deref()),
+        State::Deleted => Some("null"),
+    };
+    content.is_some_and(|content| text.contains(&format!("\"{field}\":{content}")))
 }

@@ -3,35 +3,47 @@
 use std::collections::BTreeSet;
 
 /// How one user came and went.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in super::super) struct Comings {
     /// Its connections that are open.
     sockets: BTreeSet<u64>,
-    /// Since when it has none; `None` if it cannot be said how long that is.
+    /// Those of them that have surely entered its room.
+    settled: BTreeSet<u64>,
+    /// Since when it has none that has.
     gone_ms: Option<u64>,
     /// The longest time that it has been without; endless where nobody can say.
-    pub(in super::super) longest_gone_ms: u64,
+    longest_gone_ms: u64,
     /// What it has said of itself.
     pub(in super::super) said: BTreeSet<String>,
 }
 
+impl Default for Comings {
+    fn default() -> Self {
+        let (sockets, settled, said) = Default::default();
+        Self { sockets, settled, gone_ms: Some(0), longest_gone_ms: 0, said }
+    }
+}
+
 impl Comings {
-    pub(in super::super) fn come(&mut self, connection: u64, now_ms: u64) {
+    pub(in super::super) fn come(&mut self, connection: u64) {
+        self.sockets.insert(connection);
+    }
+
+    /// A connection has entered the user's room.
+    pub(in super::super) fn settle(&mut self, connection: u64, now_ms: u64) {
         if let Some(since_ms) = self.gone_ms.take() {
             self.longest_gone_ms = self.longest_gone_ms.max(now_ms - since_ms);
         }
-        self.sockets.insert(connection);
+        self.settled.insert(connection);
     }
 
     /// A connection ended, on the client's initiative or not.
     pub(in super::super) fn go(&mut self, connection: u64, by_client: bool, now_ms: u64) {
-        if self.sockets.remove(&connection) && self.sockets.is_empty() {
-            if by_client {
-                self.gone_ms = Some(now_ms);
-            } else {
-                self.longest_gone_ms = u64::MAX;
-            }
-        } else if !by_client {
+        self.sockets.remove(&connection);
+        if self.settled.remove(&connection) && self.settled.is_empty() {
+            self.gone_ms = Some(now_ms);
+        }
+        if !by_client {
             self.longest_gone_ms = u64::MAX;
         }
     }

@@ -56,28 +56,28 @@ impl Ledger {
         &mut self,
         user: &str,
         room: &str,
-        epoch: &str,
         now_ms: u64,
         ttl_ms: u64,
     ) {
-        let key = (user.to_owned(), room.to_owned(), epoch.to_owned());
         let resync = self.queues.resyncs.contains(&(user.to_owned(), room.to_owned()));
         if resync || !self.queues.sole.contains(user) || !Scenario::is_queued(room) {
             return;
         }
-        let (Some(queue), Some(stream)) = (self.queues.queues.get(&key), self.stream(room, epoch)) else {
-            return;
-        };
-        let missing = stream.iter().find(|(offset, entry)| {
-            let send = &self.sends[entry.number];
-            let own = send.exclude && send.user.as_deref() == Some(user);
-            let due = **offset > queue.from && entry.change.is_none() && !own;
-            due && send.sent_ms + ttl_ms > now_ms && !queue.got.contains(offset)
+        let mine = self.queues.queues.iter().filter(|((known, of, _), _)| known == user && of == room);
+        let mut missing = mine.filter_map(|((.., epoch), queue)| {
+            let mut due = self.stream(room, epoch)?.iter().filter(|(offset, entry)| {
+                let send = &self.sends[entry.number];
+                let own = send.exclude && send.user.as_deref() == Some(user);
+                let due = **offset > queue.from && entry.change.is_none() && !own;
+                due && send.sent_ms + ttl_ms > now_ms && !queue.got.contains(offset)
+            });
+            due.next().map(|(offset, entry)| format!("{user} did not get {offset} of {room}: {entry:?}"))
         });
-        if let Some((offset, entry)) = missing {
-            let what = format!("{user} did not get {offset} of {room}, which is {entry:?}");
+        if let Some(what) = missing.next() {
+            drop(missing);
             return self.violate("a queued message reaches its user", what);
         }
+        drop(missing);
         self.totals.queues_complete += 1;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::scenario::Scenario;
 use super::Ledger;
 
 /// Whose receipts, in which room, and whether of reading.
@@ -61,11 +62,11 @@ impl Ledger {
         &mut self,
         connection: u64,
         user: Option<&str>,
-        heard: &BTreeMap<Reading, u64>,
+        heard: &BTreeMap<Reading, (u64, u64)>,
     ) {
         let mut unheard = None;
         let mut confirmed = 0;
-        for (room, epoch, stream) in self.streams() {
+        for (room, epoch, stream) in self.streams().filter(|(room, ..)| !Scenario::is_ephemeral(room)) {
             let mine = |number: usize| {
                 let send = &self.sends[number];
                 send.connection == connection && send.times == 1
@@ -74,12 +75,16 @@ impl Ledger {
             let offsets: Vec<u64> = own.map(|(offset, _)| *offset).collect();
             for accepted in self.receipts.accepted.iter().filter(|accepted| accepted.connection != connection)
             {
-                let (of_room, reader, _) = &accepted.reading;
+                let (of_room, reader, read) = &accepted.reading;
+                let known = |read: bool| {
+                    heard.get(&(of_room.clone(), reader.clone(), read)).map(|(_, highest)| *highest)
+                };
                 if of_room != room || accepted.epoch != epoch || user == Some(reader) {
                     continue;
                 }
                 let passed = offsets.iter().filter(|offset| **offset <= accepted.offset).max();
-                let known = heard.get(&accepted.reading).copied();
+                // What was read has arrived.
+                let known = if *read { known(true) } else { known(true).max(known(false)) };
                 confirmed += u64::from(passed.is_some());
                 if passed.is_some_and(|passed| known.is_none_or(|known| known < *passed)) {
                     unheard = Some(format!(

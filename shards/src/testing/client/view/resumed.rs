@@ -99,6 +99,8 @@ impl View {
     fn miss_between(&self, had: u64, replay: &Replay<'_>, ledger: &mut Ledger) {
         let epoch = &replay.at.epoch;
         let absent = (had + 1..=replay.at.offset).filter(|at| !self.received.contains(&(epoch.clone(), *at)));
-        ledger.miss(self.connection, &self.room, epoch, absent, Told::Replay(had, replay.at.offset));
+        // Where it began earlier, messages are in it that show what became of them later.
+        let from = replay.missed.first().map_or(had, |first| had.min(first.offset - 1));
+        ledger.miss(self.connection, &self.room, epoch, absent, Told::Replay(from, replay.at.offset));
     }
 }

@@ -1,0 +1,201 @@
+//! Sessions: opened, kept when their connection is lost, and taken over while it is still there.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::super::host::Around;
+use super::view::View;
+use super::{Asked, Client, Link, Stage};
+use crate::protocol::profile::Dialect;
+
+/// What a connection has to do with a session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Nothing that its client knows of.
+    #[default]
+    None,
+    /// It wants to resume one; by command, or as it came.
+    Asked { by_command: bool },
+    /// It has one; of two that had the same, the greater number had it later.
+    Held(u64),
+}
+
+impl Hold {
+    /// Whether it is not decided yet.
+    pub(super) fn is_asked(self) -> bool {
+        matches!(self, Self::Asked { .. })
+    }
+}
+
+/// What a client can resume.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) token: String,
+    /// What it is to the rooms.
+    pub(super) session: u64,
+    /// Its rooms, as the last connection that had it has left them.
+    pub(super) rooms: BTreeMap<String, View>,
+    /// Which time it was that it had it.
+    pub(super) stamp: u64,
+    /// The sockets that had it or wanted it, in order.
+    pub(super) sockets: Vec<usize>,
+    /// Connections that wanted it since, and were lost before they had read the answer.
+    pub(super) unread: u32,
+}
+
+impl Client {
+    pub(super) fn use_session(&mut self, around: &mut Around<'_>) {
+        let Some(link) = &self.link else { return };
+        let idle = link.asked.is_empty() && link.settled && !link.is_covered();
+        let mut busy = link.views.values().filter(|view| view.busy > 0 || view.busy_parts > 0);
+        let calm = idle && busy.next().is_none();
+        match (link.hold, around.dice.between(0, 9)) {
+            (_, 0) => self.resume_badly(around),
+            (Hold::None, _) if self.session.is_some() && calm => self.resume_by_command(around),
+            (Hold::None, _) if link.settled => {
+                self.request("connection:create-session", "{}", Asked::Session, around);
+            }
+            (Hold::Held(_), 1..3) => {
+                self.request("connection:create-session", "{}", Asked::Session, around);
+            }
+            (Hold::Held(_), 3..5) if self.spare.is_some() && calm => {
+                std::mem::swap(&mut self.session, &mut self.spare);
+                self.resume_by_command(around);
+            }
+            (Hold::Held(_), 5..7) if calm => {
+                let Some(session) = &self.session else { return };
+                let data = format!(r#"{{"token":"{}"}}"#, session.token);
+                self.request("connection:recover", &data, Asked::Present, around);
+            }
+            _ => {}
+        }
+    }
+
+    /// Presents a token that nobody gave, or that was given to another user.
+    fn resume_badly(&mut self, around: &mut Around<'_>) {
+        let others: Vec<String> = match self.user() {
+            Some(own) => {
+                let tokens = around.ledger.tokens.iter().filter(|(user, _)| user != own);
+                tokens.map(|(_, token)| token.clone()).collect()
+            }
+            None => Vec::new(),
+        };
+        let token = around.dice.pick_any(&others).map_or("rs1.0.00.x", String::as_str);
+        let data = format!(r#"{{"token":"{token}"}}"#);
+        self.request("connection:recover", &data, Asked::BadResume, around);
+    }
+
+    /// A session is open: the connection's own.
+    pub(super) fn on_session(&mut self, data: &Value, around: &mut Around<'_>) {
+        let (Some(token), Some(link)) = (data["token"].as_str(), &mut self.link) else {
+            return around.ledger.violate("a session has a token", format!("{data}"));
+        };
+        around.ledger.totals.sessions += 1;
+        if let Some(user) = &link.user {
+            around.ledger.tokens.push((user.clone(), token.to_owned()));
+        }
+        let stamp = match link.hold {
+            Hold::Held(stamp) => stamp,
+            _ => self.stamps + 1,
+        };
+        self.stamps = self.stamps.max(stamp);
+        if matches!(link.hold, Hold::Held(_)) {
+            let known = self.session.as_ref().filter(|session| session.session == link.session);
+            if known.is_some_and(|session| session.token != token) {
+                around.ledger.violate("a session has one token", format!("{data}"));
+            }
+            return;
+        }
+        link.hold = Hold::Held(stamp);
+        let session = Session {
+            token: token.to_owned(),
+            session: link.session,
+            rooms: BTreeMap::new(),
+            stamp,
+            sockets: vec![link.socket],
+            unread: 0,
+        };
+        self.spare = self.session.replace(session);
+    }
+
+    /// What a connection leaves behind of its session.
+    pub(super) fn keep_session(&mut self, link: &Link) {
+        let mut sessions = self.session.iter_mut().chain(&mut self.spare);
+        match link.hold {
+            Hold::None => {}
+            Hold::Asked { .. } => {
+                let asked = sessions.find(|session| session.sockets.contains(&link.socket));
+                asked.into_iter().for_each(|session| session.unread += 1);
+            }
+            Hold::Held(stamp) => {
+                let held = sessions.find(|session| session.session == link.session);
+                if let Some(session) = held.filter(|session| session.stamp <= stamp) {
+                    session.rooms = link.rooms_of_session();
+                    session.stamp = stamp;
+                    session.unread = 0;
+                }
+            }
+        }
+    }
+
+    /// Whether another connection may want what a new one resumes.
+    pub(super) fn is_contested(&self) -> bool {
+        !self.ghosts.is_empty() || self.session.as_ref().is_some_and(|session| session.unread > 0)
+    }
+
+    /// Whether the client may come back although its connection is there.
+    pub(super) fn may_take_over(&self) -> bool {
+        let (Some(link), Some(session)) = (&self.link, &self.session) else { return false };
+        let has = match link.hold {
+            Hold::None => false,
+            Hold::Asked { by_command } => !by_command,
+            Hold::Held(_) => session.session == link.session,
+        };
+        has && self.dialect == Dialect::Event && link.stage == Stage::Open && self.ghosts.len() < 2
+    }
+
+    /// Comes back with its session although its connection is there.
+    pub(super) fn take_over(&mut self, around: &mut Around<'_>) {
+        let Some(mut link) = self.link.take() else { return };
+        around.ledger.totals.take_overs += 1;
+        link.replaced = true;
+        self.before = Some(link.socket);
+        self.ghosts.push(link);
+        self.connect_as(true, around);
+    }
+
+    /// Reads what still comes to connections whose place another has taken.
+    pub(super) fn turn_ghosts(&mut self, acts: bool, around: &mut Around<'_>) {
+        let superseded =
+            self.link.as_ref().is_some_and(|link| link.hold.is_asked() || matches!(link.hold, Hold::Held(_)));
+        for ghost in std::mem::take(&mut self.ghosts) {
+            let primary = self.link.replace(ghost);
+            self.read(acts, around);
+            if !acts && !superseded && self.link.is_some() {
+                // Nobody wants its session, so that the server does not close it.
+                self.vanish(around);
+            }
+            let ghost = std::mem::replace(&mut self.link, primary);
+            self.ghosts.extend(ghost);
+        }
+    }
+
+    /// When all is quiet, connections that were replaced are closed.
+    pub(super) fn check_ghosts(&self, around: &mut Around<'_>) {
+        let Some(link) = &self.link else { return };
+        let held = matches!(link.hold, Hold::Held(_));
+        if let Some(ghost) = self.ghosts.iter().find(|ghost| held && ghost.hold != Hold::None) {
+            let what = format!("connection {} is open beside {}", ghost.number, link.number);
+            around.ledger.violate("a replaced connection is closed with 4410", what);
+        }
+    }
+}
+
+impl Link {
+    /// The rooms that the connection is surely in, as it has them.
+    pub(super) fn rooms_of_session(&self) -> BTreeMap<String, View> {
+        let sure = self.views.iter().filter(|(_, view)| view.is_sure());
+        sure.map(|(room, view)| (room.clone(), view.clone())).collect()
+    }
+}
