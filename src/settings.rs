@@ -18,7 +18,7 @@ mod value;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use roomcast_shards::config::{AuthMode, Config, HistoryLimits, Limits, Sanitize};
+use roomcast_shards::config::{AuthMode, Config, HistoryLimits, Limits, Sanitize, SessionKey};
 
 use crate::args::TypedSettings;
 use crate::host::{Host, LOCKED_BYTES_PER_SHARD};
@@ -109,7 +109,7 @@ fn with_keys(layers: &Layers, mut settings: Settings) -> Result<Settings, Settin
         settings.data_plane.verifier = Some(keys::verifier(layers, &mut settings.warnings)?);
     }
     // Sessions live in this process, so their key need not outlive it.
-    settings.data_plane.session_key = rand::random();
+    settings.data_plane.session_key = SessionKey(rand::random());
     Ok(settings)
 }
 
@@ -156,7 +156,7 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         room_classes: layers.parse_list("room-class", value::room_class)?,
         ring_items_max: layers.parse("ring-items", value::count(16..=1 << 20))?,
         session_ttl_ms: layers.parse("session-ttl", value::some_duration_ms)?,
-        session_key: [0; 32],
+        session_key: SessionKey::default(),
         queue_ttl_ms: layers.parse("queue-ttl", value::some_duration_ms)?,
         batch_delay_ms: layers.parse("batch-delay", value::duration_ms)?,
         sanitize: layers

@@ -159,13 +159,23 @@ pub struct Config {
     /// Milliseconds during which a lost session can be resumed.
     pub session_ttl_ms: u64,
     /// Signs the tokens of sessions.
-    pub session_key: [u8; 32],
+    pub session_key: SessionKey,
     /// Milliseconds for which messages of queued rooms wait for absent members.
     pub queue_ttl_ms: u64,
     /// Milliseconds for which messages of the batch-delay lane may wait to share a write.
     pub batch_delay_ms: u64,
     /// Whether strings in contents are escaped.
     pub sanitize: Sanitize,
+}
+
+/// A secret; its `Debug` does not show it.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct SessionKey(pub [u8; 32]);
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("SessionKey")
+    }
 }
 
 /// So many events in an interval, and how many of them at once: `N/interval[,burst]`.
@@ -308,7 +318,7 @@ impl Default for Config {
             room_classes: Vec::new(),
             ring_items_max: 16_384,
             session_ttl_ms: 120_000,
-            session_key: [0; 32],
+            session_key: SessionKey::default(),
             queue_ttl_ms: 86_400_000,
             batch_delay_ms: 50,
             sanitize: Sanitize::Off,

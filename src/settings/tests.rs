@@ -20,8 +20,8 @@ fn resolve(toml: &str) -> Result<Settings, SettingError> {
     lay_presets(&mut layers)?;
     let settings = with_keys(&layers, without_keys(&layers, &host())?)?;
     // The key of sessions is a new one each time, which is checked of it alone.
-    assert_ne!(settings.data_plane.session_key, [0; 32]);
-    let data_plane = Config { session_key: [0; 32], ..settings.data_plane };
+    assert_ne!(settings.data_plane.session_key, SessionKey::default());
+    let data_plane = Config { session_key: SessionKey::default(), ..settings.data_plane };
     Ok(Settings { data_plane, ..settings })
 }
 

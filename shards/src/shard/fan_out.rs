@@ -172,7 +172,10 @@ impl Shard {
                     metrics.deliveries += counts;
                     metrics.frames_dropped += u64::from(count);
                 }
-                Pushed::Full => exceptional.push((*slot, Exception::Slow)),
+                Pushed::Full => {
+                    exceptional.push((*slot, Exception::Slow));
+                    continue;
+                }
             }
             if let Some(publication) = logged
                 && (client.log.is_some() || room.class == RoomClass::Queued)

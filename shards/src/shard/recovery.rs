@@ -86,7 +86,7 @@ impl Shard {
 
     /// The session that a token names, if it may be this client's.
     fn judge_token(&self, slot: usize, token: &str) -> Result<(SessionId, String), SessionError> {
-        let (session, user) = read_token(&self.config.session_key, token).ok_or(SessionError::Invalid)?;
+        let (session, user) = read_token(&self.config.session_key.0, token).ok_or(SessionError::Invalid)?;
         let identity = self.identity(slot);
         // Who has no name of its own is known by the token alone.
         if *user != *identity.user && !(identity.is_anonymous() && self.config.verifier.is_none()) {

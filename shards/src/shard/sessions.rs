@@ -45,7 +45,7 @@ impl Shard {
     pub(super) fn on_session_opened(&mut self, caller: &Caller, session: SessionId, now: Now) {
         let Some(client) = self.client(caller.connection) else { return };
         let Some(user) = &client.session_user else { return };
-        let token = token(&self.config.session_key, session, user);
+        let token = token(&self.config.session_key.0, session, user);
         let expires_unix_ms = now.unix_ms + self.config.session_ttl_ms;
         self.answer_client(caller, &Reply::Session { token, expires_unix_ms }, now);
     }

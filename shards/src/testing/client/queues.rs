@@ -19,7 +19,7 @@ impl Client {
 
     /// The client leaves a room for good, or has left it.
     pub(super) fn leave_queue(&self, room: &str, around: &mut Around<'_>) {
-        if let Some(user) = self.user().filter(|_| Scenario::is_queued(room)) {
+        if let Some(user) = self.user().filter(|_| room.starts_with("queue.")) {
             around.ledger.leave_queue(user, room);
         }
     }

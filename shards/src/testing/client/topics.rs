@@ -183,7 +183,7 @@ impl Client {
         let Some(link) = &mut self.link else { return };
         let is_queued = Scenario::is_queued(&heard.room);
         let view = link.view(&heard.room);
-        if is_queued && !heard.change && view.member && view.is_behind(&heard) {
+        if is_queued && view.member && view.is_behind(&heard) {
             return self.on_kept(&heard, around);
         }
         let Some(link) = &mut self.link else { return };
