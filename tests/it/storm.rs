@@ -10,7 +10,9 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::support::reply::{column, entry, list, sorted_column};
-use crate::support::{Client, Connect, Frame, QUIET, Server, Token, eventually, raise_descriptor_limit};
+use crate::support::{
+    Client, Connect, Dialled, Frame, QUIET, Server, Token, eventually, raise_descriptor_limit,
+};
 
 const USERS_DEFAULT: usize = 100;
 const DEVICES: usize = 3;
@@ -29,6 +31,7 @@ const EDGES: [&str; 5] =
 /// The server and those who stay.
 struct Stage {
     server: Server,
+    shards: usize,
     users: usize,
     watchers: Vec<Watcher>,
     speaker: Speaker,
@@ -60,6 +63,26 @@ struct Absent {
     user: usize,
     session: String,
     connect: Connect,
+}
+
+/// A device that is connected again.
+struct Returned {
+    device: Device,
+    /// The first frame that it got.
+    first: Frame,
+    /// Whether it was sent away at first.
+    refused: bool,
+}
+
+/// Connects, again and again while the gateway is too busy.
+fn open(connect: &Connect) -> Client {
+    eventually("the gateway lets somebody in", || {
+        connect.try_open().inspect_err(|refusal| assert_busy(refusal)).ok()
+    })
+}
+
+fn assert_busy(refusal: &str) {
+    assert!(refusal.contains("status: 503"), "refused: {refusal}");
 }
 
 fn name(user: usize) -> String {
@@ -193,7 +216,7 @@ impl Speaker {
 
 impl Device {
     fn connect(server: &Server, user: usize) -> Self {
-        Self { user, session: String::new(), client: server.open(&token(user)) }
+        Self { user, session: String::new(), client: open(&server.connect().token(&token(user))) }
     }
 
     /// Enters its rooms and gets a session; `requests` are those of [`Device::request_session`].
@@ -215,24 +238,35 @@ impl Device {
         requests.map(|(event, data)| self.client.post(event, &data)).collect()
     }
 
-    /// Everything that was said in its rooms, from `first` on, has come: in `recovered` and then live, in order and
-    /// once. When this returns, the server knows that the device has got it.
+    /// Everything that was said in its rooms from `first` on has come, in order and once: in `recovered` and then live.
     fn expect_all(&mut self, recovered: Option<&Frame>, users: usize, first: u64, said: u64) {
         for room in rooms_of(self.user, users) {
-            let mut got: Vec<u64> = Vec::new();
-            if let Some(recovered) = recovered {
-                let contents =
-                    column(entry(recovered.data(), "rooms", "roomId", &room), "messages", "content");
-                got.extend(contents.iter().map(|content| content.as_u64().expect("a number")));
-            }
+            let missed = recovered.map(|recovered| entry(recovered.data(), "rooms", "roomId", &room));
+            let missed = missed.map_or(Vec::new(), |room| column(room, "messages", "content"));
+            let mut got: Vec<u64> =
+                missed.iter().map(|content| content.as_u64().expect("a number")).collect();
             while got.last() != Some(&said) {
                 got.push(self.client.expect_message(&room).offset());
             }
             assert!(got.iter().copied().eq(first..=said), "{} in {room}: {got:?}", name(self.user));
         }
-        // The server asks whoever has a session how far it has got, behind what it has sent.
-        self.client.expect_ping();
-        assert!(self.client.arrived("message:received").is_empty(), "{}: twice", name(self.user));
+    }
+
+    /// Waits until the server knows of each that it has got what was sent: whoever has a session is asked for that, by
+    /// a ping behind the last message. Nothing more may have come meanwhile.
+    fn settle(devices: &mut [Self]) {
+        let ask = |device: &mut Self| {
+            let earlier = device.client.pings;
+            device.client.ping();
+            earlier
+        };
+        // The next question waits for the answer to the one before, so all of these come first.
+        let earlier: Vec<u32> = devices.iter_mut().map(ask).collect();
+        for (device, earlier) in devices.iter_mut().zip(earlier) {
+            device.client.expect_ping(earlier);
+            let more = device.client.arrived("message:received");
+            assert!(more.is_empty(), "{} got more: {more:?}", name(device.user));
+        }
     }
 }
 
@@ -242,21 +276,23 @@ impl Absent {
         Self { user, connect: connect.query("session", &session), session }
     }
 
-    /// All of them ask for an upgrade before the first answer is read; returns each with the first frame it gets.
-    fn come_back(absent: Vec<Self>) -> Vec<(Device, Frame)> {
-        let mut back = Vec::with_capacity(absent.len());
+    /// All of them ask for an upgrade before the first answer is read. Whom the gateway sends away because it is too
+    /// busy tries again, as any client does.
+    fn come_back(absent: Vec<Self>) -> Vec<Returned> {
+        let mut returned = Vec::with_capacity(absent.len());
         let mut absent = absent.into_iter().peekable();
         while absent.peek().is_some() {
             let dialled: Vec<_> =
                 absent.by_ref().take(DIALLED_MAX).map(|absent| (absent.connect.dial(), absent)).collect();
-            back.extend(dialled.into_iter().map(|(dialled, Self { user, session, .. })| {
-                let client = dialled.and_then(|dialled| dialled.answer());
-                let mut client = client.unwrap_or_else(|refusal| panic!("{}: {refusal}", name(user)));
+            returned.extend(dialled.into_iter().map(|(dialled, Self { user, session, connect })| {
+                let answer = dialled.and_then(Dialled::answer).inspect_err(|refusal| assert_busy(refusal));
+                let refused = answer.is_err();
+                let mut client = answer.unwrap_or_else(|_| open(&connect));
                 let first = client.expect("anything", |_| true);
-                (Device { user, session, client }, first)
+                Returned { device: Device { user, session, client }, first, refused }
             }));
         }
-        back
+        returned
     }
 }
 
@@ -278,7 +314,7 @@ impl Stage {
             Watcher::of_everybody(&server, users, users / 2),
             Watcher::of_users(&server, users, users * 3 / 4),
         ];
-        let mut stage = Self { server, users, watchers, speaker };
+        let mut stage = Self { server, shards, users, watchers, speaker };
         for _ in 0..2 {
             stage.speaker.client.expect_event("room:member-joined");
         }
@@ -307,7 +343,7 @@ impl Stage {
     /// Everybody is cut off and comes back; `talking` goes on meanwhile or not.
     #[expect(clippy::print_stdout, reason = "the figures are for whoever asks to see a test's output")]
     fn storm(&mut self, devices: Vec<Device>, talking: bool) -> Vec<Device> {
-        let Self { server, users, watchers, speaker } = self;
+        let Self { server, shards, users, watchers, speaker } = self;
         let (users, count) = (*users, devices.len());
         let first = speaker.said + 1;
         let (absent, sockets): (Vec<Absent>, Vec<Client>) = devices
@@ -324,6 +360,8 @@ impl Stage {
         for watcher in watchers.iter_mut() {
             watcher.assert_all_within_grace();
         }
+        // Long enough for the gateway to tell that somebody has gone, if it were to.
+        watchers[0].client.stays_open_for(QUIET);
         speaker.speak();
         let missed = usize::try_from(speaker.said + 1 - first).expect("few");
 
@@ -343,27 +381,30 @@ impl Stage {
             back
         });
         let (took, cpu) = (began.elapsed(), server.cpu_time() - cpu_before);
+        let refused = back.iter().filter(|returned| returned.refused).count();
         println!(
-            "{count} devices of {users} users came back in {took:.0?} with {cpu:.0?} of the server's CPU, {:.0?} each{}",
+            "{shards} shards, {users} users{}: {count} devices were back in {took:.2?} ({refused} at the second try), \
+             with {cpu:.0?} of the server's CPU, {:.0?} each",
+            if talking { " while there was talk" } else { "" },
             cpu / u32::try_from(count).expect("few"),
-            if talking { ", while there was talk" } else { "" },
         );
 
         speaker.speak();
         let said = speaker.said;
         in_parallel(back, |back| {
-            let settle = |(mut device, recovered): (Device, Frame)| {
+            let check = |Returned { mut device, first: recovered, .. }| {
                 assert_recovered(&recovered, device.user, users, missed, talking);
                 device.expect_all(Some(&recovered), users, first, said);
                 device
             };
-            back.into_iter().map(settle).collect()
+            let mut devices: Vec<Device> = back.into_iter().map(check).collect();
+            Device::settle(&mut devices);
+            devices
         })
     }
 
     /// Nobody who stays hears of anybody who comes or goes.
     fn assert_silence(&mut self) {
-        self.watchers[0].client.stays_open_for(QUIET);
         let watchers = self.watchers.iter_mut().map(|watcher| &mut watcher.client);
         for client in watchers.chain([&mut self.speaker.client]) {
             client.ping();
@@ -404,15 +445,17 @@ fn everybody_is_cut_off_and_comes_back_at_once_unseen_and_with_all_that_was_miss
     raise_descriptor_limit();
     let users = std::env::var("ROOMCAST_STORM_USERS")
         .map_or(USERS_DEFAULT, |users| users.parse().expect("ROOMCAST_STORM_USERS is a number"));
+    assert!(users >= 4 * ACCOUNT_USERS, "the watchers' accounts would not be different ones");
     for shards in [1, 2] {
         let mut stage = Stage::new(shards, users);
         let devices = stage.admit();
-        stage.assert_silence();
         stage.speaker.speak();
         let mut devices = in_parallel(devices, |mut devices| {
             devices.iter_mut().for_each(|device| device.expect_all(None, users, 1, 1));
+            Device::settle(&mut devices);
             devices
         });
+        stage.assert_silence();
         for talking in [false, true] {
             devices = stage.storm(devices, talking);
             stage.assert_silence();

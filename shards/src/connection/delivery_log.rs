@@ -42,6 +42,8 @@ struct Room {
     epoch: Epoch,
     /// Up to where the client has certainly got it.
     offset: Offset,
+    /// Whether the client has perhaps not heard that what it had missed is gone: it must be told so again.
+    untold: bool,
 }
 
 /// A ping that asks how far the client has got.
@@ -67,12 +69,32 @@ pub struct DeliveryLog {
 }
 
 impl DeliveryLog {
-    /// The client is in a room, and needs nothing of it up to `offset`.
+    /// The client is in a room, and needs nothing of it up to `offset`. What was on its way counts no more.
     pub fn enter(&mut self, number: u32, name: &Arc<str>, epoch: Epoch, offset: Offset) {
+        let name = Arc::clone(name);
+        let room = Room { number, name, epoch, offset, untold: false };
         match self.rooms.iter_mut().find(|room| room.number == number) {
-            Some(room) => (room.epoch, room.offset) = (epoch, offset),
-            None => self.rooms.push(Room { number, name: Arc::clone(name), epoch, offset }),
+            Some(known) => {
+                *known = room;
+                self.entries.retain(|entry| entry.number != number);
+            }
+            None => self.rooms.push(room),
         }
+    }
+
+    /// As [`DeliveryLog::enter`], but what the client had missed before is gone. Until it has certainly heard so,
+    /// nothing can be resumed in the room: the gap would be a silent one.
+    pub fn enter_anew(&mut self, number: u32, name: &Arc<str>, epoch: Epoch, offset: Offset) {
+        self.enter(number, name, epoch, offset);
+        if let Some(room) = self.rooms.iter_mut().find(|room| room.number == number) {
+            room.untold = true;
+        }
+    }
+
+    /// Whether the client must hear that something is gone.
+    #[must_use]
+    pub fn is_untold(&self, number: u32) -> bool {
+        self.rooms.iter().any(|room| room.number == number && room.untold)
     }
 
     /// The client has left a room.
@@ -128,6 +150,7 @@ impl DeliveryLog {
         while let Some(entry) = self.entries.front().filter(|entry| entry.end <= end) {
             if let Some(room) = self.rooms.iter_mut().find(|room| room.number == entry.number) {
                 room.offset = room.offset.max(entry.offset);
+                room.untold &= !entry.is_answer;
             }
             self.entries.pop_front();
         }
@@ -189,11 +212,11 @@ impl DeliveryLog {
         self.confirm(acknowledged.min(trusted));
     }
 
-    /// Up to where the client has certainly got each room.
+    /// Up to where the client has certainly got each room: in no stream at all, where it must hear of a gap.
     pub fn positions(&self) -> impl Iterator<Item = SessionRoom> {
         self.rooms.iter().map(|room| SessionRoom {
             room: Arc::clone(&room.name),
-            epoch: room.epoch,
+            epoch: if room.untold { Epoch(0) } else { room.epoch },
             offset: room.offset,
         })
     }
@@ -266,6 +289,25 @@ mod tests {
         talking.heard(1_000);
         talking.end(1_100, 0);
         assert_eq!(offsets(&talking), [10]);
+    }
+
+    #[test]
+    fn a_gap_is_told_until_the_client_has_heard_of_it() {
+        let mut log = log();
+        log.enter_anew(1, &"a".into(), Epoch(3), 7);
+        log.confirm(400);
+        let room = |log: &DeliveryLog| log.positions().next().map(|room| (room.epoch, room.offset));
+        assert_eq!(
+            room(&log),
+            Some((Epoch(0), 7)),
+            "and what was on its way in the old stream counts no more"
+        );
+        log.note(1, 8, 500);
+        log.confirm(500);
+        assert_eq!(room(&log), Some((Epoch(0), 8)));
+        log.note_answer(1, 8, 600);
+        log.confirm(600);
+        assert_eq!(room(&log), Some((Epoch(3), 8)));
     }
 
     #[test]

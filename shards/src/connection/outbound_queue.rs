@@ -209,6 +209,12 @@ impl OutboundQueue {
         self.bytes
     }
 
+    /// Bytes of the largest frame that waits.
+    #[must_use]
+    pub fn largest_frame(&self) -> usize {
+        self.frames.iter().map(|frame| frame.bytes.len()).max().unwrap_or(0)
+    }
+
     /// Bytes of replies and control frames that wait.
     #[must_use]
     pub fn reply_bytes(&self) -> usize {

@@ -377,7 +377,7 @@ pub static PUSHES: &[PushSpec] = &[
     ),
     push("message:edited", "roomId, messageId, epoch, offset, content, editedAt, editorId", "the room"),
     push("message:deleted", "roomId, messageId, epoch, offset, deletedAt, editorId", "the room"),
-    push("message:status", RECEIPT, "the senders' sockets, at most 100 ms later; the reader's other sockets"),
+    push("message:status", RECEIPT, "the senders' sockets, within a second; the reader's other sockets"),
     push("user:typing", "roomId, userId, isTyping", "the room less the user, when it begins and ends"),
     push("room:member-joined", "roomId, userId", "the other members, at the user's first socket"),
     push("room:member-left", "roomId, userId", "the other members, at the user's last socket"),

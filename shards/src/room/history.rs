@@ -147,8 +147,10 @@ impl History {
         }
         let skipped = self.index(offset + 1)?;
         let entries = self.messages.iter().skip(skipped).take_while(|entry| entry.offset <= last);
+        // What the session is not shown itself says nothing of its changes either.
+        let is_shown = |at| at > offset && self.at(at).is_some_and(|message| visible(session)(&message));
         let wanted = |entry: &&Arc<Publication>| {
-            entry.change().is_none_or(|change| change.of <= offset && self.is_last_change(entry, last))
+            entry.change().is_none_or(|change| !is_shown(change.of) && self.is_last_change(entry, last))
         };
         let missed: Vec<_> = entries.filter(visible(session)).filter(wanted).cloned().collect();
         let bytes: usize = missed.iter().map(|message| message.cost()).sum();

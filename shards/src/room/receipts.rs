@@ -1,8 +1,8 @@
 //! Up to where each user has got and read a room's messages: two cursors a user, held by the room's owner.
 //!
-//! A receipt moves a cursor forward and never back. What it means to the senders of the messages that it passed is
-//! collected for a moment, so that a client which confirms each message by itself costs them one push and not a
-//! hundred.
+//! A receipt moves a cursor forward and never back. The senders of the messages that it passed hear of a lone one at
+//! once; when more follow, what they mean is collected for a while, so that clients which confirm each message by itself
+//! cost them one push and not a hundred, and those of several readers share a write.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use ahash::HashMap;
 use crate::id::Offset;
 use crate::protocol::reply::ReceiptStatus;
 
-/// Milliseconds for which receipts are collected before senders hear of them.
-pub const COALESCE_MS: u64 = 100;
+/// Milliseconds between two times at which the senders in a room hear of receipts.
+pub const COALESCE_MS: u64 = 1_000;
 /// Users whose cursors one room keeps; the one that was first goes first.
 const USERS_MAX: usize = 10_000;
 /// Receipts that may wait for their senders in one room; beyond it those of others wait no longer, but are lost.
@@ -64,6 +64,8 @@ pub struct Receipts {
     by_age: VecDeque<Arc<str>>,
     pending: HashMap<Key, ReceiptStatus>,
     due_ms: Option<u64>,
+    /// The earliest moment at which senders may hear again.
+    quiet_until_ms: u64,
 }
 
 impl Receipts {
@@ -109,7 +111,7 @@ impl Receipts {
             return false;
         }
         self.pending.insert(key, receipt.clone());
-        self.due_ms.get_or_insert(now_ms + COALESCE_MS);
+        self.due_ms.get_or_insert(self.quiet_until_ms.max(now_ms));
         true
     }
 
@@ -125,6 +127,7 @@ impl Receipts {
             return Vec::new();
         }
         self.due_ms = None;
+        self.quiet_until_ms = now_ms + COALESCE_MS;
         let mut due: Vec<_> = std::mem::take(&mut self.pending)
             .into_iter()
             .map(|((sender, ..), status)| (sender, status))
@@ -175,12 +178,14 @@ mod tests {
     fn a_hundred_receipts_are_one_push() {
         let mut receipts = Receipts::default();
         let sender: Arc<str> = "s".into();
-        for offset in 1..=100 {
+        receipts.tell(&sender, &status("alice", 1), 500);
+        assert_eq!(receipts.take_due(500).len(), 1, "a lone one is told at once");
+        for offset in 2..=100 {
             assert!(receipts.tell(&sender, &status("alice", offset), 1_000));
         }
         receipts.tell(&sender, &status("bob", 7), 1_050);
-        assert!(receipts.take_due(1_099).is_empty());
-        let due = receipts.take_due(1_100);
+        assert!(receipts.take_due(1_499).is_empty());
+        let due = receipts.take_due(1_500);
         let told: Vec<_> = due.iter().map(|(_, status)| (&*status.user, status.offset)).collect();
         assert_eq!(told, [("alice", 100), ("bob", 7)]);
         assert_eq!(receipts.due_ms(), None);

@@ -139,7 +139,7 @@ impl Shard {
         fresh: bool,
         now: Now,
     ) {
-        if !fresh || base >= offset {
+        if !fresh {
             return;
         }
         let Some(key) = self.directory.find(room) else { return };
@@ -148,6 +148,10 @@ impl Shard {
         let Some(client) = self.client_mut(caller.connection) else { return };
         let Some(number) = client.subscription(key).map(|subscription| subscription.number) else { return };
         let is_session = client.log.as_ref().is_some_and(|log| log.is_session);
+        let untold = client.log.as_ref().is_some_and(|log| log.is_untold(number));
+        if base >= offset && !untold {
+            return;
+        }
         if client.held.is_some() || !follows(is_session, class) {
             return;
         }

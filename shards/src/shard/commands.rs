@@ -137,6 +137,14 @@ impl Shard {
         self.connections[slot].subscription(key).map(|subscription| subscription.room)
     }
 
+    /// Whether the owner has let the connection into a room. Who has only asked to enter is not in it: what it asks for
+    /// or sends meanwhile is judged by the owner, who will have answered by then.
+    pub(super) fn is_in(&self, slot: usize, room: &str) -> bool {
+        let key = self.directory.find(room);
+        let subscription = key.and_then(|key| self.connections[slot].subscription(key));
+        subscription.is_some_and(|subscription| subscription.joined)
+    }
+
     /// Asks about a room what only its members may know.
     fn ask_among_members(
         &mut self,
@@ -164,7 +172,7 @@ impl Shard {
         if !member && !identity.may_enter(room) {
             return Err(CommandError::room_denied());
         }
-        let entitled = member || identity.is_entitled(room);
+        let entitled = self.is_in(slot, room) || identity.is_entitled(room);
         let reader = Reader { user: Arc::clone(&identity.user), entitled };
         self.ask(caller, room.into(), Operation::Tell { reader, question });
         Ok(())

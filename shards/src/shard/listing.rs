@@ -61,7 +61,7 @@ impl Shard {
         }
         for (index, name) in (0u32..).zip(names) {
             let caller = Caller { connection, reply: ReplyTo::Part { gather, index } };
-            let entitled = self.subscribed(slot, &name).is_some() || self.identity(slot).is_entitled(&name);
+            let entitled = self.is_in(slot, &name) || self.identity(slot).is_entitled(&name);
             let reader = Reader { user: Arc::clone(&self.identity(slot).user), entitled };
             self.ask(caller, name, Operation::Tell { reader, question: question() });
         }

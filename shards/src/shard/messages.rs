@@ -115,14 +115,26 @@ impl Shard {
         now: Now,
     ) -> Result<Outcome, CommandError> {
         let key = self.open_room(room)?;
+        if !self.owned[key].contains(user) {
+            return Err(CommandError::not_a_member());
+        }
         let receipting = self.owned[key].receipt(user, upto, read, now)?;
         self.metrics.receipts += 1;
         self.metrics.receipts_dropped += receipting.forgotten as u64;
         if receipting.is_news {
             self.tell_receipt(user, Except::Session(session), receipting.status.clone());
+            self.flush_receipts(key, now);
             self.schedule_room(key, now);
         }
         Ok(Outcome::Receipt(receipting.status))
+    }
+
+    /// The senders of a room hear of the receipts that are due.
+    pub(super) fn flush_receipts(&mut self, key: usize, now: Now) {
+        let due = self.owned[key].receipts.as_mut().map_or(Vec::new(), |receipts| receipts.take_due(now.ms));
+        for (sender, status) in due {
+            self.tell_receipt(&sender, Except::Nobody, status);
+        }
     }
 
     /// All connections of a user hear of a receipt.

@@ -298,11 +298,7 @@ impl Shard {
         }
         room.timer_ms = None;
         let due = self.change_room(key, |room, config| room.tick(now, config));
-        let receipts =
-            self.owned[key].receipts.as_mut().map_or(Vec::new(), |receipts| receipts.take_due(now.ms));
-        for (sender, status) in receipts {
-            self.tell_receipt(&sender, Except::Nobody, status);
-        }
+        self.flush_receipts(key, now);
         for user in due.stopped {
             self.tell_typing(key, &user, false);
         }

@@ -92,7 +92,7 @@ impl Shard {
         room: Option<String>,
         now: Now,
     ) -> Result<(), CommandError> {
-        if room.as_ref().is_some_and(|room| self.subscribed(slot, room).is_none()) {
+        if room.as_ref().is_some_and(|room| !self.is_in(slot, room)) {
             return Err(CommandError::not_a_member());
         }
         let added = users.len() + usize::from(room.is_some());

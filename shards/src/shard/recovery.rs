@@ -61,6 +61,8 @@ impl Shard {
                 self.settle_dialect(slot, now);
                 let client = &mut self.connections[slot];
                 client.awaiting += 1;
+                // Nothing is pushed before it.
+                client.held.get_or_insert_default().for_recovery = true;
                 let connection = client.id;
                 client.resume = Some(Box::new(Resume {
                     caller: None,
@@ -149,6 +151,9 @@ impl Shard {
                     self.resume(slot, now);
                 } else {
                     self.send_error(slot, Some(Event::ConnectionRecover), None, &error, now);
+                    if self.connections[slot].is_active() {
+                        self.release_held(slot, now);
+                    }
                     if self.connections[slot].is_active() {
                         self.enter_rooms(slot);
                     }

@@ -41,8 +41,11 @@ impl Shard {
 
     /// Whether a connection may send to a room. For one that is not in it: whether it may do so whoever else may.
     pub(super) fn check_sender(&self, slot: usize, room: &str) -> Result<Option<bool>, CommandError> {
-        if self.subscribed(slot, room).is_some() {
+        if self.is_in(slot, room) {
             return Ok(None);
+        }
+        if self.subscribed(slot, room).is_some() {
+            return Ok(Some(self.identity(slot).is_entitled(room)));
         }
         let topic = self.connections[slot].variant.dialect == Dialect::Topic;
         let identity = self.identity(slot);

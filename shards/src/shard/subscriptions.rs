@@ -227,15 +227,25 @@ impl Shard {
         let (class, name) = (place.class, Arc::clone(&place.name));
         let client = &mut self.connections[slot];
         let Some(subscription) = client.subscription_mut(key) else { return false };
-        if subscription.sequence != sequence || subscription.joined {
+        if subscription.sequence != sequence {
             return false;
         }
-        subscription.joined = true;
+        let gap = joined.recovered == Some(false);
+        let number = subscription.number;
+        if std::mem::replace(&mut subscription.joined, true) {
+            if let (Some(log), true) = (&mut client.log, gap) {
+                log.enter_anew(number, &name, joined.epoch, base);
+            }
+            return false;
+        }
         subscription.since = joined.offset;
-        let (number, told) =
-            (subscription.number, std::mem::replace(&mut subscription.told, !is_forced(&name)));
+        let told = std::mem::replace(&mut subscription.told, !is_forced(&name));
         if let Some(log) = client.log.as_mut().filter(|log| follows(log.is_session, class)) {
-            log.enter(number, &name, joined.epoch, base);
+            if gap {
+                log.enter_anew(number, &name, joined.epoch, base);
+            } else {
+                log.enter(number, &name, joined.epoch, base);
+            }
         }
         self.directory.add_member(key, caller.connection.slot);
         if !told && !is_forced(&name) {
@@ -286,11 +296,11 @@ impl Shard {
     }
 }
 
-/// Whether a client's progress in a room of that class is followed.
+/// Whether a client's progress in a room of that class is followed: a session has all of its rooms, be it only to say
+/// that of an ephemeral one nothing can be recovered.
 pub(super) fn follows(is_session: bool, class: RoomClass) -> bool {
     match class {
-        RoomClass::Ephemeral => false,
-        RoomClass::Reliable => is_session,
+        RoomClass::Ephemeral | RoomClass::Reliable => is_session,
         RoomClass::Queued => true,
     }
 }

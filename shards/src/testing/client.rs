@@ -91,6 +91,7 @@ enum Asked {
     Watch {
         users: Vec<String>,
         room: Option<String>,
+        asked_ms: u64,
     },
     /// The presence of a user, for the last check.
     Presence {

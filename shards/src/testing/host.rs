@@ -269,10 +269,11 @@ impl Host {
     /// Pushes never fill a queue beyond its limit, one frame excepted.
     fn check_queues(&mut self, around: &mut Around<'_>) {
         let frame_bytes = around.scenario.padding_bytes_max + FRAME_BYTES;
-        let limit = self.shard_queue_limit(around).max(frame_bytes) + CONTROL_BYTES_MAX;
+        let most = self.shard_queue_limit(around).max(frame_bytes);
         for id in self.attached.keys() {
             let Some(queue) = self.shard.queue(*id) else { continue };
             let bytes = queue.bytes() - queue.reply_bytes();
+            let limit = most.max(queue.largest_frame()) + CONTROL_BYTES_MAX;
             if bytes > limit {
                 around
                     .ledger

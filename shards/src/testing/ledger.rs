@@ -115,12 +115,12 @@ pub(super) struct Ledger {
     changes: BTreeMap<String, BTreeMap<u64, State>>,
     /// What histories said at the end, by id.
     finals: BTreeMap<String, State>,
-    /// The sessions that each connection has been.
-    sessions: BTreeMap<u64, BTreeSet<u64>>,
     pub(super) created: CreatedRooms,
     pub(super) receipts: Receipts,
     pub(super) comings: BTreeMap<String, Comings>,
     pub(super) queues: Queues,
+    /// Users who were said to be gone although they were not, as far as their clients knew.
+    pub(super) flaps: Vec<(String, String)>,
     /// Who is in which room at the end.
     pub(super) present: BTreeSet<(String, String)>,
     /// Tokens of sessions, and whose they are.
@@ -167,11 +167,6 @@ impl Ledger {
         if dropped == 0 && self.violation.is_none() {
             self.violation = self.suspicion.take();
         }
-    }
-
-    /// A connection is that session from now on.
-    pub(super) fn is_session(&mut self, connection: u64, session: u64) {
-        self.sessions.entry(connection).or_default().insert(session);
     }
 
     /// A client learned what stands at an offset.
@@ -231,11 +226,9 @@ impl Ledger {
     }
 
     fn is_own_excluded(&self, number: usize, connection: u64) -> bool {
-        let is = |session: u64| {
-            session == connection
-                || self.sessions.get(&connection).is_some_and(|sessions| sessions.contains(&session))
-        };
-        self.sends.get(number).is_some_and(|send| send.exclude && is(send.session))
+        // A client's connections may have been one session, and one connection two.
+        let is_own = |send: &Send| send.connection / 1_000 == connection / 1_000;
+        self.sends.get(number).is_some_and(|send| send.exclude && is_own(send))
     }
 
     /// A connection got what stands behind these offsets, but not them.
@@ -269,6 +262,7 @@ impl Ledger {
     /// show, or of an ephemeral room.
     pub(super) fn check_absences(&mut self) {
         let mut unexplained: BTreeMap<(u64, String), (i64, bool)> = BTreeMap::new();
+        let mut counted = BTreeSet::new();
         for absence in std::mem::take(&mut self.absences) {
             if Scenario::is_ephemeral(&absence.room) {
                 self.totals.losses += 1;
@@ -288,8 +282,11 @@ impl Ledger {
                     return self.violate("no gap at a member", format!("{absence:?}: {entry:?}"));
                 }
                 None => {
-                    let count = unexplained.entry((absence.connection / 1_000, absence.room)).or_default();
-                    count.0 += 1;
+                    self.note(|| format!("UNKNOWN {absence:?}"));
+                    let client = absence.connection / 1_000;
+                    let new = counted.insert((client, absence.epoch, absence.offset));
+                    let count = unexplained.entry((client, absence.room)).or_default();
+                    count.0 += i64::from(new);
                     count.1 |= absence.told != Told::Live;
                 }
             }

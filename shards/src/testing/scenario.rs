@@ -163,7 +163,7 @@ fn config(dice: &mut Dice, authenticated: bool, generous: bool, limited: bool) -
             RoomClassRule { pattern: "queue.*".to_owned(), class: RoomClass::Queued },
         ],
         session_ttl_ms: *dice.pick(&[1_500, 8_000]),
-        session_key: [7; 32],
+        session_key: crate::config::SessionKey([7; 32]),
         queue_ttl_ms: *dice.pick(&[2_000, 40_000]),
         ring_items_max: if patient { *dice.pick(&[1, 2, 8, 32]) } else { 4_096 },
         ..Config::default()

@@ -97,7 +97,8 @@ fn ledger(tenant: usize, clients: &[Client]) -> Ledger {
     let here = clients.iter().filter(|client| client.tenant == tenant);
     let users: Vec<&str> = here.filter_map(Client::user).collect();
     let count = |user: &str| users.iter().filter(|known| **known == user).count();
-    ledger.queues.sole = users.iter().filter(|user| count(user) == 1).map(|user| (*user).to_owned()).collect();
+    ledger.queues.sole =
+        users.iter().filter(|user| count(user) == 1).map(|user| (*user).to_owned()).collect();
     ledger
 }
 
@@ -135,6 +136,7 @@ impl Simulation {
         for ledger in &mut self.ledgers {
             ledger.check_absences();
             ledger.check_send_order();
+            ledger.check_flaps();
             ledger.judge_suspicion(dropped);
         }
         self.check_losses();

@@ -16,6 +16,8 @@ pub(crate) struct Client {
     socket: WebSocket<TcpStream>,
     backlog: VecDeque<Frame>,
     requests: u32,
+    /// Pings of the server's own that were read while something else was waited for.
+    pub(crate) pings: u32,
     /// Whose frames are printed, if they are.
     transcript: Option<&'static str>,
     /// The subprotocol that the server chose.
@@ -25,7 +27,7 @@ pub(crate) struct Client {
 impl Client {
     /// A client on an upgraded socket.
     pub(crate) fn new(socket: WebSocket<TcpStream>, subprotocol: Option<String>) -> Self {
-        Self { socket, backlog: VecDeque::new(), requests: 0, transcript: None, subprotocol }
+        Self { socket, backlog: VecDeque::new(), requests: 0, pings: 0, transcript: None, subprotocol }
     }
 
     /// Prints every text frame from now on under that name: `>` what is sent, `<` what arrives.
@@ -170,16 +172,15 @@ impl Client {
         assert!(!pong.value["data"]["timestamp"].is_null(), "{}", pong.raw);
     }
 
-    /// Waits for a ping of the server's own, and until the server has taken the answer to it.
-    pub(crate) fn expect_ping(&mut self) {
-        loop {
-            match self.socket.read() {
-                Ok(Message::Ping(_)) => return self.ping(),
-                Ok(Message::Text(text)) => self.backlog.push_back(self.parse(text.as_str())),
-                Ok(Message::Pong(_)) => {}
-                other => panic!("no ping but {other:?}; {}", self.describe_backlog()),
+    /// Waits until the server has pinged more often than `earlier` (see [`Client::pings`]) and has taken the answer.
+    pub(crate) fn expect_ping(&mut self, earlier: u32) {
+        while self.pings <= earlier {
+            match self.read() {
+                Ok(frame) => self.backlog.extend(frame),
+                Err(error) => panic!("no ping came: {error}; {}", self.describe_backlog()),
             }
         }
+        self.ping();
     }
 
     /// Takes all frames of that name which have arrived so far.
@@ -266,6 +267,10 @@ impl Client {
             Message::Text(text) => Ok(Some(self.parse(text.as_str()))),
             Message::Binary(_) => panic!("no binary frame is ever sent on /ws"),
             Message::Close(frame) => panic!("closed with {frame:?}; {}", self.describe_backlog()),
+            Message::Ping(_) => {
+                self.pings += 1;
+                Ok(None)
+            }
             _ => Ok(None),
         }
     }

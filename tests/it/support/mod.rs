@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub(crate) use client::Client;
-pub(crate) use connect::Connect;
+pub(crate) use connect::{Connect, Dialled};
 pub(crate) use file::TemporaryFile;
 pub(crate) use frame::Frame;
 pub(crate) use raw::RawSocket;

@@ -111,7 +111,9 @@ impl Client {
                 }
                 self.on_receipted(&room, read, offset, &epoch, data, around);
             }
-            Asked::Watch { users, room } => self.on_watched(&users, room.as_deref(), data, around),
+            Asked::Watch { users, room, asked_ms } => {
+                self.on_watched(&users, room.as_deref(), asked_ms, data, around);
+            }
             Asked::Presence { user } => self.on_last_presence(&user, data, around),
             Asked::Create { number, room } => self.on_created_own(number, room.as_deref(), data, around),
             Asked::Close { room, epoch } => self.on_closed_own(&room, &epoch, around),
@@ -175,6 +177,7 @@ impl Client {
             }
             Asked::Revise { number, sure } => *sure && !self.may_fail_to_revise(*number, data, around),
             Asked::Receipt { room, ahead, .. } => !ahead && !is_created(room),
+            Asked::Watch { room: Some(room), .. } => !is_created(room),
             Asked::Watch { .. }
             | Asked::Presence { .. }
             | Asked::Session

@@ -71,7 +71,6 @@ impl Client {
             named: BTreeSet::new(),
             watching: Watching::default(),
         });
-        around.ledger.is_session(number, number);
         if resumes && refuse.is_none() {
             return self.send_upgrade(true, around);
         }

@@ -1,6 +1,8 @@
 //! The end of a run, for a client: what it must have by then, and its farewell.
 
 use super::super::host::Around;
+use super::super::scenario::Scenario;
+use super::answers::is_created;
 use super::{Asked, Client, Stage};
 use crate::protocol::profile::Dialect;
 
@@ -52,7 +54,7 @@ impl Client {
         for covered in link.patterns.values() {
             let Some(since_ms) = covered.since_ms else { continue };
             for (room, view) in &link.views {
-                let private = room.starts_with("user:") || room.starts_with("account:");
+                let private = !Scenario::is_common(room) || is_created(room);
                 if covered.pattern.matches(room) && !private {
                     view.check_complete(since_ms, around.ledger);
                 }

@@ -58,7 +58,7 @@ impl Client {
         if reached < offset {
             around.ledger.violate("a cursor never goes back", format!("{data} to {offset}"));
         }
-        self.on_status(data, around);
+        self.hear_status(data, true, around);
         let Some(link) = &self.link else { return };
         if let Some(user) = &link.user {
             let reading = (room.to_owned(), user.clone(), read);
@@ -68,6 +68,11 @@ impl Client {
 
     /// Somebody has got or read messages.
     pub(super) fn on_status(&mut self, data: &Value, around: &mut Around<'_>) {
+        self.hear_status(data, false, around);
+    }
+
+    /// The same from a push, or from the answer to a receipt: these come on ways of their own.
+    fn hear_status(&mut self, data: &Value, own: bool, around: &mut Around<'_>) {
         let Some(link) = &mut self.link else { return };
         let text = |field: &str| data[field].as_str().unwrap_or_default().to_owned();
         let reading: Reading = (text("roomId"), text("userId"), data["status"] == "read");
@@ -79,6 +84,9 @@ impl Client {
         // A room that nobody was in may have begun again meanwhile.
         let member = link.views.get(&reading.0).is_some_and(|view| view.is_sure());
         let (last, highest) = link.readings.entry(reading.clone()).or_default();
+        if own {
+            return *highest = offset.max(*highest);
+        }
         if member && offset < *last {
             let what = format!("connection {} heard {data} after {last}", link.number);
             around.ledger.violate("a cursor never goes back", what);

@@ -3,6 +3,7 @@
 use super::super::host::Around;
 use super::super::ledger::Heard;
 use super::super::scenario::Scenario;
+use super::answers::is_created;
 use super::view::{Position, View};
 use super::{Client, Covered, Link, Recovery};
 use crate::room::pattern::Pattern;
@@ -42,6 +43,7 @@ impl Client {
         link.forget_room_news(room);
         let view = link.view(room);
         view.busy = view.busy.saturating_sub(1);
+        view.forget_states();
         match (recovery, recovered) {
             (None, None) => {}
             (Some(recovery), Some(true)) => {
@@ -85,7 +87,9 @@ impl Client {
         let Some(link) = &mut self.link else { return };
         let matching = |covered: &&Covered| covered.pattern.matches(&heard.room);
         let by_pattern: Vec<_> = link.patterns.values().filter(matching).collect();
-        let promised = by_pattern.iter().any(|covered| covered.since_ms.is_some());
+        // Whether a pattern brings what is in a created room depends on who may enter that.
+        let promised =
+            !is_created(&heard.room) && by_pattern.iter().any(|covered| covered.since_ms.is_some());
         let expected = !by_pattern.is_empty() || link.is_forced(&heard.room);
         let number = link.number;
         around.ledger.tell_of(&heard.room, &heard.epoch, link.user.as_deref(), "message");

@@ -133,7 +133,10 @@ impl Client {
                 if let Some(session) = held.filter(|session| session.stamp <= stamp) {
                     session.rooms = link.rooms_of_session();
                     session.stamp = stamp;
-                    session.unread = 0;
+                    // Others may have wanted it since.
+                    if session.sockets.last() == Some(&link.socket) {
+                        session.unread = 0;
+                    }
                 }
             }
         }

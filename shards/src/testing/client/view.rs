@@ -53,6 +53,13 @@ impl View {
         Self { room: room.to_owned(), connection, session, ..Self::default() }
     }
 
+    /// The connection enters the room: what became of messages meanwhile it may not have heard.
+    pub(super) fn forget_states(&mut self) {
+        if !self.member {
+            self.states.clear();
+        }
+    }
+
     /// What the connection is to the rooms has changed.
     pub(super) fn take_session(&mut self, session: u64) {
         self.session = session;
@@ -65,8 +72,7 @@ impl View {
 
     /// Whether a message lies behind what came already.
     pub(super) fn is_behind(&self, heard: &Heard) -> bool {
-        let known = self.received.contains(&(heard.epoch.clone(), heard.offset));
-        heard.epoch == self.epoch && !known && self.last.is_some_and(|last| heard.offset <= last)
+        heard.epoch == self.epoch && self.last.is_some_and(|last| heard.offset <= last)
     }
 
     /// The offset up to which everything has come, or never will.
@@ -167,6 +173,7 @@ impl View {
 
     /// The connection is in the room, without being told where that stands.
     pub(super) fn enter_somewhere(&mut self, now_ms: u64) {
+        self.forget_states();
         // What a pattern brought before may be of an older epoch.
         self.anchored &= self.member;
         self.member = true;

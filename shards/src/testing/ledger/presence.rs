@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::Ledger;
+
 /// How one user came and went.
 #[derive(Debug)]
 pub(in super::super) struct Comings {
@@ -58,5 +60,17 @@ impl Comings {
         let now_gone = self.gone_ms.map_or(0, |since_ms| now_ms - since_ms);
         // It came before its client knew.
         self.longest_gone_ms.max(now_gone) >= grace_ms
+    }
+}
+
+impl Ledger {
+    /// At the end, when all clients know which of their connections the server has closed: nobody was said to be gone
+    /// who was there, or back within the grace.
+    pub(in super::super) fn check_flaps(&mut self) {
+        for (user, what) in std::mem::take(&mut self.flaps) {
+            if self.comings.get(&user).is_some_and(|comings| comings.longest_gone_ms < u64::MAX) {
+                self.violate("presence does not flap within the grace", what);
+            }
+        }
     }
 }

@@ -52,13 +52,7 @@ impl Ledger {
     }
 
     /// At the end, for a user who is there and in the room: it got everything, or knows that it has not.
-    pub(in super::super) fn check_queue(
-        &mut self,
-        user: &str,
-        room: &str,
-        now_ms: u64,
-        ttl_ms: u64,
-    ) {
+    pub(in super::super) fn check_queue(&mut self, user: &str, room: &str, now_ms: u64, ttl_ms: u64) {
         let resync = self.queues.resyncs.contains(&(user.to_owned(), room.to_owned()));
         if resync || !self.queues.sole.contains(user) || !Scenario::is_queued(room) {
             return;
