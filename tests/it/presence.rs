@@ -208,6 +208,25 @@ fn a_watch_needs_somebody_and_its_room_needs_membership() {
 }
 
 #[test]
+fn watching_an_accounts_room_watches_its_users() {
+    for shards in [1, 3] {
+        let server = server(shards, GRACE);
+        let mut wendy = colleague(&server, "wendy");
+        let account = wendy.call("room:list", json!({}));
+        let rooms = sorted_column(&account, "rooms", "roomId");
+        let room = rooms.iter().find(|room| room.starts_with("account:")).expect("colleagues have one");
+        let mut ben = colleague(&server, "ben");
+        let watched = wendy.call("presence:watch", json!({"roomId": room}));
+        assert_eq!(entry(&watched, "users", "userId", "ben")["status"], "online", "{watched}");
+        update(&mut ben, "busy");
+        expect_change(&mut wendy, "ben", "busy");
+        wendy.call("presence:unwatch", json!({"roomId": room}));
+        update(&mut ben, "away");
+        assert_silence_about(&mut wendy, "ben", "no longer watched");
+    }
+}
+
+#[test]
 fn everybody_visible_is_listed_in_pages() {
     for shards in [1, 3] {
         let server = server(shards, GRACE);

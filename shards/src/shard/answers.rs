@@ -268,7 +268,6 @@ fn part(outcome: Outcome) -> Part {
         Outcome::Left { room } => reply::write_success(&mut out, "roomId", &room),
         Outcome::Sent(sent) => sent.write_result(&mut out),
         Outcome::Entry(entry) => entry.write_entry(&mut out),
-        Outcome::Presence(presence) => presence.write_entry(&mut out),
         Outcome::Contains(contains) => return Part::Contains(contains),
         Outcome::Interested => return Part::Confirmed,
         outcome => return Part::Shard(outcome),

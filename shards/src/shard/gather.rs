@@ -12,6 +12,7 @@ use crate::mesh::operation::Operation;
 use crate::mesh::outcome::Outcome;
 use crate::protocol::command::Draft;
 use crate::protocol::error_code::{CommandError, ErrorCode};
+use crate::protocol::push::PresenceChange;
 use crate::protocol::reply::{self, Presence, PresenceCounts, RecoveryStats, Reply};
 use crate::room::name::{is_user_room, user_of};
 use crate::room::pattern::Pattern;
@@ -41,7 +42,7 @@ pub(super) enum Kind {
         single: bool,
     },
     /// Users who are watched from now on.
-    Users(Vec<Vec<u8>>),
+    Users(Vec<Option<Presence>>),
     /// The rooms of a resumed session, and how many of them were lost.
     Recovery { rooms: Vec<Vec<u8>>, lost: usize },
     /// Every shard's confirmation that it knows of a pattern.
@@ -103,12 +104,7 @@ impl Gathered {
             Self::RoomUsers { mut users, limit } => {
                 users.sort_by(|a, b| a.user.cmp(&b.user));
                 users.truncate(limit);
-                let write = |user: &Presence| {
-                    let mut out = Vec::new();
-                    user.write_entry(&mut out);
-                    out
-                };
-                Reply::Parts("users", users.iter().map(write).collect())
+                Reply::Parts("users", users.iter().map(entry).collect())
             }
             Self::PresenceStats(counts) => Reply::PresenceStats(counts),
             Self::RecoveryStats(stats) => Reply::RecoveryStats(stats),
@@ -119,6 +115,28 @@ impl Gathered {
                 Reply::Parts("events", events.collect())
             }
         }
+    }
+}
+
+impl Gather {
+    /// Somebody hears of a change of presence while an answer is being gathered in which the user may stand already: the
+    /// answer comes later, and must not be older.
+    pub(super) fn note_presence(&mut self, change: &PresenceChange) {
+        let users: &mut dyn Iterator<Item = &mut Presence> = match &mut self.kind {
+            Kind::Users(users) => &mut users.iter_mut().flatten(),
+            Kind::All(Gathered::RoomUsers { users, .. }) => &mut users.iter_mut(),
+            _ => return,
+        };
+        for user in users.filter(|user| user.user == change.user) {
+            user.status = change.status;
+            user.text.clone_from(&change.text);
+            user.last_seen_unix_ms = Some(change.last_seen_unix_ms);
+        }
+    }
+
+    /// The slot of the connection that asked.
+    pub(super) fn slot(&self) -> u32 {
+        self.caller.connection.slot
     }
 }
 
@@ -135,7 +153,6 @@ impl Shard {
             (
                 Kind::List(parts)
                 | Kind::Results(parts)
-                | Kind::Users(parts)
                 | Kind::Standing { parts, .. }
                 | Kind::Recovery { rooms: parts, .. },
                 Part::Written(written),
@@ -143,6 +160,11 @@ impl Shard {
             (Kind::Recovery { rooms, lost }, Part::Recovered(written, recovered)) => {
                 *lost += usize::from(!recovered);
                 place(rooms, index, written);
+            }
+            (Kind::Users(users), Part::Shard(Outcome::Presence(presence))) => {
+                if let Some(place) = users.get_mut(index as usize) {
+                    *place = Some(presence);
+                }
             }
             (Kind::Acquaintance { shared, .. }, Part::Contains(contains)) => *shared |= contains,
             (Kind::All(gathered), Part::Shard(outcome)) => gathered.add(outcome),
@@ -161,7 +183,10 @@ impl Shard {
         match gather.kind {
             Kind::List(rooms) => self.answer_client(&caller, &Reply::Parts("rooms", rooms), now),
             Kind::Results(results) => self.answer_client(&caller, &Reply::Parts("results", results), now),
-            Kind::Users(users) => self.answer_client(&caller, &Reply::Parts("users", users), now),
+            Kind::Users(users) => {
+                let reply = Reply::Parts("users", users.iter().flatten().map(entry).collect());
+                self.answer_client(&caller, &reply, now);
+            }
             Kind::Standing { parts, single: false, .. } => {
                 self.answer_client(&caller, &Reply::Parts("rooms", parts), now);
             }
@@ -234,6 +259,13 @@ impl Shard {
             client.subscriptions.iter().map(|subscription| &self.directory.get(subscription.room).name);
         names.filter(|name| !is_user_room(name)).cloned().collect()
     }
+}
+
+/// A user as one of those that are watched.
+fn entry(user: &Presence) -> Vec<u8> {
+    let mut out = Vec::new();
+    user.write_entry(&mut out);
+    out
 }
 
 fn place(parts: &mut [Vec<u8>], index: u32, written: Vec<u8>) {

@@ -21,7 +21,7 @@ use crate::protocol::profile::Watching;
 use crate::protocol::push::{PresenceChange, Push};
 use crate::protocol::reply::Reply;
 use crate::room::directory::Directory;
-use crate::room::name::{account_room, user_room};
+use crate::room::name::{account_room, is_room_of, user_room};
 use crate::user::users::Viewer;
 use crate::user::watch::{Target, WATCHES_MAX};
 
@@ -106,13 +106,14 @@ impl Shard {
             self.watch(slot, Target::User(Arc::clone(user)));
         }
         if let Some(room) = room {
-            let room: Arc<str> = room.into();
-            self.watch(slot, Target::Room(Arc::clone(&room)));
+            let target = self.target_of(slot, &room);
+            self.watch(slot, target.clone());
             if users.is_empty() {
-                return self.watch_room(slot, caller, &room);
+                self.watch_room(slot, caller, &target);
+                return Ok(());
             }
         }
-        let gather = self.gather(caller, users.len(), Kind::Users(vec![Vec::new(); users.len()]));
+        let gather = self.gather(caller, users.len(), Kind::Users(vec![None; users.len()]));
         if users.is_empty() {
             self.finish_gather(gather, now);
         }
@@ -124,14 +125,29 @@ impl Shard {
         Ok(())
     }
 
-    /// The members of a room who are online are asked of every shard: whoever is in the room shares it.
-    fn watch_room(&mut self, slot: usize, caller: Caller, room: &Arc<str>) -> Result<(), CommandError> {
+    /// Whom a connection means by a room: an account's is that account's users, a user's own that user.
+    fn target_of(&self, slot: usize, room: &str) -> Target {
+        let identity = self.identity(slot);
+        let account = identity.account.as_ref();
+        match account.filter(|account| account_room(&identity.user, account) == room) {
+            Some(account) => Target::Account(Arc::clone(account)),
+            None if is_room_of(room, &identity.user) => Target::User(Arc::clone(&identity.user)),
+            None => Target::Room(room.into()),
+        }
+    }
+
+    /// The users meant who are online are asked of every shard: whoever is in the room shares it.
+    fn watch_room(&mut self, slot: usize, caller: Caller, target: &Target) {
         let user = Arc::clone(&self.identity(slot).user);
-        let viewer = Viewer { user, account: None, rooms: [Arc::clone(room)].into() };
+        let (account, rooms) = match target {
+            Target::Account(account) => (Some(Arc::clone(account)), [].into()),
+            Target::Room(room) => (None, [Arc::clone(room)].into()),
+            Target::User(_) | Target::Everybody => (None, [].into()),
+        };
+        let viewer = Viewer { user, account, rooms };
         let limit = self.config.presence_room_max.max(1);
         let question = ShardQuestion::OnlineUsers { viewer, limit, cursor: None };
         self.ask_all(caller, question, Gathered::RoomUsers { users: Vec::new(), limit });
-        Ok(())
     }
 
     pub(super) fn unwatch_users(
@@ -146,7 +162,8 @@ impl Shard {
             self.unwatch(slot, &Target::User(user.into()));
         }
         if let Some(room) = room {
-            self.unwatch(slot, &Target::Room(room.into()));
+            let target = self.target_of(slot, &room);
+            self.unwatch(slot, &target);
         }
         self.answer_client(caller, &Reply::Parts("users", Vec::new()), now);
     }
@@ -218,6 +235,11 @@ impl Shard {
         let sees = |client: &Connection| sees(client, directory, change, large_account, is_large);
         let slots: Vec<u32> =
             slots.into_iter().filter(|slot| sees(&self.connections[*slot as usize])).collect();
+        for (_, gather) in &mut self.gathers {
+            if slots.binary_search(&gather.slot()).is_ok() {
+                gather.note_presence(change);
+            }
+        }
         let push = Push::Presence(Arc::clone(change));
         self.metrics.presence_deliveries += slots.len() as u64;
         self.push_to(&slots, &push, FrameClass::Ephemeral, now);

@@ -166,6 +166,12 @@ impl Shard {
     fn take_up(&mut self, slot: usize, resume: Resume, session: SessionId, rooms: &[SessionRoom], now: Now) {
         let client = &mut self.connections[slot];
         let connection = client.id;
+        // It may have had a session of its own, which it leaves behind.
+        if let (Some(user), Some(log)) = (client.session_user.take(), &client.log) {
+            let (left, rooms) = (client.session, log.positions().collect());
+            self.park(&user, left, connection, rooms);
+        }
+        let client = &mut self.connections[slot];
         client.session = session;
         client.session_user = Some(Arc::clone(&resume.user));
         client.recovered = true;

@@ -62,7 +62,12 @@ impl Client {
         }
         let list = users.iter().map(|user| format!("\"{user}\"")).collect::<Vec<_>>().join(",");
         let data = format!(r#"{{"userIds":[{list}]}}"#);
-        self.request("presence:watch", &data, Asked::Watch { users, room: None, asked_ms: around.now.ms }, around);
+        self.request(
+            "presence:watch",
+            &data,
+            Asked::Watch { users, room: None, asked_ms: around.now.ms },
+            around,
+        );
     }
 
     fn watch_room(&mut self, around: &mut Around<'_>) {
@@ -162,7 +167,8 @@ impl Client {
         let truth = shown(data);
         let belief = link.watching.beliefs.get(user);
         let there = belief.is_some_and(|belief| belief.0 == THERE) && truth.0 != "offline";
-        if belief != Some(&truth) && !there {
+        let gone = belief.is_some_and(|belief| belief.0 == "offline") && truth.0 == "offline";
+        if belief != Some(&truth) && !there && !gone {
             let what = format!("connection {} believes {belief:?} of {user}, who is {truth:?}", link.number);
             around.ledger.suspect("watchers believe what is true", what);
         }

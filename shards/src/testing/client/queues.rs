@@ -7,6 +7,7 @@ use super::super::ledger::Heard;
 use super::super::scenario::Scenario;
 use super::view::Position;
 use super::{Client, Stage};
+use crate::protocol::profile::Dialect;
 
 impl Client {
     /// The client is in a room, and so is its user.
@@ -63,6 +64,12 @@ impl Client {
         if data["reason"] != "resync" || !Scenario::is_queued(room) {
             around.ledger.violate("pushes are of known kinds", format!("{data}"));
         }
+        around.ledger.totals.resyncs += 1;
+        self.note_resync(room, around);
+    }
+
+    /// The client knows that something of a room is gone.
+    pub(super) fn note_resync(&self, room: &str, around: &mut Around<'_>) {
         if let Some(user) = self.user() {
             around.ledger.note_resync(user, room);
         }
@@ -73,7 +80,11 @@ impl Client {
         let Some(link) = self.link.as_ref().filter(|link| link.stage == Stage::Open && link.settled) else {
             return;
         };
-        let Some(user) = self.user() else { return };
+        // Clients of the topic dialect are not told what could not be kept.
+        let Some(user) = self.user().filter(|_| link.dialect == Dialect::Event || around.scenario.generous)
+        else {
+            return;
+        };
         let ttl_ms = around.scenario.config.queue_ttl_ms;
         for (room, _) in link.views.iter().filter(|(_, view)| view.is_sure()) {
             around.ledger.check_queue(user, room, around.now.ms, ttl_ms);

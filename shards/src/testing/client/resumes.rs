@@ -81,6 +81,7 @@ impl Client {
         around.ledger.totals.resumed_unread += u64::from(session.unread > 0);
         self.stamps += 1;
         link.hold = Hold::Held(self.stamps);
+        session.holder = link.socket;
         link.session = session.session;
         let before = session.sockets.iter().rev().nth(1);
         let accounted = before.and_then(|socket| around.network.sockets[*socket].accounted);
@@ -91,7 +92,7 @@ impl Client {
         }
         let number = link.number;
         let anonymous = self.grant.is_none();
-        let mut got = Vec::new();
+        let (mut got, mut lost) = (Vec::new(), Vec::new());
         for entry in data["rooms"].as_array().map(Vec::as_slice).unwrap_or_default() {
             let room = entry["roomId"].as_str().unwrap_or_default().to_owned();
             let had = past.remove(&room);
@@ -129,9 +130,13 @@ impl Client {
                 view.resume(&replay, around.now.ms, around.ledger);
                 *own = view;
             }
+            if !recovered {
+                lost.push(room);
+            }
             got.extend(missed);
         }
         got.iter().for_each(|heard| self.get_queued(heard, false, around));
+        lost.iter().for_each(|room| self.note_resync(room, around));
         // Who comes without a token is another user each time.
         let foreign = |room: &str| anonymous && room.starts_with("user:");
         if let Some((room, view)) = past.into_iter().find(|(room, _)| !is_created(room) && !foreign(room)) {
@@ -162,12 +167,9 @@ impl Client {
         link.hold = Hold::None;
         around.ledger.totals.resumes_refused += 1;
         let details = if data["details"].is_object() { &data["details"] } else { &data["data"] };
-        let others = session.sockets.iter().filter(|socket| **socket != link.socket);
-        let released: Vec<_> = others.map(|socket| around.network.sockets[*socket].released_ms).collect();
-        let last =
-            released.iter().copied().collect::<Option<Vec<u64>>>().and_then(|all| all.into_iter().max());
+        let released = around.network.sockets[session.holder].released_ms;
         let ttl_ms = around.scenario.config.session_ttl_ms;
-        let over = last.is_some_and(|last_ms| last_ms + ttl_ms <= around.now.ms);
+        let over = released.is_some_and(|released_ms| released_ms + ttl_ms <= around.now.ms);
         let own = around.ledger.tokens.iter().filter(|(user, _)| Some(user) == link.user.as_ref());
         let crowded = own.count() > SESSIONS_MAX;
         if details["reason"] != "expired" || !(over || crowded) {

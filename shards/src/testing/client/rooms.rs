@@ -44,6 +44,7 @@ impl Client {
         let view = link.view(room);
         view.busy = view.busy.saturating_sub(1);
         view.forget_states();
+        let mut gap = false;
         match (recovery, recovered) {
             (None, None) => {}
             (Some(recovery), Some(true)) => {
@@ -55,6 +56,7 @@ impl Client {
                 }
             }
             (Some(recovery), Some(false)) => {
+                gap = true;
                 around.ledger.totals.recovered_false += 1;
                 let possible = !recovery.bogus && !Scenario::is_ephemeral(room);
                 if possible && around.scenario.generous && recovery.from.epoch == at.epoch {
@@ -67,6 +69,9 @@ impl Client {
             }
         }
         view.enter(at, around.now.ms, around.ledger);
+        if gap {
+            self.note_resync(room, around);
+        }
     }
 
     /// An answer let the connection out of a room.
@@ -91,7 +96,7 @@ impl Client {
         let promised =
             !is_created(&heard.room) && by_pattern.iter().any(|covered| covered.since_ms.is_some());
         let expected = !by_pattern.is_empty() || link.is_forced(&heard.room);
-        let number = link.number;
+        let (number, forced) = (link.number, link.is_forced(&heard.room));
         around.ledger.tell_of(&heard.room, &heard.epoch, link.user.as_deref(), "message");
         let view = link.view(&heard.room);
         if view.member {
@@ -103,7 +108,7 @@ impl Client {
             around.ledger.violate("messages come to members only", what);
         }
         let covered = promised || (view.member && view.since_ms.is_some());
-        let member = view.member;
+        let member = view.member || forced;
         view.message(heard, covered, around.ledger);
         if member {
             self.get_queued(heard, false, around);

@@ -40,6 +40,8 @@ pub(super) struct Session {
     pub(super) stamp: u64,
     /// The sockets that had it or wanted it, in order.
     pub(super) sockets: Vec<usize>,
+    /// The socket of the last one that surely had it.
+    pub(super) holder: usize,
     /// Connections that wanted it since, and were lost before they had read the answer.
     pub(super) unread: u32,
 }
@@ -114,6 +116,7 @@ impl Client {
             rooms: BTreeMap::new(),
             stamp,
             sockets: vec![link.socket],
+            holder: link.socket,
             unread: 0,
         };
         self.spare = self.session.replace(session);
@@ -133,6 +136,7 @@ impl Client {
                 if let Some(session) = held.filter(|session| session.stamp <= stamp) {
                     session.rooms = link.rooms_of_session();
                     session.stamp = stamp;
+                    session.holder = link.socket;
                     // Others may have wanted it since.
                     if session.sockets.last() == Some(&link.socket) {
                         session.unread = 0;
@@ -170,9 +174,10 @@ impl Client {
 
     /// Reads what still comes to connections whose place another has taken.
     pub(super) fn turn_ghosts(&mut self, acts: bool, around: &mut Around<'_>) {
-        let superseded =
-            self.link.as_ref().is_some_and(|link| link.hold.is_asked() || matches!(link.hold, Hold::Held(_)));
+        let wanted = self.link.as_ref().is_some_and(|link| link.hold != Hold::None);
+        let session = self.session.as_ref().map(|session| session.session).filter(|_| wanted);
         for ghost in std::mem::take(&mut self.ghosts) {
+            let superseded = ghost.hold.is_asked() || session == Some(ghost.session);
             let primary = self.link.replace(ghost);
             self.read(acts, around);
             if !acts && !superseded && self.link.is_some() {
@@ -188,7 +193,7 @@ impl Client {
     pub(super) fn check_ghosts(&self, around: &mut Around<'_>) {
         let Some(link) = &self.link else { return };
         let held = matches!(link.hold, Hold::Held(_));
-        if let Some(ghost) = self.ghosts.iter().find(|ghost| held && ghost.hold != Hold::None) {
+        if let Some(ghost) = self.ghosts.iter().find(|ghost| held && ghost.session == link.session) {
             let what = format!("connection {} is open beside {}", ghost.number, link.number);
             around.ledger.violate("a replaced connection is closed with 4410", what);
         }

@@ -36,7 +36,6 @@ impl Ledger {
 
     /// A user must synchronise.
     pub(in super::super) fn note_resync(&mut self, user: &str, room: &str) {
-        self.totals.resyncs += 1;
         self.queues.resyncs.insert((user.to_owned(), room.to_owned()));
     }
 
