@@ -44,6 +44,8 @@ struct Room {
     offset: Offset,
     /// Whether the client has perhaps not heard that what it had missed is gone: it must be told so again.
     untold: bool,
+    /// Whether something was given that has no place in the byte stream yet: it waits, or was dropped.
+    owed: bool,
 }
 
 /// A ping that asks how far the client has got.
@@ -72,7 +74,7 @@ impl DeliveryLog {
     /// The client is in a room, and needs nothing of it up to `offset`. What was on its way counts no more.
     pub fn enter(&mut self, number: u32, name: &Arc<str>, epoch: Epoch, offset: Offset) {
         let name = Arc::clone(name);
-        let room = Room { number, name, epoch, offset, untold: false };
+        let room = Room { number, name, epoch, offset, untold: false, owed: false };
         match self.rooms.iter_mut().find(|room| room.number == number) {
             Some(known) => {
                 *known = room;
@@ -88,6 +90,13 @@ impl DeliveryLog {
         self.enter(number, name, epoch, offset);
         if let Some(room) = self.rooms.iter_mut().find(|room| room.number == number) {
             room.untold = true;
+        }
+    }
+
+    /// Something of the room is being given to the client, and counts as not there until a later entry is confirmed.
+    pub fn owe(&mut self, number: u32) {
+        if let Some(room) = self.rooms.iter_mut().find(|room| room.number == number) {
+            room.owed = true;
         }
     }
 
@@ -151,6 +160,7 @@ impl DeliveryLog {
             if let Some(room) = self.rooms.iter_mut().find(|room| room.number == entry.number) {
                 room.offset = room.offset.max(entry.offset);
                 room.untold &= !entry.is_answer;
+                room.owed = false;
             }
             self.entries.pop_front();
         }
@@ -223,7 +233,7 @@ impl DeliveryLog {
 
     /// The rooms of which something is on its way.
     pub fn unconfirmed(&self) -> impl Iterator<Item = SessionRoom> {
-        let waits = |room: &&Room| self.entries.iter().any(|entry| entry.number == room.number);
+        let waits = |room: &&Room| room.owed || self.entries.iter().any(|entry| entry.number == room.number);
         self.rooms.iter().filter(waits).map(|room| SessionRoom {
             room: Arc::clone(&room.name),
             epoch: room.epoch,
@@ -308,6 +318,18 @@ mod tests {
         log.note_answer(1, 8, 600);
         log.confirm(600);
         assert_eq!(room(&log), Some((Epoch(3), 8)));
+    }
+
+    #[test]
+    fn what_was_given_and_never_queued_is_unconfirmed() {
+        let mut log = DeliveryLog::default();
+        log.enter(1, &"a".into(), Epoch(1), 4);
+        log.owe(1);
+        log.end(u64::MAX, 0);
+        assert_eq!(log.unconfirmed().map(|room| room.offset).collect::<Vec<_>>(), [4]);
+        log.note_answer(1, 6, 100);
+        log.confirm(100);
+        assert_eq!(log.unconfirmed().count(), 0);
     }
 
     #[test]

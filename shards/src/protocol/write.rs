@@ -188,6 +188,7 @@ pub fn topic_metadata(out: &mut Vec<u8>, publication: &Publication) {
 pub fn topic_message(out: &mut Vec<u8>, publication: &Publication) {
     let change = publication.change();
     let event_type = match change.map(|change| change.kind) {
+        None if publication.is_deleted() => "message.deleted",
         None => "message.sent",
         Some(Revised::Edited) => "message.edited",
         Some(Revised::Deleted) => "message.deleted",

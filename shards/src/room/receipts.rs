@@ -133,7 +133,10 @@ impl Receipts {
             .map(|((sender, ..), status)| (sender, status))
             .collect();
         // Maps have no order; clients and tests like one.
-        due.sort_by(|a, b| (&a.0, &a.1.user, a.1.offset).cmp(&(&b.0, &b.1.user, b.1.offset)));
+        let order = |(sender, status): &(Arc<str>, ReceiptStatus)| {
+            (Arc::clone(sender), Arc::clone(&status.user), status.offset, status.read)
+        };
+        due.sort_by_cached_key(order);
         due
     }
 

@@ -18,6 +18,7 @@ use crate::protocol::profile::{Dialect, PROFILES, Variant};
 use crate::protocol::push::Push;
 use crate::protocol::reply::{self, Joined, Reply, Standing};
 use crate::protocol::write;
+use crate::room::name::local;
 
 impl Shard {
     /// An owner's answer arrived.
@@ -31,10 +32,13 @@ impl Shard {
             Outcome::Joined(entry) => self.on_joined(caller, *entry, now),
             Outcome::Refused { room, sequence, error } => {
                 self.drop_subscription(&caller, &room, sequence);
-                if self.is_recovery(&caller) {
-                    self.lose_room(&caller, &room, &error, now);
-                } else {
-                    self.fail(&caller, &error, now);
+                match caller.reply {
+                    _ if self.is_recovery(&caller) => self.lose_room(&caller, &room, &error, now),
+                    ReplyTo::Part { gather, index } => {
+                        let subject = ("roomId", local(&room));
+                        self.fail_one(&caller, (gather, index), Some(subject), &error, now);
+                    }
+                    _ => self.fail(&caller, &error, now),
                 }
             }
             Outcome::Resumed { session, user, rooms } => {
@@ -227,13 +231,28 @@ impl Shard {
                 }
             }
             ReplyTo::Part { gather, index } => {
-                let mut out = Vec::new();
-                let variant = Variant { dialect: Dialect::Event, profile: &PROFILES[0] };
-                let variant = self.client(caller.connection).map_or(variant, |client| client.variant);
-                reply::write_failure(&mut out, variant, None, error);
-                self.on_part(*gather, *index, Part::Written(out), now);
+                self.fail_one(caller, (*gather, *index), None, error, now);
             }
         }
+    }
+
+    /// One part of a command failed: the whole of it, when it has no other.
+    fn fail_one(
+        &mut self,
+        caller: &Caller,
+        (gather, index): (u32, u32),
+        subject: Option<(&str, &str)>,
+        error: &CommandError,
+        now: Now,
+    ) {
+        if let Some(whole) = self.take_single(gather) {
+            return self.fail(&whole, error, now);
+        }
+        let mut out = Vec::new();
+        let variant = Variant { dialect: Dialect::Event, profile: &PROFILES[0] };
+        let variant = self.client(caller.connection).map_or(variant, |client| client.variant);
+        reply::write_failure(&mut out, variant, subject, error);
+        self.on_part(gather, index, Part::Written(out), now);
     }
 
     /// Writes an error to one connection.

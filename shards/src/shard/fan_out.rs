@@ -174,12 +174,16 @@ impl Shard {
                 }
                 Pushed::Full => {
                     exceptional.push((*slot, Exception::Slow));
+                    if let Some(publication) = logged {
+                        // It stands nowhere in the byte stream, so that it is never confirmed.
+                        note_delivery(client, (key, room), publication, u64::MAX);
+                    }
                     continue;
                 }
             }
             if let Some(publication) = logged
                 && (client.log.is_some() || room.class == RoomClass::Queued)
-                && note_delivery(client, (key, room), publication)
+                && note_delivery(client, (key, room), publication, client.queue.end())
             {
                 exceptional.push((*slot, Exception::Probe));
             }
@@ -352,12 +356,12 @@ fn note_delivery(
     client: &mut Connection,
     (key, room): (RoomKey, &LocalRoom),
     publication: &Publication,
+    end: u64,
 ) -> bool {
     let is_session = client.log.as_ref().is_some_and(|log| log.is_session);
     if !follows(is_session, room.class) {
         return false;
     }
-    let end = client.queue.end();
     let Some(number) = client.subscription(key).map(|subscription| subscription.number) else { return false };
     let log = client.log.get_or_insert_default();
     if !log.follows(number) {

@@ -109,7 +109,7 @@ impl Gathered {
             Self::PresenceStats(counts) => Reply::PresenceStats(counts),
             Self::RecoveryStats(stats) => Reply::RecoveryStats(stats),
             Self::ConnectionEvents(mut events, limit) => {
-                events.sort_unstable();
+                events.sort_by_key(|(unix_ms, _)| *unix_ms);
                 let skipped = events.len().saturating_sub(limit);
                 let events = events.into_iter().skip(skipped).map(|(_, event)| event);
                 Reply::Parts("events", events.collect())
@@ -208,6 +208,13 @@ impl Shard {
             }
             Kind::All(gathered) => self.answer_client(&caller, &gathered.into_reply(), now),
         }
+    }
+
+    /// Ends a gathering that has one part only, which failed: who asked for it.
+    pub(super) fn take_single(&mut self, key: u32) -> Option<Caller> {
+        let gather = self.gathers.get(key as usize)?;
+        matches!(gather.kind, Kind::Standing { single: true, .. })
+            .then(|| self.gathers.remove(key as usize).caller)
     }
 
     /// Whether a gathering is that of a resumed session's rooms.

@@ -50,8 +50,8 @@ impl Shard {
         self.owned_by_name.remove(room.name());
         self.history_budget.change(room.history_size(), (0, 0));
         self.created -= usize::from(room.card().is_some());
-        if room.has_stream() || room.is_closing() {
-            self.epochs.stream_ended();
+        if room.has_stream() {
+            self.epochs.stream_ended(room.name());
         }
         for (shard, caller) in self.closers.remove(room.name()).into_iter().flatten() {
             self.answer(shard, caller, Ok(Outcome::Left { room: Arc::clone(room.name()) }));

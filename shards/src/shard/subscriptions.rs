@@ -240,11 +240,19 @@ impl Shard {
         }
         subscription.since = joined.offset;
         let told = std::mem::replace(&mut subscription.told, !is_forced(&name));
+        // What was kept for the user is about to be given: if the connection ends before, it is kept again.
+        let owes = class == RoomClass::Queued && base < joined.offset;
+        if owes {
+            client.log.get_or_insert_default();
+        }
         if let Some(log) = client.log.as_mut().filter(|log| follows(log.is_session, class)) {
             if gap {
                 log.enter_anew(number, &name, joined.epoch, base);
             } else {
                 log.enter(number, &name, joined.epoch, base);
+            }
+            if owes {
+                log.owe(number);
             }
         }
         self.directory.add_member(key, caller.connection.slot);

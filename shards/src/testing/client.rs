@@ -136,6 +136,21 @@ enum Asked {
     Other,
 }
 
+impl Asked {
+    /// Whether the connection is in other rooms afterwards.
+    fn moves(&self) -> bool {
+        matches!(
+            self,
+            Self::Join { .. }
+                | Self::Leave { .. }
+                | Self::Several { .. }
+                | Self::Create { .. }
+                | Self::Refresh { .. }
+                | Self::Resume
+        )
+    }
+}
+
 /// A recovery that was asked for.
 #[derive(Debug)]
 struct Recovery {
@@ -158,6 +173,7 @@ struct Covered {
 #[derive(Debug)]
 struct Link {
     number: u64,
+    opened_ms: u64,
     socket: usize,
     reader: Reader,
     stage: Stage,
@@ -222,8 +238,8 @@ pub(super) struct Client {
     spare: Option<Session>,
     /// Sessions that it has had, resumed ones each time.
     stamps: u64,
-    /// The socket of the connection before this one.
-    before: Option<usize>,
+    /// The sockets of its earlier connections.
+    before: Vec<usize>,
     /// Which of the ledgers is its namespace's.
     pub(super) tenant: usize,
 }
@@ -245,7 +261,7 @@ impl Client {
             session: None,
             spare: None,
             stamps: 0,
-            before: None,
+            before: Vec::new(),
         }
     }
 
@@ -363,7 +379,7 @@ impl Client {
         }
         let told = link.close_code.is_some() || link.stage == Stage::Ending;
         let reset = socket.server == ServerEnd::Released(Release::Reset);
-        let excused = told || link.guilty || (reset && self.pace != usize::MAX);
+        let excused = told || link.guilty || link.replaced || (reset && self.pace != usize::MAX);
         if !excused {
             let what = format!("connection {} ended without a close frame: {:?}", link.number, socket.server);
             around.ledger.violate("connections end for a reason", what);
@@ -381,7 +397,7 @@ impl Client {
         if link.replaced {
             return;
         }
-        self.before = Some(link.socket);
+        self.before.push(link.socket);
         for (room, mut view) in link.views {
             if let Some(position) = view.leave() {
                 self.positions.insert(room, position);
@@ -425,7 +441,8 @@ impl Client {
 fn note_going(link: &Link, around: &mut Around<'_>) {
     let by_client = link.close_code.is_none()
         && around.network.sockets[link.socket].client != ClientEnd::Open
-        && around.network.sockets[link.socket].server == ServerEnd::Open;
+        && around.network.sockets[link.socket].server == ServerEnd::Open
+        && around.network.sockets[link.socket].unacknowledged() == 0;
     if let Some(user) = &link.user {
         let comings = around.ledger.comings.entry(user.clone()).or_default();
         comings.go(link.number, by_client, around.now.ms);

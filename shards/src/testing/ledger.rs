@@ -127,6 +127,8 @@ pub(super) struct Ledger {
     pub(super) tokens: Vec<(String, String)>,
     /// Broken promises that are none when frames were dropped.
     suspicion: Option<Violation>,
+    /// The same, when a queue was dropped, so that places in what was sent are not exact.
+    doubt: Option<Violation>,
     /// By room and epoch.
     streams: BTreeMap<String, BTreeMap<String, Stream>>,
     /// Where each message stands, by number and epoch.
@@ -162,10 +164,20 @@ impl Ledger {
         self.suspicion.get_or_insert(Violation { invariant, what });
     }
 
-    /// Suspicions are violations where nothing was dropped.
-    pub(super) fn judge_suspicion(&mut self, dropped: u64) {
+    /// Something that must not be, unless it is not exactly known what slow clients were sent.
+    pub(super) fn doubt(&mut self, invariant: &'static str, what: impl Into<String>) {
+        let what = what.into();
+        self.note(|| format!("DOUBT {invariant}: {what}"));
+        self.doubt.get_or_insert(Violation { invariant, what });
+    }
+
+    /// Suspicions are violations where no frame was dropped, doubts where no client was too slow either.
+    pub(super) fn judge_suspicion(&mut self, dropped: u64, slow: u64) {
         if dropped == 0 && self.violation.is_none() {
             self.violation = self.suspicion.take();
+        }
+        if dropped == 0 && slow == 0 && self.violation.is_none() {
+            self.violation = self.doubt.take();
         }
     }
 

@@ -13,6 +13,7 @@ use super::scenario::{Scenario, TENANTS};
 use super::totals::Totals;
 use crate::clock::Now;
 use crate::id::ShardId;
+use crate::protocol::close_code::CloseCode;
 use crate::shard::Shard;
 
 /// When the virtual clock starts: 2023-11-14 22:13:20 UTC.
@@ -133,11 +134,13 @@ impl Simulation {
         self.settle()?;
         self.each_client(|client, around| client.check_complete(around));
         let dropped = self.hosts.iter().map(|host| host.shard.metrics.frames_dropped).sum();
+        let slow =
+            self.hosts.iter().map(|host| host.shard.metrics.closes[CloseCode::SlowConsumer as usize]).sum();
         for ledger in &mut self.ledgers {
             ledger.check_absences();
             ledger.check_send_order();
             ledger.check_flaps();
-            ledger.judge_suspicion(dropped);
+            ledger.judge_suspicion(dropped, slow);
         }
         self.check_losses();
         self.verdict()?;

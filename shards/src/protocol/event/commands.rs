@@ -179,12 +179,12 @@ impl Data<'_> {
     fn multiple(self, subscribe: bool) -> Result<Command, CommandError> {
         let room = |value: &Value<'_>| match value.as_str() {
             Some(name) if validate_name(name).is_ok() => Ok(name.to_owned()),
-            name => Err(Invalid { text: shorten(name), error: invalid_room("roomId") }),
+            _ => Err(Invalid { text: shorten(value), error: invalid_room("roomId") }),
         };
         let pattern = |value: &Value<'_>| {
             let parsed = value.as_str().and_then(|text| Pattern::parse(text).ok());
             parsed.ok_or_else(|| Invalid {
-                text: shorten(value.as_str()),
+                text: shorten(value),
                 error: CommandError::invalid("pattern", "is no room pattern"),
             })
         };
@@ -259,6 +259,8 @@ impl Data<'_> {
     }
 }
 
-fn shorten(text: Option<&str>) -> String {
-    text.unwrap_or_default().chars().take(32).collect()
+/// What was sent instead, so that its sender finds it again.
+fn shorten(value: &Value<'_>) -> String {
+    let text = value.as_str().map_or_else(|| String::from_utf8_lossy(value.raw()), Into::into);
+    text.chars().take(32).collect()
 }

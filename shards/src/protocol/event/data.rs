@@ -1,5 +1,7 @@
 //! The members of an envelope's `data`, each read as what it must be.
 
+use std::borrow::Cow;
+
 use crate::id::MessageId;
 use crate::protocol::catalog::Constants;
 use crate::protocol::error_code::CommandError;
@@ -82,6 +84,14 @@ impl<'a> Data<'a> {
         self.optional_room()?.ok_or_else(|| CommandError::invalid("roomId", "is required"))
     }
 
+    /// A name; where the seeds' clients have ids of a database, numbers are names too.
+    fn optional_name(self, field: &'static str) -> Result<Option<Cow<'a, str>>, CommandError> {
+        match self.get(field).and_then(|value| value.as_u64()).filter(|_| field != "roomId") {
+            Some(number) => Ok(Some(number.to_string().into())),
+            None => Ok(self.optional_text(field)?.map(Cow::Borrowed)),
+        }
+    }
+
     pub(super) fn optional_room(self) -> Result<Option<String>, CommandError> {
         for (field, prefix) in [
             ("roomId", ""),
@@ -90,7 +100,7 @@ impl<'a> Data<'a> {
             ("channelId", "channel:"),
             ("threadId", "thread:"),
         ] {
-            if let Some(name) = self.optional_text(field)? {
+            if let Some(name) = self.optional_name(field)? {
                 let room = format!("{prefix}{name}");
                 validate_name(&room).map_err(|_| invalid_room(field))?;
                 return Ok(Some(room));

@@ -92,6 +92,9 @@ impl Client {
             return self.on_refusal(&asked, data, around);
         }
         self.settle_forced(around);
+        if let Some(link) = self.link.as_mut().filter(|_| asked.moves()) {
+            link.watching.moved_ms = around.now.ms;
+        }
         match asked {
             Asked::Join { room, recover, history, asked_ms } => {
                 let messages = heard_list(&data["messages"], around.ledger);

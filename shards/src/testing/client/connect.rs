@@ -43,6 +43,7 @@ impl Client {
         around.network.arrivals.push(Arrival { socket, refuse });
         self.link = Some(Link {
             number,
+            opened_ms: around.now.ms,
             socket,
             reader: Reader::default(),
             stage: Stage::Head,
@@ -193,8 +194,10 @@ impl Client {
     pub(super) fn on_head(&mut self, status: u16, around: &mut Around<'_>) {
         let Some(link) = &mut self.link else { return };
         match status {
-            101 if link.stage == Stage::Head => self.open(around),
-            101 => {}
+            101 => {
+                self.note_overlap(around);
+                self.open_unless_authenticating(around);
+            }
             _ => {
                 around.ledger.totals.http_refusals += 1;
                 if !link.guilty {
@@ -202,6 +205,12 @@ impl Client {
                 }
                 link.stage = Stage::Ending;
             }
+        }
+    }
+
+    fn open_unless_authenticating(&mut self, around: &mut Around<'_>) {
+        if self.link.as_ref().is_some_and(|link| link.stage == Stage::Head) {
+            self.open(around);
         }
     }
 

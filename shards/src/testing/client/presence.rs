@@ -6,11 +6,14 @@ use serde_json::Value;
 
 use super::super::host::Around;
 use super::super::scenario::Scenario;
+use super::view::View;
 use super::{Asked, Client, Link};
 
 /// What a connection watches, and what it believes.
 #[derive(Debug, Default)]
 pub(super) struct Watching {
+    /// When the connection last entered or left rooms: whom it sees only because of that, of that nobody tells it.
+    pub(super) moved_ms: u64,
     /// Whether the user itself was ever among them.
     own: bool,
     /// Users who are watched by name, and when that was last asked for.
@@ -129,9 +132,12 @@ impl Client {
             let what = format!("connection {}: {event} {data}", link.number);
             around.ledger.violate("presence is told of others", what);
         }
+        // Who does not watch a user by name is not told where many are.
+        let by_name = link.watching.by_name.contains_key(&user);
         let again = link.watching.beliefs.insert(user.clone(), now.clone()).as_ref() == Some(&now);
         let account = self.grant.as_ref().and_then(|grant| grant.account.as_deref());
-        if again && account.is_some() && around.scenario.account_of(self.tenant, &user) == account {
+        if again && by_name && account.is_some() && around.scenario.account_of(self.tenant, &user) == account
+        {
             around.ledger.suspect("presence is told once a change", format!("{data}"));
         }
         if now.0 == "offline" {
@@ -160,7 +166,8 @@ impl Client {
         let by_account = account.is_some() && around.scenario.account_of(self.tenant, user) == account;
         let Some(since_ms) = link.watching.by_name.get(user) else { return };
         let is_own = link.user.as_deref() == Some(user);
-        if is_own || !(by_account || link.shares_room(user, *since_ms, around)) {
+        let still = link.watching.moved_ms <= *since_ms;
+        if is_own || !(by_account || (still && link.shares_room(user, *since_ms, around))) {
             return;
         }
         around.ledger.totals.presence_checks += 1;
@@ -200,11 +207,13 @@ fn check_gone(user: &str, around: &mut Around<'_>) {
 }
 
 impl Link {
-    /// Whether the connection has shared a room with a user for longer than it watches it.
+    /// Whether the connection shares rooms with a user, all of them for longer than it watches it: whom it comes to
+    /// see only because it enters a room itself, of that nobody tells it.
     fn shares_room(&self, user: &str, since_ms: u64, around: &Around<'_>) -> bool {
-        let mut rooms = self.views.iter().filter(|(_, view)| {
-            view.is_sure() && view.since_ms.is_some_and(|entered_ms| entered_ms <= since_ms)
-        });
-        rooms.any(|(room, _)| around.ledger.present.contains(&(user.to_owned(), room.clone())))
+        let shared = |room: &str| around.ledger.present.contains(&(user.to_owned(), room.to_owned()));
+        let mut views = self.views.iter().filter(|(room, view)| view.is_sure() && shared(room)).peekable();
+        let before =
+            |(_, view): (&String, &View)| view.since_ms.is_some_and(|entered_ms| entered_ms <= since_ms);
+        views.peek().is_some() && views.all(before)
     }
 }

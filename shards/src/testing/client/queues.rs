@@ -36,9 +36,10 @@ impl Client {
         }
         around.ledger.totals.kept_repeats += 1;
         let sole = around.ledger.queues.sole.contains(user) && self.ghosts.is_empty();
-        let exact = self.before.is_some_and(|before| around.network.sockets[before].accounted == Some(true));
+        let accounted = |socket: &usize| around.network.sockets[*socket].accounted == Some(true);
+        let exact = self.before.iter().all(accounted);
         if sole && exact {
-            around.ledger.violate("what was kept comes once", format!("{user} got {heard:?} again"));
+            around.ledger.doubt("what was kept comes once", format!("{user} got {heard:?} again"));
         }
     }
 
@@ -72,6 +73,20 @@ impl Client {
     pub(super) fn note_resync(&self, room: &str, around: &mut Around<'_>) {
         if let Some(user) = self.user() {
             around.ledger.note_resync(user, room);
+        }
+    }
+
+    /// The connection came while the server had not let go of an earlier one: what that one had not taken counts as
+    /// delivered, and may be lost.
+    pub(super) fn note_overlap(&self, around: &mut Around<'_>) {
+        let (Some(link), Some(user)) = (&self.link, self.user()) else { return };
+        let gone = |socket: &usize| {
+            around.network.sockets[*socket]
+                .released_ms
+                .is_some_and(|released_ms| released_ms < link.opened_ms)
+        };
+        if !self.before.iter().all(gone) {
+            around.ledger.queues.sole.remove(user);
         }
     }
 

@@ -19,7 +19,8 @@ impl Client {
             return;
         };
         let view = link.view(&room);
-        let (Some(last), epoch) = (view.last().filter(|last| *last > 0), view.epoch.clone()) else { return };
+        let Some(at) = view.position().filter(|at| at.offset > 0) else { return };
+        let (last, epoch) = (at.offset, at.epoch);
         let read = around.dice.percent(60);
         let ahead = around.dice.percent(5);
         let mut offset = around.dice.between(1, last) + if ahead { AHEAD } else { 0 };

@@ -113,7 +113,8 @@ impl Client {
             around.ledger.tell_of(&room, &at.epoch, link.user.as_deref(), "resumed");
             let possible = had.as_ref().is_some_and(|had| had.epoch == at.epoch)
                 && around.scenario.generous
-                && !Scenario::is_ephemeral(&room);
+                && !Scenario::is_ephemeral(&room)
+                && !is_created(&room);
             if possible && !recovered {
                 let what = format!("connection {number}: {entry}");
                 around.ledger.violate("what is kept can be recovered", what);
@@ -161,11 +162,12 @@ impl Client {
 
     /// The session cannot be resumed: the connection goes on without.
     pub(super) fn on_resume_refused(&mut self, data: &Value, around: &mut Around<'_>) {
-        let (Some(link), Some(session)) = (&mut self.link, self.session.take()) else {
+        let Some(link) = &mut self.link else { return };
+        if !std::mem::take(&mut link.hold).is_asked() {
             return around.ledger.violate("errors have a cause", format!("{data}"));
-        };
-        link.hold = Hold::None;
+        }
         around.ledger.totals.resumes_refused += 1;
+        let Some(session) = self.session.take() else { return };
         let details = if data["details"].is_object() { &data["details"] } else { &data["data"] };
         let released = around.network.sockets[session.holder].released_ms;
         let ttl_ms = around.scenario.config.session_ttl_ms;

@@ -167,7 +167,7 @@ impl Client {
         let Some(mut link) = self.link.take() else { return };
         around.ledger.totals.take_overs += 1;
         link.replaced = true;
-        self.before = Some(link.socket);
+        self.before.push(link.socket);
         self.ghosts.push(link);
         self.connect_as(true, around);
     }
@@ -203,7 +203,7 @@ impl Client {
 impl Link {
     /// The rooms that the connection is surely in, as it has them.
     pub(super) fn rooms_of_session(&self) -> BTreeMap<String, View> {
-        let sure = self.views.iter().filter(|(_, view)| view.is_sure());
+        let sure = self.views.iter().filter(|(_, view)| view.is_sure() && view.since_ms.is_some());
         sure.map(|(room, view)| (room.clone(), view.clone())).collect()
     }
 }

@@ -38,8 +38,8 @@ pub(super) struct View {
     anchored: bool,
     /// Epochs and offsets.
     received: BTreeSet<(String, u64)>,
-    /// What a resumed session has yet to bring: behind an offset up to another.
-    owed: Vec<(u64, u64)>,
+    /// What a resumed session has yet to bring: behind an offset up to another; and behind which it began.
+    owed: Vec<(u64, u64, u64)>,
     /// The last message of those that were kept for the user.
     kept: Option<u64>,
     /// What became of the messages that came, in the order in which that was told.
@@ -73,11 +73,6 @@ impl View {
     /// Whether a message lies behind what came already.
     pub(super) fn is_behind(&self, heard: &Heard) -> bool {
         heard.epoch == self.epoch && self.last.is_some_and(|last| heard.offset <= last)
-    }
-
-    /// The offset up to which everything has come, or never will.
-    pub(super) fn last(&self) -> Option<u64> {
-        self.last
     }
 
     /// From where the room could be recovered.

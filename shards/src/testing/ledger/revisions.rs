@@ -70,8 +70,7 @@ impl Ledger {
             Told::History => true,
             Told::Replay(from, to) => {
                 let place = self.places.get(&(entry.number, absence.epoch.clone()));
-                let given = place.is_some_and(|place| *place > from)
-                    && !self.is_own_excluded(entry.number, absence.connection);
+                let given = place.is_some_and(|place| *place > from);
                 let later = self.changes.get(&entry.id);
                 given || later.is_some_and(|changes| changes.range(absence.offset + 1..=to).next().is_some())
             }
