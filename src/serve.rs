@@ -20,6 +20,8 @@ use crate::settings::{DevMode, Settings};
 
 /// How often the drain looks whether everybody is gone.
 const DRAIN_POLL: Duration = Duration::from_millis(10);
+/// How often a signal, or the end of a shard, is looked for.
+const SIGNAL_POLL: Duration = Duration::from_millis(50);
 /// Share of the drain time over which clients are sent away; the rest is for their last bytes.
 const DRAIN_SPREAD_PERCENT: u64 = 60;
 
@@ -66,7 +68,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     if let (Some(dev), Some(address)) = (&settings.dev, addresses.first()) {
         greet(dev, address);
     }
-    let signal = signals.forever().next();
+    let signal = wait(&mut signals, &shards)?;
     tracing::info!(event = "draining", signal, connections = shards.connections());
     drain(&shards, &control, &mut signals, settings.drain_timeout_ms)?;
     acceptor.stop();
@@ -76,6 +78,23 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     }
     tracing::info!(event = "stopped");
     Ok(())
+}
+
+/// Waits for a signal.
+///
+/// # Errors
+/// [`Failure`] when a shard has ended by itself: what it owned is lost, and only a new start brings it back.
+fn wait(signals: &mut Signals, shards: &Shards) -> Result<i32, Failure> {
+    loop {
+        if let Some(signal) = signals.pending().next() {
+            return Ok(signal);
+        }
+        if !shards.are_running() {
+            tracing::error!(event = "shard_ended");
+            return Err(Failure::other("a shard ended by itself"));
+        }
+        sleep(SIGNAL_POLL);
+    }
 }
 
 /// Sends everybody away and waits until they are gone. The listener stays, so that who comes now hears 503.

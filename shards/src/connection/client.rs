@@ -138,6 +138,8 @@ pub struct Connection {
     pub session_token: Option<Box<str>>,
     /// Who it was, once it has left its rooms.
     pub departed: Option<Arc<Identity>>,
+    /// Whether the client closed with a close frame.
+    pub said_goodbye: bool,
     /// When it is closed for another connection that resumes its session, whether it has said how far it has got or not.
     pub evicted_ms: Option<u64>,
     /// Whose presence it watches.
@@ -220,6 +222,7 @@ impl Connection {
             session_user: None,
             session_token: None,
             departed: None,
+            said_goodbye: false,
             evicted_ms: None,
             watches: Vec::new(),
             agent: None,

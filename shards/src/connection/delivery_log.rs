@@ -2,27 +2,31 @@
 //!
 //! What was queued is not yet sent, what was sent is not yet received, and what a kernel or a proxy received has perhaps
 //! not reached the client. So positions are kept per room together with the place in the outgoing byte stream behind
-//! which they hold, and are believed on evidence:
+//! which they hold, and are believed on the client's word:
 //!
-//! - a pong proves that everything before its ping has arrived, through whatever lies between;
-//! - when the connection ends, what the kernel has had acknowledged counts too, unless a ping has gone unanswered for
-//!   long: then something between takes bytes and does not deliver them.
+//! - a pong proves that everything before its ping has arrived, through whatever lies between. A ping goes out right
+//!   behind what is to be confirmed while none is on its way, as long as [`PROBES`] allows;
+//! - a client that says goodbye with a close frame is believed to have what its kernel acknowledged, unless a ping has
+//!   gone unanswered for long: then it has not read for a while. No other end of a connection proves anything.
 //!
 //! A position that is too old means that a client is sent again what it has, which it can see by its offset; one that is
 //! too new would be a silent gap. Pure: bytes and times are arguments.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use crate::access::limits::{Bucket, RetryAfter};
+use crate::config::Rate;
 use crate::id::{Epoch, Offset};
 use crate::user::session::SessionRoom;
 
-/// Entries after which older ones are thinned out to the last of each room.
+/// Entries after which older ones are thinned out to the last of each room; four for each room if there are many.
 const ENTRIES_MAX: usize = 1024;
-/// An unanswered ping of this age makes acknowledgements of the kernel worth nothing.
+/// A ping that is not answered for so long shows a client that does not read.
 pub const PONG_PATIENCE_MS: u64 = 500;
-/// Milliseconds between two pings that ask a client with a session how far it has got.
-pub const CONFIRM_INTERVAL_MS: u64 = 1_000;
+/// Pings that ask a client how far it has got: many at first, so that what is said now and then is confirmed at once,
+/// and one a second under steady traffic.
+const PROBES: Rate = Rate { count: 1, interval_ms: 1_000, burst: 16 };
 
 /// Up to this place in the byte stream, a room has been delivered up to this offset.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +34,7 @@ struct Entry {
     end: u64,
     number: u32,
     offset: Offset,
-    /// Whether it gave what had been missed: then only the client itself is believed.
+    /// Whether it gave what had been missed.
     is_answer: bool,
 }
 
@@ -64,10 +68,10 @@ pub struct DeliveryLog {
     rooms: Vec<Room>,
     entries: VecDeque<Entry>,
     probe: Option<Probe>,
-    /// What had been written when the client last said something.
-    heard: u64,
     probes: u32,
-    probed_ms: u64,
+    budget: Bucket,
+    /// When the budget allows another ping, as far as that is known.
+    free_ms: u64,
 }
 
 impl DeliveryLog {
@@ -123,34 +127,26 @@ impl DeliveryLog {
         self.push(Entry { end, number, offset, is_answer: false });
     }
 
-    /// As [`DeliveryLog::note`], for what the client had missed: it is given again until the client shows that it has
-    /// it, because a client that comes back and goes at once has perhaps read nothing.
+    /// As [`DeliveryLog::note`], for what the client had missed, or that it is gone.
     pub fn note_answer(&mut self, number: u32, offset: Offset, end: u64) {
         self.push(Entry { end, number, offset, is_answer: true });
     }
 
     fn push(&mut self, entry: Entry) {
-        if self.entries.len() >= ENTRIES_MAX {
+        if self.entries.len() >= ENTRIES_MAX.max(4 * self.rooms.len()) {
             self.thin_out();
         }
         self.entries.push_back(entry);
     }
 
-    /// The client said something when so much had been written.
-    pub fn heard(&mut self, written: u64) {
-        self.heard = written;
-    }
-
     /// Of the older half, only the last entry of each room stays: positions get coarser, never too new.
     fn thin_out(&mut self) {
         let newer = self.entries.split_off(self.entries.len() / 2);
-        let mut kept: Vec<Entry> = Vec::new();
-        for entry in self.entries.drain(..).rev() {
-            if kept.iter().all(|known| known.number != entry.number) {
-                kept.push(entry);
-            }
-        }
-        self.entries.extend(kept.into_iter().rev());
+        let mut known = BTreeSet::new();
+        let mut kept: Vec<Entry> =
+            self.entries.drain(..).rev().filter(|it| known.insert(it.number)).collect();
+        kept.reverse();
+        self.entries.extend(kept);
         self.entries.extend(newer);
     }
 
@@ -166,17 +162,20 @@ impl DeliveryLog {
         }
     }
 
-    /// The payload of a ping to send in front of what comes next, when it is time for one.
+    /// The payload of a ping to send behind what is on its way, if there is anything to ask and none is asked.
     pub fn probe(&mut self, end: u64, now_ms: u64) -> Option<[u8; 4]> {
-        let due = self.is_session && self.probed_ms + CONFIRM_INTERVAL_MS <= now_ms;
-        if !due || self.probe.is_some() || self.entries.is_empty() {
+        if self.probe.is_some() || self.entries.is_empty() {
             return None;
         }
-        self.probed_ms = now_ms;
+        if let Err(retry) = self.budget.take(PROBES, now_ms, 1) {
+            let RetryAfter::Ms(wait_ms) = retry else { return None };
+            self.free_ms = now_ms + wait_ms;
+            return None;
+        }
         self.start_probe(end, now_ms)
     }
 
-    /// As [`DeliveryLog::probe`], at once if there is anything to ask.
+    /// As [`DeliveryLog::probe`], whatever was asked before.
     pub fn start_probe(&mut self, end: u64, now_ms: u64) -> Option<[u8; 4]> {
         if self.entries.is_empty() {
             return None;
@@ -187,11 +186,11 @@ impl DeliveryLog {
         Some(self.probes.to_be_bytes())
     }
 
-    /// When the next probe is due.
+    /// When the next probe is due, if one is.
     #[must_use]
     pub fn next_probe_ms(&self) -> Option<u64> {
-        let waits = self.is_session && self.probe.is_none() && !self.entries.is_empty();
-        waits.then_some(self.probed_ms + CONFIRM_INTERVAL_MS)
+        let waits = self.probe.is_none() && !self.entries.is_empty();
+        waits.then_some(self.free_ms)
     }
 
     /// A pong came; whether it answers the probe.
@@ -204,22 +203,21 @@ impl DeliveryLog {
         true
     }
 
-    /// Whether the kernel's word counts for all of it: no ping has gone unanswered for long, and the client has shown
-    /// that it has what it had missed.
+    /// Whether a client that says goodbye is believed to have what its kernel acknowledged: it has been reading.
     #[must_use]
-    pub fn trusts(&self, now_ms: u64) -> bool {
-        let patient = self.probe.is_none_or(|probe| probe.sent_ms + PONG_PATIENCE_MS > now_ms);
-        patient && !self.entries.iter().any(|entry| entry.is_answer && entry.end > self.heard)
+    pub fn reads(&self, now_ms: u64) -> bool {
+        self.probe.is_none_or(|probe| probe.sent_ms + PONG_PATIENCE_MS > now_ms)
     }
 
-    /// The connection ends: of the bytes written, the kernel knows these to be acknowledged.
-    pub fn end(&mut self, acknowledged: u64, now_ms: u64) {
-        if self.probe.is_some_and(|probe| probe.sent_ms + PONG_PATIENCE_MS <= now_ms) {
-            return;
-        }
-        let doubtful = |entry: &&Entry| entry.is_answer && entry.end > self.heard;
-        let trusted = self.entries.iter().find(doubtful).map_or(u64::MAX, |entry| entry.end - 1);
-        self.confirm(acknowledged.min(trusted));
+    /// Up to where the client has certainly got a room of which something is on its way.
+    #[must_use]
+    pub fn certain(&self, number: u32) -> Option<Offset> {
+        let room = self.rooms.iter().find(|room| room.number == number)?;
+        self.is_waiting(room).then_some(room.offset)
+    }
+
+    fn is_waiting(&self, room: &Room) -> bool {
+        room.owed || self.entries.iter().any(|entry| entry.number == room.number)
     }
 
     /// Up to where the client has certainly got each room: in no stream at all, where it must hear of a gap.
@@ -233,8 +231,7 @@ impl DeliveryLog {
 
     /// The rooms of which something is on its way.
     pub fn unconfirmed(&self) -> impl Iterator<Item = SessionRoom> {
-        let waits = |room: &&Room| room.owed || self.entries.iter().any(|entry| entry.number == room.number);
-        self.rooms.iter().filter(waits).map(|room| SessionRoom {
+        self.rooms.iter().filter(|room| self.is_waiting(room)).map(|room| SessionRoom {
             room: Arc::clone(&room.name),
             epoch: room.epoch,
             offset: room.offset,
@@ -263,42 +260,45 @@ mod tests {
     #[test]
     fn a_pong_confirms_what_was_before_its_ping() {
         let mut log = log();
-        let ping = log.probe(300, 5_000).expect("it is time");
+        let ping = log.probe(300, 5_000).expect("there is something to ask");
         assert!(log.probe(400, 9_000).is_none(), "one at a time");
         assert!(!log.pong(b"1234"));
         assert!(log.pong(&ping));
         assert_eq!(offsets(&log), [2, 11]);
-        assert!(log.probe(400, 5_100).is_none(), "not so soon again");
-        assert_eq!(log.next_probe_ms(), Some(6_000));
+        assert_eq!(log.unconfirmed().map(|room| room.offset).collect::<Vec<_>>(), [11]);
+        assert_eq!((log.certain(1), log.certain(2)), (None, Some(11)));
+        let ping = log.probe(400, 9_000).expect("what was behind it is asked about at once");
+        assert!(log.pong(&ping));
+        assert_eq!(offsets(&log), [2, 12]);
+        assert_eq!((log.probe(400, 9_000), log.next_probe_ms()), (None, None), "nothing to ask");
     }
 
     #[test]
-    fn the_kernel_is_believed_while_pings_are_answered() {
-        let mut trusting = log();
-        trusting.end(250, 9_000);
-        assert_eq!(offsets(&trusting), [1, 11]);
-        assert_eq!(trusting.unconfirmed().map(|room| room.offset).collect::<Vec<_>>(), [1, 11]);
-        let mut wary = log();
-        wary.start_probe(400, 1_000).expect("there is something to ask");
-        wary.end(400, 1_000 + PONG_PATIENCE_MS);
-        assert_eq!(offsets(&wary), [0, 10], "something takes bytes and does not deliver them");
+    fn under_steady_traffic_one_ping_a_second_asks() {
+        let mut log = DeliveryLog::default();
+        log.enter(1, &"a".into(), Epoch(1), 0);
+        let mut pings = 0;
+        for at in 0..100_000_u64 / 10 {
+            log.note(1, at + 1, at);
+            if let Some(ping) = log.probe(at, at * 10) {
+                pings += 1;
+                assert!(log.pong(&ping));
+            }
+            if let Some(due) = log.next_probe_ms() {
+                assert!(due <= at * 10 + 1_000);
+            }
+        }
+        assert!((100..=117).contains(&pings), "{pings}");
     }
 
     #[test]
-    fn what_was_missed_is_given_again_until_the_client_shows_that_it_has_it() {
-        let mut silent = DeliveryLog { is_session: true, ..DeliveryLog::default() };
-        silent.enter(1, &"a".into(), Epoch(1), 5);
-        silent.note_answer(1, 9, 1_000);
-        silent.note(1, 10, 1_100);
-        silent.end(1_100, 0);
-        assert_eq!(offsets(&silent), [5]);
-        let mut talking = DeliveryLog { is_session: true, ..DeliveryLog::default() };
-        talking.enter(1, &"a".into(), Epoch(1), 5);
-        talking.note_answer(1, 9, 1_000);
-        talking.note(1, 10, 1_100);
-        talking.heard(1_000);
-        talking.end(1_100, 0);
-        assert_eq!(offsets(&talking), [10]);
+    fn who_does_not_answer_does_not_read() {
+        let mut log = log();
+        assert!(log.reads(9_000));
+        log.probe(400, 9_000).expect("there is something to ask");
+        assert!(log.reads(9_000 + PONG_PATIENCE_MS - 1));
+        log.start_probe(400, 9_400).expect("there is something to ask");
+        assert!(!log.reads(9_000 + PONG_PATIENCE_MS));
     }
 
     #[test]
@@ -325,7 +325,7 @@ mod tests {
         let mut log = DeliveryLog::default();
         log.enter(1, &"a".into(), Epoch(1), 4);
         log.owe(1);
-        log.end(u64::MAX, 0);
+        log.confirm(u64::MAX);
         assert_eq!(log.unconfirmed().map(|room| room.offset).collect::<Vec<_>>(), [4]);
         log.note_answer(1, 6, 100);
         log.confirm(100);

@@ -285,6 +285,12 @@ impl Shards {
         }
     }
 
+    /// Whether every shard still runs: one that has ended by itself has lost its connections and rooms.
+    #[must_use]
+    pub fn are_running(&self) -> bool {
+        self.threads.iter().all(|thread| !thread.is_finished())
+    }
+
     /// Ends the shards, whatever they still hold, and waits for them.
     pub fn stop(&mut self) {
         for remote in &self.remotes {

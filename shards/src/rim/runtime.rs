@@ -75,9 +75,10 @@ impl Awaitable {
         PollableFd::new(fd).map(Self).map_err(|error| io::Error::other(error.to_string()))
     }
 
-    /// Until the descriptor is readable; at once when waiting fails, so that the caller looks for itself.
-    pub(super) async fn readable(&self) {
-        let _ = self.0.readable().await;
+    /// Until the descriptor is readable, or `patience` has passed; at once when waiting fails, so that the caller looks
+    /// for itself.
+    pub(super) async fn readable(&self, patience: Duration) {
+        let _ = glommio::timer::try_timeout(patience, self.0.readable()).await;
     }
 }
 

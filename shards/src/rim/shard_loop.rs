@@ -23,6 +23,8 @@ use crate::id::{ConnectionId, ShardId};
 use crate::shard::{Overload, Shard};
 use crate::timer_wheel::TICK_MS;
 
+/// An idle shard looks for itself after so long, even if the executor has missed a wake-up. Its own timer comes sooner.
+const SLEEP_MAX: Duration = Duration::from_millis(250);
 /// How long a shard waits by itself before it leaves waiting to the executor.
 const WAIT: Duration = Duration::from_millis(15);
 /// Bytes of one read, and of one write that many frames share.
@@ -146,7 +148,7 @@ impl ShardLoop {
         let mut ready = self.poll(timeout);
         let waits = self.shard.overflow_items() > 0 || self.shard.has_delayed();
         if ready == 0 && !timeout.is_zero() && !waits {
-            self.idle.readable().await;
+            self.idle.readable(SLEEP_MAX).await;
             ready = self.poll(Duration::ZERO);
         }
         bell.get_up();

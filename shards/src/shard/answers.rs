@@ -165,7 +165,7 @@ impl Shard {
             log.enter(number, &name, epoch, base);
         }
         log.note_answer(number, offset, end);
-        self.probe_now(caller.connection.slot as usize, now);
+        self.ask_progress(caller.connection.slot as usize, now);
     }
 
     fn standing_details(&self, gather: u32) -> bool {

@@ -21,6 +21,7 @@ use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::push::Push;
 use crate::protocol::reply::Reply;
 use crate::room::name::{account_room, is_forced, is_room_of, user_room};
+use crate::user::watch::Target;
 
 impl Shard {
     /// A command of a client that has not authenticated: it may do that, and ping.
@@ -167,10 +168,19 @@ impl Shard {
         if identity.user != self.identity(slot).user {
             return Err(CommandError::new(ErrorCode::ClientError, "the token is another user's"));
         }
+        let former = self.identity(slot).account.clone();
         let client = &mut self.connections[slot];
         client.warned = false;
         client.identity = Some(Arc::new(identity));
+        if let Some(account) = former.filter(|former| self.identity(slot).account.as_ref() != Some(former)) {
+            self.unwatch(slot, &Target::Account(account));
+            self.watch_by_profile(slot);
+        }
         self.check_rooms(slot, now);
+        // To be told of so many rooms may have been too much for it.
+        if !self.connections[slot].is_active() {
+            return Ok(());
+        }
         self.answer_auth(slot, event, id, now);
         self.schedule_client(slot, now);
         Ok(())

@@ -176,14 +176,14 @@ impl Shard {
                     exceptional.push((*slot, Exception::Slow));
                     if let Some(publication) = logged {
                         // It stands nowhere in the byte stream, so that it is never confirmed.
-                        note_delivery(client, (key, room), publication, u64::MAX);
+                        note_delivery(client, (key, room), publication, u64::MAX, now);
                     }
                     continue;
                 }
             }
             if let Some(publication) = logged
                 && (client.log.is_some() || room.class == RoomClass::Queued)
-                && note_delivery(client, (key, room), publication, client.queue.end())
+                && note_delivery(client, (key, room), publication, client.queue.end(), now)
             {
                 exceptional.push((*slot, Exception::Probe));
             }
@@ -203,7 +203,7 @@ impl Shard {
         match exception {
             Exception::Slow => self.close_slow(slot, now),
             Exception::Release => self.settle_dialect(slot, now),
-            Exception::Probe => self.schedule_client(slot, now),
+            Exception::Probe => self.ask_progress(slot, now),
         }
     }
 
@@ -215,6 +215,9 @@ impl Shard {
         let mut exceptional = Vec::new();
         for slot in slots {
             let client = &mut self.connections[*slot as usize];
+            if client.evicted_ms.is_some() {
+                continue;
+            }
             if client.held.is_some() {
                 if let Some(exception) = hold(client, push, bytes_max) {
                     exceptional.push((*slot, exception));
@@ -284,6 +287,7 @@ impl Shard {
             self.push(slot, &push, class, now);
         }
         self.note_all(slot, false);
+        self.ask_progress(slot, now);
     }
 
     /// Sends what has waited long enough for others to share its write.
@@ -308,6 +312,9 @@ impl Shard {
     /// Queues an answer or a control frame.
     pub(super) fn send(&mut self, slot: usize, frame: Bytes, class: FrameClass) {
         let client = &mut self.connections[slot];
+        if client.evicted_ms.is_some() && class != FrameClass::Control {
+            return;
+        }
         client.queue.push_always(frame, class);
         mark_dirty(client, &mut self.effects, false);
         let unread_max = self.config.limits.outbound_queue_bytes_max / 2;
@@ -357,6 +364,7 @@ fn note_delivery(
     (key, room): (RoomKey, &LocalRoom),
     publication: &Publication,
     end: u64,
+    now: Now,
 ) -> bool {
     let is_session = client.log.as_ref().is_some_and(|log| log.is_session);
     if !follows(is_session, room.class) {
@@ -367,9 +375,8 @@ fn note_delivery(
     if !log.follows(number) {
         log.enter(number, &room.name, publication.epoch, publication.offset - 1);
     }
-    let asks = log.next_probe_ms().is_none();
     log.note(number, publication.offset, end);
-    asks && log.next_probe_ms().is_some()
+    log.next_probe_ms().is_some_and(|due_ms| due_ms <= now.ms)
 }
 
 /// Lets a connection's frames wait a little, unless it is flushed sooner anyway.

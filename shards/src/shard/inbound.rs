@@ -190,6 +190,8 @@ impl Shard {
         match incoming {
             Incoming::Text(text) if echo => self.send(slot, frame::text(text.as_bytes()), FrameClass::Reply),
             Incoming::Binary(data) if echo => self.send(slot, frame::binary(&data), FrameClass::Reply),
+            // What comes now is the session's business elsewhere.
+            Incoming::Text(_) if self.connections[slot].evicted_ms.is_some() => {}
             Incoming::Text(text) => self.on_text(slot, text.as_bytes(), now),
             Incoming::Binary(_) => {
                 self.close(slot, CloseCode::Unsupported, "binary messages are not spoken here", now)
@@ -203,9 +205,6 @@ impl Shard {
     fn on_text(&mut self, slot: usize, text: &[u8], now: Now) {
         self.metrics.messages_received += 1;
         let client = &mut self.connections[slot];
-        if let Some(log) = &mut client.log {
-            log.heard(client.queue.written());
-        }
         let dialect = client.variant.dialect;
         let may_switch = client.may_switch;
         let profile = client.variant.profile;
@@ -261,8 +260,11 @@ impl Shard {
         client.events.take(rate, now.ms, 1).err().map(rate_limited)
     }
 
+    /// Who a connection is; who it was, if it was closed by what it is doing.
     pub(super) fn identity(&self, slot: usize) -> &Arc<Identity> {
-        self.connections[slot].identity.as_ref().expect("only authenticated connections get here")
+        let client = &self.connections[slot];
+        let identity = client.identity.as_ref().or(client.departed.as_ref());
+        identity.expect("only authenticated connections get here")
     }
 }
 

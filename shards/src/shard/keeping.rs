@@ -50,7 +50,8 @@ impl Shard {
         self.owned_by_name.remove(room.name());
         self.history_budget.change(room.history_size(), (0, 0));
         self.created -= usize::from(room.card().is_some());
-        if room.has_stream() {
+        // Whoever was sent out of a closed room must not take the next of its name for it.
+        if room.has_stream() || room.is_closing() {
             self.epochs.stream_ended(room.name());
         }
         for (shard, caller) in self.closers.remove(room.name()).into_iter().flatten() {

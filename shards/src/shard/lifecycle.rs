@@ -138,7 +138,9 @@ impl Shard {
         self.metrics.count_close(CloseCode::Normal);
         self.note_event(slot, Happened::Closed(CloseCode::Normal), now);
         // Answers of owners may still be on their way, and nothing follows a close frame.
-        self.connections[slot].queue.seal();
+        let client = &mut self.connections[slot];
+        client.queue.seal();
+        client.said_goodbye = true;
         self.begin_close(slot, now);
     }
 
@@ -171,9 +173,17 @@ impl Shard {
         if client.identity.is_none() {
             return;
         }
-        let connection = client.id;
+        self.leave_rooms(slot);
+        let client = &mut self.connections[slot];
+        client.departed = client.identity.take();
+        self.metrics.connections_authenticated -= 1;
+    }
+
+    /// Nothing of any room is given to the connection from here on.
+    pub(super) fn leave_rooms(&mut self, slot: usize) {
         self.unwatch_everything(slot);
         let client = &mut self.connections[slot];
+        let connection = client.id;
         let patterns = client.patterns.clone();
         let rooms: Vec<_> = client.subscriptions.iter().map(|subscription| subscription.room).collect();
         for pattern in &patterns {
@@ -182,9 +192,6 @@ impl Shard {
         for room in rooms {
             self.unsubscribe(slot, Caller { connection, reply: ReplyTo::Nobody }, room, true);
         }
-        let client = &mut self.connections[slot];
-        client.departed = client.identity.take();
-        self.metrics.connections_authenticated -= 1;
     }
 
     /// Ends a connection: its socket goes.

@@ -19,7 +19,6 @@ use crate::mesh::operation::{Operation, UserOperation};
 use crate::protocol::catalog::Event;
 use crate::protocol::command::Position;
 use crate::protocol::error_code::{CommandError, Detail, ErrorCode};
-use crate::protocol::frame;
 use crate::protocol::push::Push;
 use crate::protocol::reply::{self, Reply, SessionError};
 use crate::room::directory::RoomKey;
@@ -282,18 +281,8 @@ impl Shard {
             client.awaiting = client.awaiting.saturating_sub(1);
         }
         self.note_all(slot, true);
-        self.probe_now(slot, now);
+        self.ask_progress(slot, now);
         if attaching { self.on_attached(id, now) } else { self.resume(slot, now) }
-    }
-
-    /// Asks a client at once how far it has got.
-    pub(super) fn probe_now(&mut self, slot: usize, now: Now) {
-        let client = &mut self.connections[slot];
-        let end = client.queue.end();
-        if let Some(payload) = client.log.as_mut().and_then(|log| log.start_probe(end, now.ms)) {
-            self.metrics.progress_probes += 1;
-            self.send(slot, frame::ping(&payload), FrameClass::Control);
-        }
     }
 
     /// What is on its way to a client counts as not there yet.

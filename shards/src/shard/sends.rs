@@ -71,6 +71,10 @@ impl Shard {
     ) {
         if !wants_confirmation(&caller) {
             for draft in drafts {
+                // Too many refusals end a connection.
+                if !self.connections[slot].is_active() {
+                    return;
+                }
                 let result = draft.and_then(|draft| self.send_message(slot, caller.clone(), draft, now));
                 if let Err(error) = result {
                     self.fail(&caller, &error, now);

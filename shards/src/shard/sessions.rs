@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Shard;
+use super::fan_out::mark_dirty;
 use super::subscriptions::follows;
 use crate::access::permission::Identity;
 use crate::clock::Now;
@@ -26,7 +27,8 @@ pub(super) struct Departed {
     session: SessionId,
     session_user: Option<Arc<str>>,
     identity: Arc<Identity>,
-    written: u64,
+    /// What had been written, if the client said goodbye.
+    written: Option<u64>,
 }
 
 impl Shard {
@@ -64,8 +66,8 @@ impl Shard {
         self.answer_client(caller, &Reply::SessionInfo(info), now);
     }
 
-    /// Another connection wants a session that one here has: it is given up as soon as the client has said how far it
-    /// has got, or has not said so for a while.
+    /// Another connection wants a session that one here has: nothing more is given to it, and the session is given up
+    /// as soon as the client has said how far it has got, or has not said so for a while.
     pub(super) fn on_evict(&mut self, evict: &Evict, now: Now) {
         let Evict { connection, session, .. } = evict;
         let Some(client) = self.client_mut(*connection).filter(|client| client.session == *session) else {
@@ -77,10 +79,15 @@ impl Shard {
             *deadline_ms = (*deadline_ms).min(now.ms + PONG_PATIENCE_MS);
             return self.schedule_client(slot, now);
         }
+        if client.evicted_ms.is_some() {
+            return;
+        }
+        client.evicted_ms = Some(now.ms + PONG_PATIENCE_MS);
+        self.leave_rooms(slot);
+        let client = &mut self.connections[slot];
         let end = client.queue.end();
         let probe = client.log.as_mut().and_then(|log| log.start_probe(end, now.ms));
         let Some(payload) = probe else { return self.give_up_session(slot, now) };
-        client.evicted_ms = Some(now.ms + PONG_PATIENCE_MS);
         self.send(slot, frame::ping(&payload), FrameClass::Control);
         self.schedule_client(slot, now);
     }
@@ -93,8 +100,20 @@ impl Shard {
             self.give_up_session(slot, now);
         } else if answers {
             // What was sent behind the ping is to be asked about too.
-            self.schedule_client(slot, now);
+            self.ask_progress(slot, now);
         }
+    }
+
+    /// Asks a client how far it has got, behind all that is on its way to it; later, if that was asked too often.
+    pub(super) fn ask_progress(&mut self, slot: usize, now: Now) {
+        let client = &mut self.connections[slot];
+        let end = client.queue.end();
+        if let Some(payload) = client.log.as_mut().and_then(|log| log.probe(end, now.ms)) {
+            self.metrics.progress_probes += 1;
+            client.queue.push_always(frame::ping(&payload), FrameClass::Control);
+            mark_dirty(client, &mut self.effects, true);
+        }
+        self.schedule_client(slot, now);
     }
 
     /// Leaves the session to whoever asked for it, and ends the connection.
@@ -129,7 +148,7 @@ impl Shard {
             session: client.session,
             session_user: client.session_user.take(),
             identity,
-            written: client.queue.written(),
+            written: client.said_goodbye.then(|| client.queue.written()),
         };
         self.departed.insert(client.id, departed);
     }
@@ -138,7 +157,9 @@ impl Shard {
     /// acknowledged by the other side.
     pub fn on_released(&mut self, id: ConnectionId, unacknowledged: u64, now: Now) {
         let Some(mut departed) = self.departed.remove(&id) else { return };
-        departed.log.end(departed.written.saturating_sub(unacknowledged), now.ms);
+        if let Some(written) = departed.written.filter(|_| departed.log.reads(now.ms)) {
+            departed.log.confirm(written.saturating_sub(unacknowledged));
+        }
         if !departed.identity.is_anonymous() {
             let unconfirmed: Vec<_> = departed.log.unconfirmed().collect();
             for SessionRoom { room, epoch, offset } in unconfirmed {
@@ -153,10 +174,11 @@ impl Shard {
         self.settle(now);
     }
 
-    /// Whether what the core will hear of a connection's bytes is worth believing, see [`DeliveryLog::trusts`].
+    /// Whether what the core will hear of a connection's bytes is worth believing.
     #[must_use]
     pub fn trusts_release(&self, id: ConnectionId, now: Now) -> bool {
-        self.departed.get(&id).is_some_and(|departed| departed.log.trusts(now.ms))
+        let departed = self.departed.get(&id);
+        departed.is_some_and(|departed| departed.written.is_some() && departed.log.reads(now.ms))
     }
 
     /// Whether the core waits to hear how much of a connection's bytes arrived.

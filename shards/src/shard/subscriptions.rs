@@ -60,6 +60,10 @@ impl Shard {
 
     /// Subscribes a connection to a room; the owner's answer lets its messages through.
     pub(super) fn subscribe(&mut self, slot: usize, caller: Caller, room: &str, forced: bool, wish: Wish) {
+        // A closed connection has left its rooms for good.
+        if !self.connections[slot].is_active() {
+            return;
+        }
         let (name, joining) = self.prepare(slot, room, forced, wish);
         self.ask(caller, name, Operation::Join(Box::new(joining)));
     }
@@ -188,7 +192,10 @@ impl Shard {
         let id = client.id;
         let room = self.directory.get(key);
         let name = Arc::clone(&room.name);
-        let seen = subscription.joined.then_some(room.offset);
+        // A client that said goodbye has read; of another one only what it confirmed is certain.
+        let certain = client.log.as_ref().filter(|_| !client.said_goodbye);
+        let certain = certain.and_then(|log| log.certain(subscription.number)).unwrap_or(room.offset);
+        let seen = subscription.joined.then_some(certain);
         if subscription.joined {
             self.directory.remove_member(key, id.slot);
         }

@@ -133,16 +133,6 @@ impl Shard {
         self.on_silence(slot, now);
     }
 
-    /// Asks a client with a session how far it has got, when something is on its way to it.
-    fn ask_progress(&mut self, slot: usize, now: Now) {
-        let client = &mut self.connections[slot];
-        let end = client.queue.end();
-        if let Some(payload) = client.log.as_mut().and_then(|log| log.probe(end, now.ms)) {
-            self.metrics.progress_probes += 1;
-            self.send(slot, frame::ping(&payload), FrameClass::Control);
-        }
-    }
-
     /// Whether it is the connection's turn to go because the server drains.
     fn on_drain_due(&mut self, slot: usize, now: Now) -> bool {
         let client = &self.connections[slot];

@@ -225,7 +225,8 @@ fn heard_topic(frame: &Value, ledger: &Ledger) -> Option<Heard> {
         id,
         number,
         state,
-        change: frame["eventType"] != "message.sent",
+        // A deleted message is told as such in its own place, too: where it stands tells them apart.
+        change: false,
     })
 }
 
