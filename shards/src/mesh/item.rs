@@ -141,6 +141,8 @@ pub enum ReplyTo {
     Check(Arc<str>),
     /// It says whether a connection that came with `?session=` may have it.
     Session,
+    /// A user whom the connection watches has perhaps come into its sight.
+    Sight,
 }
 
 /// Something that only a room's owner can do, or that every shard is asked.

@@ -225,6 +225,13 @@ pub enum UserOperation {
     },
     /// Describe the user's presence to somebody.
     Presence(Viewer),
+    /// Show the user, if it is in this room and was out of sight before.
+    Appear {
+        /// Who came into the room, as it was before.
+        viewer: Viewer,
+        /// The room.
+        room: Arc<str>,
+    },
     /// Open a session for a connection.
     OpenSession {
         /// The session.

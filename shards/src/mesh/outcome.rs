@@ -7,6 +7,7 @@ use crate::id::{Offset, SessionId};
 use crate::protocol::command::Draft;
 use crate::protocol::error_code::CommandError;
 use crate::protocol::message::Publication;
+use crate::protocol::push::PresenceChange;
 use crate::protocol::reply::{
     DeliveryStatus, HistoryPage, Joined, MessageStats, OnlinePage, Presence, PresenceCounts, ReceiptStatus,
     RecoveryStats, RoomCard, RoomInfo, Sent, SessionError, Standing,
@@ -98,6 +99,8 @@ pub enum Outcome {
     StatusUpdated(Presence),
     /// A user's presence.
     Presence(Presence),
+    /// The user has come into sight.
+    Appeared(Arc<PresenceChange>),
     /// Opened a session.
     SessionOpened(SessionId),
     /// Gave a session, or says why not.

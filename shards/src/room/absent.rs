@@ -67,6 +67,12 @@ impl Absent {
         member.absence.take().map(|_| member.offset)
     }
 
+    /// Up to where a member that is away has got everything.
+    #[must_use]
+    pub fn position(&self, user: &str) -> Option<Offset> {
+        self.members.get(user).filter(|member| member.absence.is_some()).map(|member| member.offset)
+    }
+
     /// A member left for good.
     pub fn forget(&mut self, user: &str) {
         self.members.remove(user);

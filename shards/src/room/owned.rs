@@ -26,7 +26,7 @@ use crate::protocol::message::Audience;
 use crate::protocol::reply::RoomCard;
 
 pub use standing::Receipting;
-pub use stream::{Accepting, Arrival, Revising, Wanted};
+pub use stream::{Accepting, Arrival, Revising, Wanted, unknown_message};
 
 /// Milliseconds between two counts of a large room.
 const COUNT_INTERVAL_MS: u64 = 1000;
@@ -183,7 +183,9 @@ impl OwnedRoom {
     /// Lets a connection in.
     pub fn join(&mut self, seat: Seat, user: &Arc<str>, now: Now, config: &Config) -> Change {
         self.interest[seat.shard.index()] += 1;
-        let edge = self.roster.join(user, seat, is_forced(&self.name), (now.unix_ms, self.offset));
+        // What was kept for it counts as unread, too.
+        let since = self.absent.as_ref().and_then(|absent| absent.position(user)).unwrap_or(self.offset);
+        let edge = self.roster.join(user, seat, is_forced(&self.name), (now.unix_ms, since));
         self.change(edge, user, true, now, config)
     }
 

@@ -51,7 +51,9 @@ impl Shard {
 
     fn on_outcome(&mut self, caller: Caller, outcome: Outcome, now: Now) {
         match (caller.reply.clone(), outcome) {
-            (ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Check(_), _) => {}
+            (ReplyTo::Sight, Outcome::Appeared(change)) => self.on_appeared(caller.connection, change, now),
+            (ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Sight, _) => {}
+            (ReplyTo::Check(room), _) => self.on_checked(caller.connection, room, false, now),
             (ReplyTo::Attach, _) => self.on_attached(caller.connection, now),
             (ReplyTo::Part { gather, index }, Outcome::Standing(standing)) => {
                 let details = self.standing_details(gather);
@@ -76,6 +78,9 @@ impl Shard {
         let room = Arc::clone(&joined.room);
         let offset = joined.offset;
         let fresh = self.complete_join(&caller, &room, (sequence, base), &joined);
+        if fresh {
+            self.look_around(caller.connection, &room);
+        }
         if let (Some(bucket), Some(client)) = (bucket, self.client_mut(caller.connection)) {
             client.messages = Some(bucket);
         }
@@ -86,7 +91,7 @@ impl Shard {
             }
         }
         match caller.reply.clone() {
-            ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Check(_) => {}
+            ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Check(_) | ReplyTo::Sight => {}
             ReplyTo::Attach => {
                 self.give_kept(&caller, &room, &kept, resync, now);
                 self.note_entry(&caller, &room, (base, offset), fresh, now);
@@ -219,11 +224,11 @@ impl Shard {
     /// Tells whoever asked that it failed.
     pub(super) fn fail(&mut self, caller: &Caller, error: &CommandError, now: Now) {
         match &caller.reply {
-            ReplyTo::Nobody | ReplyTo::Session => {}
-            ReplyTo::Check(room) if error.code == ErrorCode::RoomAccessDenied => {
-                self.lose(caller.connection, room, now);
+            ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Sight => {}
+            ReplyTo::Check(room) => {
+                let denied = error.code == ErrorCode::RoomAccessDenied;
+                self.on_checked(caller.connection, Arc::clone(room), denied, now);
             }
-            ReplyTo::Check(_) => {}
             ReplyTo::Attach => self.on_attached(caller.connection, now),
             ReplyTo::Client { event, id } => {
                 if self.client(caller.connection).is_some() {

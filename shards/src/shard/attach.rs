@@ -196,18 +196,15 @@ impl Shard {
         for subscription in &mut client.subscriptions {
             let name = &self.directory.get(subscription.room).name;
             subscription.forced &= joined.iter().any(|room| **room == **name);
-            let rooms = if identity.may_enter(name) { &mut kept } else { &mut lost };
+            let is_lost = subscription.joined && !identity.may_enter(name);
+            let rooms = if is_lost { &mut lost } else { &mut kept };
             rooms.push(Arc::clone(name));
         }
         for room in lost {
             self.lose(connection, &room, now);
         }
-        for room in kept.into_iter().filter(|room| !is_forced(room)) {
-            // Of a private room only its owner knows whether this user is named for it.
-            let caller = Caller { connection, reply: ReplyTo::Check(Arc::clone(&room)) };
-            let entitled = identity.is_entitled(&room);
-            let reader = Reader { user: Arc::clone(&identity.user), entitled };
-            self.ask(caller, room, Operation::Tell { reader, question: Question::Entry });
+        for room in kept.into_iter().filter(|room| !is_forced(room) || !identity.may_enter(room)) {
+            self.ask_entry(connection, room);
         }
         for room in joined {
             // The user's own room is entered anew: its owner is to know of another account.
@@ -218,8 +215,33 @@ impl Shard {
         }
     }
 
+    /// Of a private room only its owner knows whether the user is named for it.
+    fn ask_entry(&mut self, connection: ConnectionId, room: Arc<str>) {
+        let identity = self.identity(connection.slot as usize);
+        let reader = Reader { user: Arc::clone(&identity.user), entitled: identity.is_entitled(&room) };
+        let caller = Caller { connection, reply: ReplyTo::Check(Arc::clone(&room)) };
+        self.ask(caller, room, Operation::Tell { reader, question: Question::Entry });
+    }
+
+    /// A room's owner has judged by the present token.
+    pub(super) fn on_checked(&mut self, connection: ConnectionId, room: Arc<str>, denied: bool, now: Now) {
+        let slot = connection.slot as usize;
+        let Some(client) = self.client(connection).filter(|client| client.is_active()) else { return };
+        let key = self.directory.find(&room);
+        let Some(subscription) = key.and_then(|key| client.subscription(key)) else { return };
+        if !denied && self.identity(slot).may_enter(&room) {
+            return;
+        }
+        if subscription.joined {
+            self.lose(connection, &room, now);
+        } else {
+            // It is being entered: the owner's answer to that comes before the one to this.
+            self.ask_entry(connection, room);
+        }
+    }
+
     /// A room is no longer allowed to a connection.
-    pub(super) fn lose(&mut self, connection: ConnectionId, room: &Arc<str>, now: Now) {
+    fn lose(&mut self, connection: ConnectionId, room: &Arc<str>, now: Now) {
         let slot = connection.slot as usize;
         let Some(key) = self.client(connection).and_then(|_| self.subscribed(slot, room)) else { return };
         self.unsubscribe(slot, Caller { connection, reply: ReplyTo::Nobody }, key, false);

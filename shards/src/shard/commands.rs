@@ -12,6 +12,7 @@ use crate::protocol::command::{Command, Monitoring, Request};
 use crate::protocol::error_code::{CommandError, Detail, ErrorCode};
 use crate::protocol::reply::Reply;
 use crate::room::directory::RoomKey;
+use crate::room::name::is_user_room;
 
 impl Shard {
     /// Executes a command of an authenticated client.
@@ -78,7 +79,14 @@ impl Shard {
             Command::Receipt { room, upto, read } => return self.receipt(slot, own, room, upto, read),
             Command::Typing { room, typing } => return self.typing(slot, own, room, typing, now),
             Command::DeliveryStatus { room, message } => {
-                return self.ask_among_members(slot, own, &room, Question::DeliveryStatus(message));
+                let question = Question::DeliveryStatus(message);
+                if is_user_room(&room) && self.subscribed(slot, &room).is_none() {
+                    let user = Arc::clone(&self.identity(slot).user);
+                    let reader = Reader { user, entitled: false };
+                    self.ask(own, room.into(), Operation::Tell { reader, question });
+                    return Ok(());
+                }
+                return self.ask_among_members(slot, own, &room, question);
             }
             Command::TypingUsers { room } => {
                 return self.ask_among_members(slot, own, &room, Question::TypingUsers);

@@ -19,7 +19,8 @@ use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::json::escape_strings;
 use crate::protocol::push::{Except, News, Notice};
 use crate::protocol::reply::ReceiptStatus;
-use crate::room::name::user_room;
+use crate::room::name::{is_room_of, is_user_room, user_room};
+use crate::room::owned::unknown_message;
 
 impl Shard {
     pub(super) fn revise(
@@ -30,8 +31,10 @@ impl Shard {
         message: MessageId,
         content: Option<Bytes>,
     ) -> Result<(), CommandError> {
-        let moderator = self.identity(slot).has_right("message:moderate", &room);
-        if self.subscribed(slot, &room).is_none() && !(moderator && self.identity(slot).may_enter(&room)) {
+        let identity = self.identity(slot);
+        let moderator = identity.has_right("message:moderate", &room) && identity.may_enter(&room);
+        // What somebody sent to another user remains the sender's, who is never in that room.
+        if self.subscribed(slot, &room).is_none() && !moderator && !is_user_room(&room) {
             self.check_sender(slot, &room)?;
         }
         let content = match self.config.sanitize {
@@ -91,6 +94,9 @@ impl Shard {
         content: Option<Bytes>,
         now: Now,
     ) -> Result<Outcome, CommandError> {
+        if !moderator && !self.may_know(room, user, message) {
+            return Err(unknown_message());
+        }
         let key = self.open_room(room)?;
         let revising = self.change_room(key, |owned, config| {
             owned.revise((user, moderator), message, content, now, config)
@@ -189,6 +195,12 @@ impl Shard {
         let room = Arc::clone(self.owned[key].name());
         let news = News::Typing { user: Arc::clone(user), typing };
         self.notify(key, &Notice { room, except: Except::User(Arc::clone(user)), news });
+    }
+
+    /// Whether a user may know that a message is there: of another user's own room only its author does.
+    pub(super) fn may_know(&self, room: &str, user: &str, message: MessageId) -> bool {
+        let authored = || self.known(room).is_some_and(|key| self.owned[key].is_author(user, message));
+        !is_user_room(room) || is_room_of(room, user) || authored()
     }
 
     /// A room that is there and not being closed.

@@ -12,7 +12,7 @@ use crate::clock::Now;
 use crate::config::Limits;
 use crate::connection::Connection;
 use crate::connection::outbound_queue::FrameClass;
-use crate::id::ShardId;
+use crate::id::{ConnectionId, ShardId};
 use crate::mesh::item::{Caller, Item, ReplyTo};
 use crate::mesh::operation::{Operation, ShardQuestion, UserOperation};
 use crate::protocol::command::StatusUpdate;
@@ -21,7 +21,7 @@ use crate::protocol::profile::Watching;
 use crate::protocol::push::{PresenceChange, Push};
 use crate::protocol::reply::Reply;
 use crate::room::directory::Directory;
-use crate::room::name::{account_room, is_room_of, user_room};
+use crate::room::name::{account_room, is_forced, is_room_of, user_room};
 use crate::user::users::Viewer;
 use crate::user::watch::{Target, WATCHES_MAX};
 
@@ -123,6 +123,31 @@ impl Shard {
             self.ask(caller, user_room(&user).into(), operation);
         }
         Ok(())
+    }
+
+    /// A connection has entered a room: of those whom it watches by name, some may be there whom it did not see before.
+    pub(super) fn look_around(&mut self, connection: ConnectionId, room: &Arc<str>) {
+        let slot = connection.slot as usize;
+        let Some(client) = self.client(connection).filter(|_| !is_forced(room)) else { return };
+        let watched: Vec<_> = client.watches.iter().filter_map(Target::user).cloned().collect();
+        if watched.is_empty() {
+            return;
+        }
+        let mut before = self.viewer(slot);
+        before.rooms = before.rooms.iter().filter(|known| *known != room).cloned().collect();
+        for user in watched {
+            let appear = UserOperation::Appear { viewer: before.clone(), room: Arc::clone(room) };
+            let caller = Caller { connection, reply: ReplyTo::Sight };
+            self.ask(caller, user_room(&user).into(), Operation::User(appear));
+        }
+    }
+
+    /// Somebody who is watched has come into the connection's sight.
+    pub(super) fn on_appeared(&mut self, connection: ConnectionId, change: Arc<PresenceChange>, now: Now) {
+        if self.client(connection).is_some_and(|client| client.identity.is_some()) {
+            self.metrics.presence_deliveries += 1;
+            self.push(connection.slot as usize, &Push::Presence(change), FrameClass::Ephemeral, now);
+        }
     }
 
     /// Whom a connection means by a room: an account's is that account's users, a user's own that user.

@@ -9,7 +9,7 @@ use crate::mesh::operation::{Question, Reader};
 use crate::mesh::outcome::Outcome;
 use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::reply::OnlinePage;
-use crate::room::owned::OwnedRoom;
+use crate::room::owned::{OwnedRoom, unknown_message};
 
 impl Shard {
     /// Says something about a room to whoever may read it.
@@ -20,6 +20,11 @@ impl Shard {
         question: Question,
         now: Now,
     ) -> Result<Outcome, CommandError> {
+        if let Question::DeliveryStatus(message) = question
+            && !self.may_know(name, &reader.user, message)
+        {
+            return Err(unknown_message());
+        }
         let Some(key) = self.known(name) else { return self.tell_unknown(name, &reader.user, question, now) };
         if !self.owned[key].is_open_to(&reader.user, reader.entitled) {
             return Err(CommandError::room_denied());

@@ -19,7 +19,7 @@ use crate::room::name::{account_room, user_of};
 use crate::room::roster::Seat;
 use crate::user::presence::Change;
 use crate::user::session::{Claim, Holder, SessionRoom};
-use crate::user::users::ABSENT_MAX;
+use crate::user::users::{ABSENT_MAX, User};
 
 impl Shard {
     /// One of a user's connections entered the user's own room: it is there.
@@ -149,6 +149,12 @@ impl Shard {
                 let user = self.users.get(&name).filter(|user| user.is_visible_to(&viewer));
                 let unknown = || Presence::unknown(Arc::clone(&name));
                 Some(Ok(Outcome::Presence(user.map_or_else(unknown, |user| user.shown(now)))))
+            }
+            UserOperation::Appear { viewer, room } => {
+                let hidden = |user: &&mut User| !user.is_visible_to(&viewer) && user.is_in(&room);
+                let user = self.users.get_mut(&name).filter(hidden)?;
+                let appearance = user.appearance(&room, now)?;
+                Some(Ok(Outcome::Appeared(Arc::new(appearance))))
             }
             UserOperation::OpenSession { session } => {
                 let holder = Holder::Live(from, caller.connection);

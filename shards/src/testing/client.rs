@@ -17,7 +17,7 @@ mod topics;
 mod typing;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -214,7 +214,7 @@ struct Link {
     /// Up to where the client was told that others have got, in rooms.
     readings: BTreeMap<Reading, (u64, u64)>,
     /// Rooms of which the client itself says how far it has got, in the resume that it has asked for.
-    named: BTreeSet<String>,
+    named: BTreeMap<String, Position>,
     watching: Watching,
 }
 
@@ -311,7 +311,13 @@ impl Client {
                 around.ledger.violate("an upgrade is answered with its key", format!("{}", link.number));
             }
             Received::Head { status, .. } => self.on_head(status, around),
-            Received::Ping(payload) => self.send_frame(wire::PONG, &payload, around),
+            Received::Ping(payload) => {
+                // A connection that another replaces is asked without having answered.
+                if !payload.is_empty() && !link.replaced && !link.contested {
+                    link.views.values_mut().for_each(View::note_progress);
+                }
+                self.send_frame(wire::PONG, &payload, around);
+            }
             Received::Pong => {}
             Received::Binary(_) => {
                 around.ledger.violate("no client hears binary", format!("{}", link.number))

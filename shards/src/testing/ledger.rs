@@ -113,6 +113,8 @@ pub(super) struct Ledger {
     by_id: BTreeMap<String, usize>,
     /// What became of messages, by id and the change's offset.
     changes: BTreeMap<String, BTreeMap<u64, State>>,
+    /// What messages were said to be in their own places, where that is not as they were sent, by id.
+    shown: BTreeMap<String, Vec<State>>,
     /// What histories said at the end, by id.
     finals: BTreeMap<String, State>,
     pub(super) created: CreatedRooms,
@@ -199,6 +201,7 @@ impl Ledger {
         if is_change {
             return self.hear_change(heard);
         }
+        self.hear_shown(heard);
         if *self.places.entry(place).or_insert(heard.offset) != heard.offset {
             self.violate("a message is published once", format!("{heard:?} stands at another offset too"));
         }

@@ -120,6 +120,12 @@ impl User {
         self.rooms.iter().map(|(room, _)| room)
     }
 
+    /// Whether one of its connections has chosen to be in a room.
+    #[must_use]
+    pub fn is_in(&self, room: &str) -> bool {
+        self.rooms().any(|known| **known == *room)
+    }
+
     /// Whether somebody may see it.
     #[must_use]
     pub fn is_visible_to(&self, viewer: &Viewer) -> bool {

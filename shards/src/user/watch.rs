@@ -25,6 +25,17 @@ pub enum Target {
     Everybody,
 }
 
+impl Target {
+    /// The user who is watched by name.
+    #[must_use]
+    pub fn user(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::User(user) => Some(user),
+            _ => None,
+        }
+    }
+}
+
 /// The watches of all connections of a shard.
 #[derive(Debug, Default)]
 pub struct Watches {

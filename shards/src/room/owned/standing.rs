@@ -48,7 +48,8 @@ impl OwnedRoom {
     pub fn standing(&self, user: &str) -> Standing {
         let since = self.roster.since(user);
         let read = self.receipts.as_ref().map_or(0, |receipts| receipts.offset(user, true));
-        let from = read.max(since.map_or(self.offset, |(_, offset)| offset));
+        // Who has never read anything here has nothing to read but what came since.
+        let from = if read > 0 { read } else { since.map_or(self.offset, |(_, offset)| offset) };
         let others = |message: &&Arc<crate::protocol::message::Publication>| {
             *message.sender != *user && !message.is_deleted()
         };

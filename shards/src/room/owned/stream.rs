@@ -289,6 +289,12 @@ impl OwnedRoom {
         Ok(Revising { answer: Arc::clone(&change), publication: Some(change), forgotten })
     }
 
+    /// Whether a message that is kept is a user's.
+    #[must_use]
+    pub fn is_author(&self, user: &str, id: MessageId) -> bool {
+        self.history.find(id).is_some_and(|message| *message.sender == *user)
+    }
+
     /// The message as it is after the change that comes next.
     fn revised(
         &mut self,
@@ -385,6 +391,8 @@ impl OwnedRoom {
 }
 
 /// A message that the room does not have, or no longer has.
-pub(super) fn unknown_message() -> CommandError {
+/// There is no such message, or none that may be known of.
+#[must_use]
+pub fn unknown_message() -> CommandError {
     CommandError::invalid("messageId", "is no message of this room, or no longer kept")
 }

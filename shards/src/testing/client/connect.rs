@@ -1,6 +1,6 @@
 //! How clients come: with and without tokens, in whichever dialect, sometimes not quite.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::super::host::Around;
 use super::super::network::{Arrival, Socket};
@@ -69,7 +69,7 @@ impl Client {
             replaced: false,
             typing: BTreeMap::new(),
             readings: BTreeMap::new(),
-            named: BTreeSet::new(),
+            named: BTreeMap::new(),
             watching: Watching::default(),
         });
         if resumes && refuse.is_none() {

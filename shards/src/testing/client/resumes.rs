@@ -32,7 +32,7 @@ impl Client {
         if around.dice.percent(50) {
             for (room, view) in &session.rooms {
                 let Some(at) = view.position() else { continue };
-                link.named.insert(room.clone());
+                link.named.insert(room.clone(), at.clone());
                 positions
                     .push(format!(r#"{{"roomId":"{room}","epoch":"{}","offset":{}}}"#, at.epoch, at.offset));
             }
@@ -107,11 +107,14 @@ impl Client {
                 continue;
             }
             let recovered = entry["recovered"] == true;
-            let exact = exact || (had.is_some() && link.named.contains(&room));
+            // What another connection got since it was named may come again.
+            let had_at = had.as_ref().and_then(View::position);
+            let exact = exact || (had_at.is_some() && had_at.as_ref() == link.named.get(&room));
             let replay = Replay { recovered, at: &at, missed: &missed, exact };
             around.ledger.note(|| format!("       {number} resumes {room}: {had:?} as {replay:?}"));
             around.ledger.tell_of(&room, &at.epoch, link.user.as_deref(), "resumed");
-            let possible = had.as_ref().is_some_and(|had| had.epoch == at.epoch)
+            let kept = |had: &View| had.epoch == at.epoch && !had.may_hear_of_gap_again();
+            let possible = had.as_ref().is_some_and(kept)
                 && around.scenario.generous
                 && !Scenario::is_ephemeral(&room)
                 && !is_created(&room);

@@ -45,6 +45,9 @@ impl Client {
         view.busy = view.busy.saturating_sub(1);
         view.forget_states();
         let mut gap = false;
+        if let Some(recovered) = recovered {
+            view.note_recovery(recovered);
+        }
         match (recovery, recovered) {
             (None, None) => {}
             (Some(recovery), Some(true)) => {

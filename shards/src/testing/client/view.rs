@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::ledger::{Heard, Ledger, State, Told};
 
+use resumed::Gap;
 pub(super) use resumed::Replay;
 
 /// Where a client was when it lost a room.
@@ -44,6 +45,8 @@ pub(super) struct View {
     kept: Option<u64>,
     /// What became of the messages that came, in the order in which that was told.
     states: BTreeMap<String, State>,
+    /// Whether the client was told that something is gone, and the server perhaps does not know that it has heard so.
+    gap: Gap,
     /// What a recovery of the topic dialect has given so far.
     pub(super) missed: Vec<Heard>,
 }
@@ -209,6 +212,7 @@ impl View {
     pub(super) fn leave(&mut self) -> Option<Position> {
         let position = self.position();
         self.leaving = self.leaving.saturating_sub(1);
+        self.gap = Gap::None;
         self.member = false;
         self.anchored = false;
         self.since_ms = None;
@@ -246,13 +250,13 @@ impl View {
         if !(self.is_sure() && self.anchored) {
             return;
         }
-        let stale = self.states.iter().find(|(id, state)| ledger.final_state(id) != **state);
+        let stale = self.states.iter().find(|(id, state)| !ledger.final_states(id).contains(state));
         if let Some((id, state)) = stale {
             let what = format!(
                 "connection {} has {id} of {} as {state:?}, others as {:?}",
                 self.connection,
                 self.room,
-                ledger.final_state(id)
+                ledger.final_states(id)
             );
             ledger.violate("the final state is everywhere the same", what);
         }

@@ -45,6 +45,28 @@ impl Ledger {
                 _ => edit.number == heard.number && edit.content.is_none(),
             };
         }
+        self.check_asked(heard);
+        let changes = self.changes.entry(heard.id.clone()).or_default();
+        changes.insert(heard.offset, heard.state);
+        if changes.values().skip_while(|state| **state != State::Deleted).count() > 1 {
+            let what = format!("{heard:?}: {changes:?}");
+            self.violate("deleted stays deleted", what);
+        }
+    }
+
+    /// A message was given in its own place, as what has become of it.
+    pub(super) fn hear_shown(&mut self, heard: &Heard) {
+        if heard.state == State::New {
+            return;
+        }
+        self.check_asked(heard);
+        let shown = self.shown.entry(heard.id.clone()).or_default();
+        if !shown.contains(&heard.state) {
+            shown.push(heard.state);
+        }
+    }
+
+    fn check_asked(&mut self, heard: &Heard) {
         let asked = match heard.state {
             State::New => false,
             State::Edited(edit) => self.edits.get(edit).is_some_and(|edit| edit.number == heard.number),
@@ -54,12 +76,6 @@ impl Ledger {
         };
         if !asked {
             self.violate("changes were asked for", format!("{heard:?}"));
-        }
-        let changes = self.changes.entry(heard.id.clone()).or_default();
-        changes.insert(heard.offset, heard.state);
-        if changes.values().skip_while(|state| **state != State::Deleted).count() > 1 {
-            let what = format!("{heard:?}: {changes:?}");
-            self.violate("deleted stays deleted", what);
         }
     }
 
@@ -77,10 +93,25 @@ impl Ledger {
         }
     }
 
-    /// What has become of a message in the end, as far as anybody heard.
-    pub(in super::super) fn final_state(&self, id: &str) -> State {
+    /// What may have become of a message in the end, as far as anybody heard: what a history said when all was quiet,
+    /// else the last change that was told, or one that only a replay has shown. Where those stand nobody knows, but that
+    /// they were made; and behind a deletion nothing stands.
+    pub(in super::super) fn final_states(&self, id: &str) -> Vec<State> {
+        if let Some(state) = self.finals.get(id) {
+            return vec![*state];
+        }
+        let shown = self.shown.get(id).map(Vec::as_slice).unwrap_or_default();
+        if shown.contains(&State::Deleted) {
+            return vec![State::Deleted];
+        }
+        let is_placed = |state: &&State| match state {
+            State::Edited(edit) => self.edits.get(*edit).is_some_and(|edit| edit.placed),
+            _ => false,
+        };
+        let mut states: Vec<State> = shown.iter().filter(|state| !is_placed(state)).copied().collect();
         let last = self.changes.get(id).and_then(|changes| changes.last_key_value());
-        last.map_or_else(|| self.finals.get(id).copied().unwrap_or_default(), |(_, state)| *state)
+        states.extend(last.map(|(_, state)| *state));
+        if states.is_empty() { vec![State::New] } else { states }
     }
 
     /// A history that was read when all was quiet shows a message so.

@@ -3,6 +3,18 @@
 use super::super::super::ledger::{Heard, Ledger, Told};
 use super::{Position, View};
 
+/// Whether a client was told that something of a room is gone. It is told again with each resume until the server knows
+/// that it has heard so, because a gap must not become a silent one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Gap {
+    #[default]
+    None,
+    /// It has heard so.
+    Told,
+    /// It has answered a ping since.
+    Answered,
+}
+
 /// What a resumed session says of one room.
 #[derive(Debug)]
 pub(in super::super) struct Replay<'a> {
@@ -22,6 +34,21 @@ impl Replay<'_> {
 }
 
 impl View {
+    /// An answer said that what was missed is gone, or gave it.
+    pub(in super::super) fn note_recovery(&mut self, recovered: bool) {
+        self.gap = if recovered { Gap::None } else { Gap::Told };
+    }
+
+    /// A ping asks how far the client has got. The next comes when the server has read the answer to the one before.
+    pub(in super::super) fn note_progress(&mut self) {
+        self.gap = if self.gap == Gap::Told { Gap::Answered } else { Gap::None };
+    }
+
+    /// Whether the client may be told of the same gap again.
+    pub(in super::super) fn may_hear_of_gap_again(&self) -> bool {
+        self.gap != Gap::None
+    }
+
     /// The room of an earlier connection of the session, in the hands of the one that resumed it.
     pub(in super::super) fn take_over(&mut self, connection: u64, session: u64) {
         (self.connection, self.session) = (connection, session);
@@ -46,12 +73,14 @@ impl View {
         self.since_ms = since_ms.or(Some(now_ms));
         self.last = Some(replay.at.offset.max(self.last.unwrap_or(0)));
         self.kept = None;
+        self.note_recovery(replay.recovered);
     }
 
     /// The session was resumed by a connection that is in the room: `past` is what the session had before, and live
     /// messages may still wait behind the answer.
     pub(in super::super) fn merge(&mut self, past: &Self, replay: &Replay<'_>, ledger: &mut Ledger) {
         let had = past.last.filter(|_| past.anchored);
+        self.note_recovery(replay.recovered);
         if replay.recovered {
             self.take_missed_of(past, replay, had, ledger);
             self.received.extend(past.received.iter().cloned());
