@@ -219,3 +219,17 @@ fn a_supervisor_closes_any_room() {
     sue.call("room:close", json!({"roomId": "deal"}));
     ben.expect_event("room:closed");
 }
+
+#[test]
+fn the_failure_of_the_only_room_asked_about_is_an_error() {
+    let server = Server::builder().shards(3).start();
+    let mut ben = server.member("ben", "lobby");
+    ben.call("room:create", json!({"roomId": "deal", "visibility": "private"}));
+    let mut ana = server.employee("ana");
+    for event in ["room:subscription-status", "room:subscription-details", "room:info"] {
+        ana.fail(event, json!({"roomId": "deal"}), "ROOM_ACCESS_DENIED");
+    }
+    let several = ana.call("room:subscribe-multiple", json!({"rooms": ["deal", "lobby"]}));
+    let refused = entry(&several, "results", "roomId", "deal");
+    assert_eq!(refused["code"], "ROOM_ACCESS_DENIED", "{several}");
+}

@@ -257,3 +257,34 @@ fn a_rooms_statistics_count_what_happened_in_it() {
     assert_eq!(keys(&stats["rates"]), ["perMinute", "perSecond"]);
     server.employee("ben").fail("message:stats", json!({"roomId": "lobby"}), "ROOM_ACCESS_DENIED");
 }
+
+#[test]
+fn what_was_sent_to_a_user_stays_its_authors() {
+    for shards in [1, 3] {
+        let server = Server::builder().shards(shards).start();
+        let [mut ana, mut ben] = ["ana", "ben"].map(|name| server.member(name, "lobby"));
+        let mut sue = server.open(&Token::supervisor("sue"));
+        let sent = ana.call("user:send", json!({"userId": "ben", "content": "helo"}));
+        let message = json!({"roomId": "user:ben", "messageId": sent["id"]});
+        ben.expect_message("user:ben");
+        ben.call("message:read", json!({"roomId": "user:ben", "messageId": sent["id"]}));
+        let status = ana.call("message:delivery-status", message.clone());
+        assert_eq!(column(&status, "users", "userId"), ["ben"], "{status}");
+        let edit = json!({"roomId": "user:ben", "messageId": sent["id"], "content": "hello"});
+        assert_eq!(ana.call("message:edit", edit.clone())["content"], "hello");
+        assert_eq!(ben.expect_event("message:edited").data()["content"], "hello");
+        for outsider in [&mut sue, &mut server.employee("eve")] {
+            let codes = ["message:edit", "message:delivery-status"]
+                .map(|event| outsider.fail(event, edit.clone(), "INVALID_PAYLOAD")["details"].to_string());
+            let unknown = json!({"roomId": "user:nobody", "messageId": sent["id"], "content": "hello"});
+            for code in codes {
+                assert_eq!(
+                    outsider.fail("message:edit", unknown.clone(), "INVALID_PAYLOAD")["details"].to_string(),
+                    code
+                );
+            }
+        }
+        ana.call("message:delete", message);
+        ben.expect_event("message:deleted");
+    }
+}

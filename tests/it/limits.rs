@@ -200,3 +200,20 @@ fn connections_of_the_process_are_bounded_with_503() {
     open.pop().expect("three are open").close();
     eventually("a place is free", || connect.try_open().ok()).ping();
 }
+
+#[test]
+fn a_batch_that_ends_its_own_connection_harms_nobody_else() {
+    let server = Server::builder().shards(2).default_limits().start();
+    let mut bystanders: Vec<Client> =
+        (0..4).map(|n| join(&server, &Token::employee(&format!("b{n}")), "lobby")).collect();
+    for token in [Token::employee("ana"), Token::guest("gus")] {
+        let mut client = server.connect().token(&token).open();
+        let messages = vec![json!({"roomId": "elsewhere", "content": 1}); 256];
+        client.send(&json!({"event": "message:send-batch", "data": {"messages": messages}}));
+        assert_eq!(client.expect_close().0, 4429);
+    }
+    for client in &mut bystanders {
+        client.ping();
+    }
+    server.connect().token(&Token::employee("new")).open().ping();
+}

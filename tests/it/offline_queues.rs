@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::reply::list;
-use crate::support::{Client, QUIET, Server, Token};
+use crate::support::{Client, QUIET, Server, Token, eventually};
 
 /// A server where rooms `q.*` are queued as `user:` rooms are, and where absent members stay known to each other.
 fn server(shards: usize, settings: &[&str]) -> Server {
@@ -209,5 +209,29 @@ fn a_queue_ends_with_its_time() {
         let mut ben = server.employee("ben");
         assert_eq!(ben.expect_message("user:ben").data()["content"], "new");
         ben.assert_no("message:received", "the old one waited too long");
+    }
+}
+
+#[test]
+fn what_a_dead_socket_never_read_is_kept_without_a_session() {
+    for shards in [1, 3] {
+        let server = server(shards, &[]);
+        let [mut ana, mut ben] = ["ana", "ben"].map(|name| server.member(name, "lobby"));
+        write_to(&mut ana, "ben", 1);
+        assert_eq!(ben.expect_message("user:ben").data()["content"], 1);
+        ben.ping();
+        for n in 2..=6 {
+            write_to(&mut ana, "ben", n);
+        }
+        drop(ben);
+        eventually("the server has seen him go", || {
+            let status = ana.call("presence:user-status", json!({"userId": "ben"}));
+            (status["devices"] == 0).then_some(())
+        });
+        let mut ben = server.employee("ben");
+        assert_kept(&mut ben, "user:ben", &[2, 3, 4, 5, 6]);
+        ben.ping();
+        ben.close();
+        server.employee("ben").assert_no("message:received", "he has got them");
     }
 }

@@ -306,3 +306,20 @@ fn an_update_is_checked_and_limited_for_the_user() {
     assert!(error["details"]["retryAfterMs"].as_u64().is_some_and(|wait| wait > 0), "{error}");
     assert_eq!(status_of(&mut devices[2], "ana")["status"], "busy");
 }
+
+#[test]
+fn who_enters_a_room_sees_those_whom_it_watches_there() {
+    for shards in [1, 3] {
+        let server = server(shards, "100ms");
+        let mut ben = server.member("ben", "desk");
+        update(&mut ben, "busy");
+        let mut ana = server.employee("ana");
+        let watched = ana.call("presence:watch", json!({"userIds": ["ben"]}));
+        assert_eq!(watched["users"][0]["status"], "offline", "nothing is shared: {watched}");
+        ana.join("desk");
+        expect_change(&mut ana, "ben", "busy");
+        ben.join("hall");
+        ana.join("hall");
+        ana.assert_no("presence:changed", "he was in sight");
+    }
+}

@@ -213,3 +213,36 @@ fn a_guest_gives_receipts_where_it_may_be() {
     assert_status(&read_up_to(&mut gil, 1), "gil", "read", 1);
     assert_status(ana.expect_event("message:status").data(), "gil", "read", 1);
 }
+
+#[test]
+fn what_is_unread_survives_an_absence() {
+    for shards in [1, 3] {
+        let server = Server::builder()
+            .shards(shards)
+            .with(&["--presence-grace", "0", "--room-class", "q.*=queued"])
+            .start();
+        let [mut ana, mut ben] = ["ana", "ben"].map(|name| server.member(name, "lobby"));
+        for client in [&mut ana, &mut ben] {
+            client.join("q.desk");
+        }
+        for room in ["lobby", "q.desk"] {
+            ana.say(room, 1);
+            ben.expect_message(room);
+        }
+        ben.call("message:read", json!({"roomId": "lobby", "upToOffset": 1}));
+        ben.close();
+        ana.expect("him going", |frame| {
+            frame.name == "room:member-left" && frame.data()["roomId"] == "q.desk"
+        });
+        for room in ["lobby", "q.desk"] {
+            ana.say(room, 2);
+            ana.say(room, 3);
+        }
+        let mut ben = server.member("ben", "lobby");
+        ben.join("q.desk");
+        for room in ["lobby", "q.desk"] {
+            let status = ben.call("room:subscription-status", json!({"roomId": room}));
+            assert_eq!(status["unread"], 2, "{status}");
+        }
+    }
+}

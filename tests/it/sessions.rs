@@ -269,3 +269,35 @@ fn a_connection_tells_about_itself_and_recoveries_are_counted() {
     assert_eq!([&stats["tried"], &stats["full"], &stats["refused"]], [2, 1, 1], "{stats}");
     assert_eq!((&stats["partial"], &stats["reasons"]["invalid"]), (&json!(0), &json!(1)), "{stats}");
 }
+
+#[test]
+fn what_a_dead_connection_had_on_its_way_comes_again() {
+    for shards in [1, 3] {
+        let server = Server::builder().shards(shards).start();
+        let [mut ana, mut ben] = ["ana", "ben"].map(|name| server.member(name, "lobby"));
+        let session = create_session(&mut ana);
+        fill(&mut ben, "lobby", 1..=1);
+        ana.expect_message("lobby");
+        ana.ping();
+        // Her kernel takes these, and so would a proxy that is about to die. She reads none of them.
+        fill(&mut ben, "lobby", 2..=9);
+        ana.cut(&mut ben);
+        let mut ana = server.employee("ana");
+        assert_recovered(&recover(&mut ana, &session), "lobby", &[2, 3, 4, 5, 6, 7, 8, 9]);
+    }
+}
+
+#[test]
+fn a_connection_that_takes_another_session_leaves_its_own_behind() {
+    for shards in [1, 3] {
+        let server = Server::builder().shards(shards).start();
+        let [mut first, mut second] = ["lobby", "desk"].map(|room| server.member("ana", room));
+        let [one, two] = [&mut first, &mut second].map(create_session);
+        assert_recovered(&recover(&mut first, &two), "desk", &[]);
+        assert_eq!(second.expect_close().0, 4410);
+        let mut third = server.employee("ana");
+        assert_recovered(&recover(&mut third, &one), "lobby", &[]);
+        assert_recovered(&recover(&mut first, &one), "lobby", &[]);
+        assert_eq!(third.expect_close().0, 4410);
+    }
+}
