@@ -231,5 +231,5 @@ fn the_failure_of_the_only_room_asked_about_is_an_error() {
     }
     let several = ana.call("room:subscribe-multiple", json!({"rooms": ["deal", "lobby"]}));
     let refused = entry(&several, "results", "roomId", "deal");
-    assert_eq!(refused["code"], "ROOM_ACCESS_DENIED", "{several}");
+    assert_eq!(refused["error"]["code"], "ROOM_ACCESS_DENIED", "{several}");
 }
