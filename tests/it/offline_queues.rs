@@ -195,6 +195,22 @@ fn an_overflow_shows_as_resync_before_what_was_kept() {
         assert!(kept.iter().rev().copied().eq((0..=last).rev().take(kept.len())), "the newest: {kept:?}");
         ben.close();
         server.member("ben", "q.1").assert_no("room:error", "told once");
+        let mut tom = server.connect().token(&Token::employee("tom")).topic().open();
+        tom.send(&json!({"type": "subscribe", "topic": "q.1"}));
+        tom.expect("the answer", |frame| frame.name == "subscribed");
+        tom.close();
+        for _ in 0..300 {
+            ana.say("q.1", content.as_str());
+            ana.expect_message("q.1");
+        }
+        let mut tom = server.connect().token(&Token::employee("tom")).topic().open();
+        tom.send(&json!({"type": "subscribe", "topic": "q.1"}));
+        let told = tom.expect("an error", |frame| frame.name == "error");
+        assert!(
+            told.raw.contains(r#""code":404,"message":"resync","details":{"topic":"q.1"}"#),
+            "{}",
+            told.raw
+        );
     }
 }
 

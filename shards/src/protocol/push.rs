@@ -5,13 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::command::Status;
-use super::error_code::ErrorCode;
+use super::error_code::{CommandError, Detail, ErrorCode};
 use super::frame;
 use super::message::{Publication, Revised};
 use super::profile::{Dialect, Variant};
 use super::reply::{ReceiptStatus, RoomCard};
 use super::write::{self, display, key, name, string, time};
 use crate::id::SessionId;
+use crate::room::name::local;
 
 /// A push to a client or to the members of a room.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub enum Push {
         code: ErrorCode,
         /// Why.
         reason: &'static str,
+        /// When.
+        unix_ms: u64,
     },
     /// A session was resumed: the rooms, already written.
     Recovered(Arc<[Vec<u8>]>),
@@ -145,6 +148,11 @@ impl Push {
             (Dialect::Topic, Self::Message(publication) | Self::Kept(publication)) => {
                 write::topic_message(scratch, publication);
             }
+            (Dialect::Topic, Self::RoomError { room, code, reason, unix_ms }) => {
+                let error = CommandError::new(*code, *reason)
+                    .with("topic", Detail::Text(local(room).to_owned().into()));
+                write::topic_error(scratch, &error, *unix_ms);
+            }
             (Dialect::Topic, _) => return None,
             (Dialect::Event, push) => {
                 let event = variant.profile.outbound(push.event(variant.profile.presence_edges));
@@ -198,7 +206,7 @@ impl Push {
                 key(out, "reason");
                 name(out, reason);
             }
-            Self::RoomError { room, code, reason } => {
+            Self::RoomError { room, code, reason, .. } => {
                 write::room(out, room);
                 key(out, "code");
                 name(out, code.name());

@@ -129,7 +129,8 @@ impl Shard {
         let slot = id.slot as usize;
         if resync && self.client(id).is_some() {
             let (room, code, reason) = (Arc::clone(room), ErrorCode::ChannelError, "resync");
-            self.push(slot, &Push::RoomError { room, code, reason }, FrameClass::Reliable, now);
+            let unix_ms = now.unix_ms;
+            self.push(slot, &Push::RoomError { room, code, reason, unix_ms }, FrameClass::Reliable, now);
         }
         for message in kept {
             if self.client(id).is_none_or(|client| !client.is_active()) {
