@@ -301,3 +301,31 @@ fn a_connection_that_takes_another_session_leaves_its_own_behind() {
         assert_eq!(third.expect_close().0, 4410);
     }
 }
+
+#[test]
+fn what_was_missed_in_many_rooms_is_bounded_as_a_whole() {
+    for shards in [1, 3] {
+        let server = Server::builder().shards(shards).with(&["--replay-max-bytes", "64KiB"]).start();
+        let [mut ana, mut ben] = ["ana", "ben"].map(|name| server.member(name, "lobby"));
+        let rooms = ["a", "b", "c", "d"];
+        for room in rooms {
+            ana.join(room);
+            ben.join(room);
+        }
+        let session = create_session(&mut ana);
+        ana.cut(&mut ben);
+        for room in rooms {
+            ben.say(room, "x".repeat(20_000));
+        }
+        let (mut ana, recovered) = reconnect(&server, &Token::employee("ana"), &session);
+        assert!(recovered.to_string().len() < 80_000, "it fits");
+        let whole =
+            rooms.iter().filter(|room| entry(&recovered, "rooms", "roomId", room)["recovered"] == true);
+        assert_eq!(whole.count(), 3, "and the client is told of what does not");
+        for room in rooms {
+            assert_eq!(entry(&recovered, "rooms", "roomId", room)["offset"], 1);
+            ben.say(room, 2);
+            assert_eq!(ana.expect_message(room).offset(), 2, "it is in all of them");
+        }
+    }
+}

@@ -101,7 +101,15 @@ impl Shard {
                 let mut out = Vec::new();
                 let part = if self.is_recovery(&caller) {
                     joined.write_recovery(&mut out);
-                    Part::Recovered(out, joined.recovered == Some(true))
+                    let mut recovered = joined.recovered == Some(true);
+                    let carries = joined.messages.as_ref().is_some_and(|messages| !messages.is_empty());
+                    if carries && !self.fits_recovery(gather, out.len()) {
+                        recovered = false;
+                        out.clear();
+                        let joined = Joined { recovered: Some(false), messages: None, ..joined };
+                        joined.write_recovery(&mut out);
+                    }
+                    Part::Recovered(out, recovered)
                 } else {
                     reply::write_success(&mut out, "roomId", &joined.room);
                     Part::Written(out)

@@ -224,6 +224,17 @@ impl Shard {
         gather.is_some_and(|gather| matches!(gather.kind, Kind::Recovery { .. }))
     }
 
+    /// Whether what one more room missed has a place in the answer, which is bounded as a whole: a client that was told
+    /// of all of it would never take so much.
+    pub(super) fn fits_recovery(&self, gather: u32, bytes: usize) -> bool {
+        let Some(Gather { kind: Kind::Recovery { rooms, .. }, .. }) = self.gathers.get(gather as usize)
+        else {
+            return true;
+        };
+        let written: usize = rooms.iter().map(Vec::len).sum();
+        written + bytes <= self.config.history.replay_bytes_max
+    }
+
     /// Tells that a pattern was subscribed or given up, whoever asked.
     pub(super) fn answer_pattern(&mut self, caller: &Caller, pattern: &Pattern, subscribed: bool, now: Now) {
         match caller.reply {

@@ -311,13 +311,7 @@ impl Client {
                 around.ledger.violate("an upgrade is answered with its key", format!("{}", link.number));
             }
             Received::Head { status, .. } => self.on_head(status, around),
-            Received::Ping(payload) => {
-                // A connection that another replaces is asked without having answered.
-                if !payload.is_empty() && !link.replaced && !link.contested {
-                    link.views.values_mut().for_each(View::note_progress);
-                }
-                self.send_frame(wire::PONG, &payload, around);
-            }
+            Received::Ping(payload) => self.on_ping(&payload, around),
             Received::Pong => {}
             Received::Binary(_) => {
                 around.ledger.violate("no client hears binary", format!("{}", link.number))

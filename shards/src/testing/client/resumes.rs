@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::super::host::Around;
 use super::super::scenario::Scenario;
+use super::super::wire;
 use super::answers::{heard_list, is_created, position};
 use super::sessions::Hold;
 use super::view::{Replay, View};
@@ -39,6 +40,16 @@ impl Client {
         }
         let data = format!(r#"{{"token":"{}","positions":[{}]}}"#, session.token, positions.join(","));
         self.request("connection:recover", &data, Asked::Resume, around);
+    }
+
+    /// The server asks whether the client is there, or how far it has got.
+    pub(super) fn on_ping(&mut self, payload: &[u8], around: &mut Around<'_>) {
+        let Some(link) = &mut self.link else { return };
+        // A connection that another replaces is asked without having answered before.
+        if !payload.is_empty() && !link.replaced && !link.contested {
+            link.views.values_mut().for_each(View::note_progress);
+        }
+        self.send_frame(wire::PONG, payload, around);
     }
 
     /// Before the answer to a resume nothing is pushed.
