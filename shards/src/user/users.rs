@@ -5,6 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::presence::{Change, Presence};
+use super::rooms::Rooms;
 use super::session::{Holder, SESSIONS_MAX, Session};
 use crate::access::limits::{Bucket, SharedBucket};
 use crate::clock::Now;
@@ -30,10 +31,8 @@ pub struct User {
     pub updates: Bucket,
     /// Whether it is there.
     pub presence: Presence,
-    /// Rooms that its connections have chosen to be in, each with their number.
-    rooms: Vec<(Arc<str>, u32)>,
-    /// Until when rooms without any are among them.
-    rooms_kept_ms: Option<u64>,
+    /// Rooms that its connections have chosen to be in.
+    rooms: Rooms,
     /// What it can resume.
     pub sessions: Vec<Session>,
     /// When its timer fires.
@@ -72,8 +71,7 @@ impl User {
             messages: Arc::default(),
             updates: Bucket::default(),
             presence: Presence::default(),
-            rooms: Vec::new(),
-            rooms_kept_ms: None,
+            rooms: Rooms::default(),
             sessions: Vec::new(),
             timer_ms: None,
             forget_ms: 0,
@@ -82,42 +80,24 @@ impl User {
 
     /// One of its connections entered a room; whether it was in none of it before.
     pub fn enter(&mut self, room: &Arc<str>) -> bool {
-        if let Some((_, count)) = self.rooms.iter_mut().find(|(known, _)| known == room) {
-            *count += 1;
-            return false;
-        }
-        if self.rooms.is_empty() {
-            self.rooms.reserve_exact(1);
-        }
-        self.rooms.push((Arc::clone(room), 1));
-        true
+        self.rooms.enter(room)
     }
 
     /// One of its connections left a room. When it was lost, the user still counts as one of the room's for the grace:
     /// then it is seen to go, or not to have gone.
     pub fn leave(&mut self, room: &str, grace_ms: Option<u64>, now: Now) {
-        let Some(at) = self.rooms.iter().position(|(known, _)| **known == *room) else { return };
-        self.rooms[at].1 = self.rooms[at].1.saturating_sub(1);
-        if self.rooms[at].1 > 0 {
-            return;
-        }
-        match grace_ms.filter(|grace_ms| *grace_ms > 0 && self.presence.is_there()) {
-            Some(grace_ms) => self.rooms_kept_ms = Some(now.ms + grace_ms),
-            None => drop(self.rooms.swap_remove(at)),
-        }
+        let grace_ms = grace_ms.filter(|grace_ms| *grace_ms > 0 && self.presence.is_there());
+        self.rooms.leave(room, grace_ms.map(|grace_ms| now.ms + grace_ms));
     }
 
     /// Forgets the rooms that it lost and did not come back to.
     pub fn expire_rooms(&mut self, now: Now) {
-        if self.rooms_kept_ms.is_some_and(|until_ms| until_ms <= now.ms) {
-            self.rooms_kept_ms = None;
-            self.rooms.retain(|(_, count)| *count > 0);
-        }
+        self.rooms.expire(now.ms);
     }
 
     /// The rooms that its connections have chosen to be in.
     pub fn rooms(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.rooms.iter().map(|(room, _)| room)
+        self.rooms.iter()
     }
 
     /// Whether one of its connections has chosen to be in a room.
@@ -132,7 +112,7 @@ impl User {
         let account = self.account.is_some() && self.account == viewer.account;
         account
             || self.name == viewer.user
-            || self.rooms.iter().any(|(room, _)| viewer.rooms.binary_search(room).is_ok())
+            || self.rooms().any(|room| viewer.rooms.binary_search(room).is_ok())
     }
 
     /// Its presence as others see it.
@@ -154,7 +134,7 @@ impl User {
         PresenceChange {
             user: Arc::clone(&self.name),
             account: self.account.clone(),
-            rooms: self.rooms.iter().map(|(room, _)| Arc::clone(room)).collect(),
+            rooms: self.rooms().cloned().collect(),
             status: self.presence.status(),
             text: self.presence.text().map(Into::into),
             last_seen_unix_ms: self.presence.last_seen_unix_ms(now),
@@ -169,7 +149,7 @@ impl User {
         if self.presence.status() == Status::Offline {
             return None;
         }
-        let others = self.rooms.iter().map(|(room, _)| room).filter(|known| *known != room);
+        let others = self.rooms().filter(|known| *known != room);
         let told = Shared { account: self.account.clone(), rooms: others.cloned().collect() };
         Some(PresenceChange {
             account: None,
@@ -222,7 +202,7 @@ impl User {
         };
         let forget_ms = self.is_idle().then_some(self.forget_ms);
         let sessions = self.sessions.iter().filter_map(parked);
-        sessions.chain(self.presence.next_due_ms()).chain(self.rooms_kept_ms).chain(forget_ms).min()
+        sessions.chain(self.presence.next_due_ms()).chain(self.rooms.next_due_ms()).chain(forget_ms).min()
     }
 }
 
@@ -355,6 +335,21 @@ mod tests {
         assert_eq!(users.counts(&viewer(None, &["x", "y", "z"])).by_status[0], 3);
         users.get_mut("b").expect("known").leave("y", None, NOW);
         assert_eq!(names(&users, &viewer(None, &["y"]), None, 9), (vec![], 0));
+    }
+
+    #[test]
+    fn a_room_that_is_lost_goes_in_time_whatever_else_is_lost() {
+        let mut users = Users::default();
+        online(&mut users, "a", None, "first");
+        let user = users.get_mut("a").expect("known");
+        user.leave("first", Some(100), NOW);
+        for ms in 1..=100 {
+            user.enter(&"other".into());
+            user.leave("other", Some(100), Now { ms, unix_ms: 0 });
+        }
+        user.expire_rooms(Now { ms: 100, unix_ms: 0 });
+        assert_eq!(user.rooms().map(|room| &**room).collect::<Vec<_>>(), ["other"]);
+        assert_eq!(user.next_due_ms(), Some(200));
     }
 
     #[test]
