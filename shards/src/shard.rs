@@ -10,6 +10,7 @@ mod created;
 mod events;
 mod fan_out;
 mod gather;
+mod holding;
 mod inbound;
 mod keeping;
 mod lifecycle;
@@ -23,6 +24,8 @@ mod sends;
 mod sessions;
 mod subscriptions;
 mod tell;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod users;
 

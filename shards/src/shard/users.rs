@@ -1,4 +1,4 @@
-//! The owner's side of users: their sockets come and go, their presence is told, their sessions are kept.
+//! The owner's side of users: their sockets come and go, their presence is told.
 
 use std::sync::Arc;
 
@@ -7,18 +7,17 @@ use super::sends::rate_limited;
 use super::timers::Timer;
 use crate::access::limits::SharedBucket;
 use crate::clock::Now;
-use crate::id::{ConnectionId, SessionId, ShardId};
-use crate::mesh::item::{Caller, Evict, Item, MemberStatus};
+use crate::id::ShardId;
+use crate::mesh::item::{Caller, Item, MemberStatus};
 use crate::mesh::operation::{Joining, ShardQuestion, UserOperation};
 use crate::mesh::outcome::Outcome;
 use crate::protocol::command::Status;
 use crate::protocol::error_code::CommandError;
 use crate::protocol::push::PresenceChange;
-use crate::protocol::reply::{Presence, RecoveryStats, SessionError};
+use crate::protocol::reply::{Presence, RecoveryStats};
 use crate::room::name::{account_room, user_of};
 use crate::room::roster::Seat;
 use crate::user::presence::Change;
-use crate::user::session::{Claim, Holder, SessionRoom};
 use crate::user::users::{ABSENT_MAX, User};
 
 impl Shard {
@@ -52,7 +51,7 @@ impl Shard {
     }
 
     /// Perhaps nothing is left of a user but when it was last seen.
-    fn settle_user(&mut self, name: &Arc<str>, now: Now) {
+    pub(super) fn settle_user(&mut self, name: &Arc<str>, now: Now) {
         let Some(user) = self.users.get(name) else { return };
         let rate_ms = self.config.limits.messages.map_or(0, |rate| rate.interval_ms);
         let touched_ms = if user.messages.is_untouched() { 0 } else { rate_ms };
@@ -157,10 +156,7 @@ impl Shard {
                 Some(Ok(Outcome::Appeared(Arc::new(appearance))))
             }
             UserOperation::OpenSession { session } => {
-                let holder = Holder::Live(from, caller.connection);
-                let dropped = self.users.entry(&name).hold(session, holder);
-                self.metrics.sessions_dropped += u64::from(dropped);
-                Some(Ok(Outcome::SessionOpened(session)))
+                Some(Ok(self.on_open_session(from, caller, &name, session)))
             }
             UserOperation::Resume { session } => self.on_resume(from, caller, &name, session, now),
         }
@@ -208,73 +204,6 @@ impl Shard {
     pub(super) fn on_member_status(&mut self, status: &MemberStatus) {
         if let Some(key) = self.known(&status.room) {
             self.owned[key].set_status(&status.user, status.status);
-        }
-    }
-
-    /// A connection wants a session: it gets it now, or when the one that has it has given it up.
-    fn on_resume(
-        &mut self,
-        from: ShardId,
-        caller: &Caller,
-        name: &Arc<str>,
-        id: SessionId,
-        now: Now,
-    ) -> Option<Result<Outcome, CommandError>> {
-        let user = self.users.get_mut(name);
-        let session = user.and_then(|user| {
-            user.expire_sessions(now);
-            user.session(id)
-        });
-        let Some(session) = session else {
-            let user = Arc::clone(name);
-            return Some(Ok(Outcome::Resumed { session: id, user, rooms: Err(SessionError::Expired) }));
-        };
-        match &session.holder {
-            Holder::Parked { rooms, .. } => {
-                let rooms = Ok(Arc::clone(rooms));
-                session.holder = Holder::Live(from, caller.connection);
-                Some(Ok(Outcome::Resumed { session: id, user: Arc::clone(name), rooms }))
-            }
-            Holder::Live(shard, connection) => {
-                let (shard, connection) = (*shard, *connection);
-                session.claims.push(Claim { shard: from, caller: caller.clone() });
-                if session.claims.len() == 1 {
-                    let evict = Evict { connection, user: Arc::clone(name), session: id };
-                    self.dispatch(shard, Item::Evict(Box::new(evict)));
-                }
-                None
-            }
-        }
-    }
-
-    /// A connection has given up its session: it waits, or goes to whoever asked for it.
-    pub(super) fn on_park(
-        &mut self,
-        from: ShardId,
-        room: &str,
-        (id, connection): (SessionId, ConnectionId),
-        rooms: Arc<[SessionRoom]>,
-        now: Now,
-    ) {
-        let Some(name) = user_of(room).map(Arc::<str>::from) else { return };
-        let until_ms = now.ms + self.config.session_ttl_ms;
-        let Some(session) = self.users.get_mut(&name).and_then(|user| user.session(id)) else { return };
-        if !matches!(session.holder, Holder::Live(shard, held) if (shard, held) == (from, connection)) {
-            return;
-        }
-        if session.claims.is_empty() {
-            session.holder = Holder::Parked { until_ms, rooms };
-            return self.settle_user(&name, now);
-        }
-        let Claim { shard, caller } = session.claims.remove(0);
-        let connection = caller.connection;
-        session.holder = Holder::Live(shard, connection);
-        let more = !session.claims.is_empty();
-        let resumed = Outcome::Resumed { session: id, user: Arc::clone(&name), rooms: Ok(rooms) };
-        self.answer(shard, caller, Ok(resumed));
-        if more {
-            let evict = Evict { connection, user: name, session: id };
-            self.dispatch(shard, Item::Evict(Box::new(evict)));
         }
     }
 

@@ -164,19 +164,26 @@ impl User {
         self.sessions.iter_mut().find(|session| session.id == id)
     }
 
-    /// Opens a session, or takes it over; whether an older one had to go.
-    pub fn hold(&mut self, id: SessionId, holder: Holder) -> bool {
+    /// Opens a session, or takes it over; the session that had to go for it, whose claims are yet to be answered.
+    pub fn hold(&mut self, id: SessionId, holder: Holder) -> Option<Session> {
         if let Some(session) = self.session(id) {
             session.holder = holder;
-            return false;
+            return None;
         }
-        let full = self.sessions.len() >= SESSIONS_MAX;
-        if full {
-            let parked = self.sessions.iter().position(|known| matches!(known.holder, Holder::Parked { .. }));
-            self.sessions.remove(parked.unwrap_or(0));
-        }
+        let dropped = if self.sessions.len() >= SESSIONS_MAX { self.drop_session() } else { None };
         self.sessions.push(Session { id, holder, claims: Vec::new() });
-        full
+        dropped
+    }
+
+    /// Drops the first session without a connection; else the first that nobody waits for; else the first.
+    fn drop_session(&mut self) -> Option<Session> {
+        let worth = |session: &Session| match session.holder {
+            Holder::Parked { .. } => 0,
+            Holder::Live(..) if session.claims.is_empty() => 1,
+            Holder::Live(..) => 2,
+        };
+        let (at, _) = self.sessions.iter().enumerate().min_by_key(|(_, session)| worth(session))?;
+        Some(self.sessions.remove(at))
     }
 
     /// Drops the sessions whose time is over.
@@ -300,8 +307,10 @@ impl Users {
 
 #[cfg(test)]
 mod tests {
+    use super::super::session::Claim;
     use super::*;
-    use crate::id::ShardId;
+    use crate::id::{ConnectionId, ShardId};
+    use crate::mesh::item::{Caller, ReplyTo};
     use crate::room::roster::Seat;
 
     const NOW: Now = Now { ms: 0, unix_ms: 0 };
@@ -372,12 +381,35 @@ mod tests {
         let mut users = Users::default();
         let user = users.entry(&"a".into());
         for number in 0..SESSIONS_MAX as u64 {
-            assert!(!user.hold(SessionId(number), Holder::Parked { until_ms: 9, rooms: [].into() }));
+            assert!(user.hold(SessionId(number), Holder::Parked { until_ms: 9, rooms: [].into() }).is_none());
         }
-        assert!(user.hold(SessionId(99), Holder::Parked { until_ms: 5, rooms: [].into() }));
+        let dropped = user.hold(SessionId(99), Holder::Parked { until_ms: 5, rooms: [].into() });
+        assert_eq!(dropped.map(|session| session.id), Some(SessionId(0)));
         assert!(user.session(SessionId(0)).is_none() && user.session(SessionId(99)).is_some());
         assert_eq!(user.next_due_ms(), Some(5));
         user.expire_sessions(Now { ms: 5, unix_ms: 0 });
         assert_eq!(user.sessions.len(), SESSIONS_MAX - 1);
+    }
+
+    #[test]
+    fn a_session_that_nobody_waits_for_goes_first() {
+        let connection = ConnectionId { slot: 0, generation: 0 };
+        let live = |number: u64, claimed: bool| {
+            let caller = Caller { connection, reply: ReplyTo::Nobody };
+            let claims = claimed.then_some(Claim { shard: ShardId(0), caller }).into_iter().collect();
+            Session { id: SessionId(number), holder: Holder::Live(ShardId(0), connection), claims }
+        };
+        let mut users = Users::default();
+        let user = users.entry(&"a".into());
+        user.sessions = (0..SESSIONS_MAX as u64).map(|number| live(number, number != 3)).collect();
+        let mut dropped = |number: u64, holder: Holder| {
+            user.hold(SessionId(number), holder).map(|session| (session.id.0, session.claims.len()))
+        };
+        assert_eq!(dropped(99, Holder::Parked { until_ms: 9, rooms: [].into() }), Some((3, 0)));
+        assert_eq!(dropped(98, live(98, false).holder), Some((99, 0)), "a parked one");
+        user.sessions.pop();
+        user.sessions.push(live(97, true));
+        let dropped = user.hold(SessionId(96), live(96, false).holder).expect("there were too many");
+        assert_eq!((dropped.id.0, dropped.claims.len()), (0, 1));
     }
 }

@@ -1,0 +1,103 @@
+//! The owner's side of sessions: who has one, who waits for it, and what is left of it when its connection is lost.
+
+use std::sync::Arc;
+
+use super::Shard;
+use crate::clock::Now;
+use crate::id::{ConnectionId, SessionId, ShardId};
+use crate::mesh::item::{Caller, Evict, Item};
+use crate::mesh::outcome::Outcome;
+use crate::protocol::error_code::CommandError;
+use crate::protocol::reply::SessionError;
+use crate::room::name::user_of;
+use crate::user::session::{Claim, Holder, SessionRoom};
+
+impl Shard {
+    /// A connection opens a session. Whoever waited for the one that had to go for it hears that there is none.
+    pub(super) fn on_open_session(
+        &mut self,
+        from: ShardId,
+        caller: &Caller,
+        name: &Arc<str>,
+        session: SessionId,
+    ) -> Outcome {
+        let holder = Holder::Live(from, caller.connection);
+        if let Some(dropped) = self.users.entry(name).hold(session, holder) {
+            self.metrics.sessions_dropped += 1;
+            for Claim { shard, caller } in dropped.claims {
+                self.answer(shard, caller, Ok(expired(dropped.id, name)));
+            }
+        }
+        Outcome::SessionOpened(session)
+    }
+
+    /// A connection wants a session: it gets it now, or when the one that has it has given it up.
+    pub(super) fn on_resume(
+        &mut self,
+        from: ShardId,
+        caller: &Caller,
+        name: &Arc<str>,
+        id: SessionId,
+        now: Now,
+    ) -> Option<Result<Outcome, CommandError>> {
+        let user = self.users.get_mut(name);
+        let session = user.and_then(|user| {
+            user.expire_sessions(now);
+            user.session(id)
+        });
+        let Some(session) = session else {
+            return Some(Ok(expired(id, name)));
+        };
+        match &session.holder {
+            Holder::Parked { rooms, .. } => {
+                let rooms = Ok(Arc::clone(rooms));
+                session.holder = Holder::Live(from, caller.connection);
+                Some(Ok(Outcome::Resumed { session: id, user: Arc::clone(name), rooms }))
+            }
+            Holder::Live(shard, connection) => {
+                let (shard, connection) = (*shard, *connection);
+                session.claims.push(Claim { shard: from, caller: caller.clone() });
+                if session.claims.len() == 1 {
+                    let evict = Evict { connection, user: Arc::clone(name), session: id };
+                    self.dispatch(shard, Item::Evict(Box::new(evict)));
+                }
+                None
+            }
+        }
+    }
+
+    /// A connection has given up its session: it waits, or goes to whoever asked for it.
+    pub(super) fn on_park(
+        &mut self,
+        from: ShardId,
+        room: &str,
+        (id, connection): (SessionId, ConnectionId),
+        rooms: Arc<[SessionRoom]>,
+        now: Now,
+    ) {
+        let Some(name) = user_of(room).map(Arc::<str>::from) else { return };
+        let until_ms = now.ms + self.config.session_ttl_ms;
+        let Some(session) = self.users.get_mut(&name).and_then(|user| user.session(id)) else { return };
+        if !matches!(session.holder, Holder::Live(shard, held) if (shard, held) == (from, connection)) {
+            return;
+        }
+        if session.claims.is_empty() {
+            session.holder = Holder::Parked { until_ms, rooms };
+            return self.settle_user(&name, now);
+        }
+        let Claim { shard, caller } = session.claims.remove(0);
+        let connection = caller.connection;
+        session.holder = Holder::Live(shard, connection);
+        let more = !session.claims.is_empty();
+        let resumed = Outcome::Resumed { session: id, user: Arc::clone(&name), rooms: Ok(rooms) };
+        self.answer(shard, caller, Ok(resumed));
+        if more {
+            let evict = Evict { connection, user: name, session: id };
+            self.dispatch(shard, Item::Evict(Box::new(evict)));
+        }
+    }
+}
+
+fn expired(session: SessionId, user: &Arc<str>) -> Outcome {
+    Outcome::Resumed { session, user: Arc::clone(user), rooms: Err(SessionError::Expired) }
+}
