@@ -9,7 +9,8 @@ use crate::id::{ConnectionId, SessionId, ShardId};
 use crate::mesh::item::{Ask, Caller, Item, ReplyTo};
 use crate::mesh::operation::{Operation, UserOperation};
 use crate::mesh::outcome::Outcome;
-use crate::protocol::error_code::CommandError;
+use crate::protocol::command::{Status, StatusUpdate};
+use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::reply::SessionError;
 use crate::user::session::SESSIONS_MAX;
 
@@ -57,4 +58,14 @@ fn who_waits_for_a_session_that_is_dropped_is_told() {
         ]
     ));
     assert_eq!(shard.metrics.sessions_dropped, 1);
+}
+
+#[test]
+fn an_unknown_user_who_updates_its_status_is_answered() {
+    let mut shard = shard();
+    let update = StatusUpdate { status: Status::Away, text: None };
+    let update = UserOperation::UpdateStatus { update, rate: None };
+    ask(&mut shard, 1, "user:a", Operation::User(update), NOW);
+    let answers = answers(&mut shard);
+    assert!(matches!(&answers[..], [(1, Err(error))] if error.code == ErrorCode::RoomAccessDenied));
 }

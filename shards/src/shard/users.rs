@@ -132,7 +132,10 @@ impl Shard {
                 None
             }
             UserOperation::UpdateStatus { update, rate } => {
-                let user = self.users.get_mut(&name)?;
+                let Some(user) = self.users.get_mut(&name) else {
+                    // None of its connections is in the user's own room, so that there is nobody to have a status.
+                    return Some(Err(CommandError::not_a_member()));
+                };
                 if let Some(Err(retry)) = rate.map(|rate| user.updates.take(rate, now.ms, 1)) {
                     return Some(Err(rate_limited(retry)));
                 }
