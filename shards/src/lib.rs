@@ -23,6 +23,7 @@
 //! - Input never panics; a bug may.
 
 pub mod access;
+pub mod alarm;
 pub mod clock;
 pub mod config;
 pub mod connection;

@@ -17,6 +17,7 @@ use super::name::{is_forced, user_of};
 use super::receipts::Receipts;
 use super::roster::{Edge, Roster, Seat};
 use super::typing::Typing;
+use crate::alarm::Alarm;
 use crate::clock::Now;
 use crate::config::{Config, RoomClass};
 use crate::id::{Epoch, Offset, ShardId};
@@ -64,7 +65,7 @@ pub struct OwnedRoom {
     count_due_ms: Option<u64>,
     counted_ms: u64,
     /// When the room's timer fires.
-    pub timer_ms: Option<u64>,
+    pub alarm: Alarm,
 }
 
 /// What a change of members means to those who stay.
@@ -116,7 +117,7 @@ impl OwnedRoom {
             closing: false,
             count_due_ms: None,
             counted_ms: 0,
-            timer_ms: None,
+            alarm: Alarm::default(),
         }
     }
 

@@ -133,8 +133,7 @@ impl Shard {
     pub(super) fn schedule_room(&mut self, key: usize, now: Now) {
         let room = &mut self.owned[key];
         let Some(due) = room.next_due_ms(now, &self.config) else { return };
-        if room.timer_ms.is_none_or(|at| due < at) {
-            room.timer_ms = Some(due);
+        if room.alarm.set(due) {
             self.timers.schedule(due, Timer::Room(Arc::clone(room.name())));
         }
     }
@@ -292,11 +291,9 @@ impl Shard {
     /// A room's timer fired.
     pub(super) fn on_room_due(&mut self, name: &Arc<str>, now: Now) {
         let Some(key) = self.known(name) else { return };
-        let room = &mut self.owned[key];
-        if room.timer_ms.is_some_and(|at| at > now.ms) {
+        if !self.owned[key].alarm.fire(now.ms) {
             return;
         }
-        room.timer_ms = None;
         let due = self.change_room(key, |room, config| room.tick(now, config));
         self.flush_receipts(key, now);
         for user in due.stopped {

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::Shard;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::id::{ConnectionId, SessionId, ShardId};
 use crate::mesh::item::{Ask, Caller, Item, ReplyTo};
-use crate::mesh::operation::{Operation, UserOperation};
+use crate::mesh::operation::{Joining, Operation, Reader, UserOperation};
 use crate::mesh::outcome::Outcome;
-use crate::protocol::command::{Status, StatusUpdate};
+use crate::protocol::command::{Draft, Status, StatusUpdate, UpTo};
 use crate::protocol::error_code::{CommandError, ErrorCode};
+use crate::protocol::message::{Lane, MessageType};
 use crate::protocol::reply::SessionError;
 use crate::user::session::SESSIONS_MAX;
 
@@ -28,6 +31,45 @@ fn ask(shard: &mut Shard, slot: u32, room: &str, operation: Operation, now: Now)
     shard.on_ring(HOME, Item::Ask(Box::new(Ask { caller, room: room.into(), operation })), now);
 }
 
+fn joining(user: &str, number: u32) -> Joining {
+    Joining {
+        reader: Reader { user: user.into(), entitled: false },
+        session: SessionId(number.into()),
+        number,
+        sequence: number,
+        again: false,
+        history: 0,
+        recover: None,
+        until: None,
+        account: None,
+        anonymous: false,
+    }
+}
+
+fn join(shard: &mut Shard, user: &str, number: u32, room: &str, now: Now) {
+    ask(shard, number, room, Operation::Join(Box::new(joining(user, number))), now);
+}
+
+fn leave(shard: &mut Shard, user: &str, number: u32, room: &str, now: Now) {
+    let leave = Operation::Leave { user: user.into(), number, lost: true, seen: None, anonymous: false };
+    ask(shard, number, room, leave, now);
+}
+
+fn publish(shard: &mut Shard, user: &str, room: &str, now: Now) {
+    let draft = Draft {
+        room: room.into(),
+        kind: MessageType::Chat,
+        content: Bytes::from_static(b"{}"),
+        metadata: None,
+        client_id: None,
+        exclude_sender: false,
+        lane: Lane::Streaming,
+    };
+    let session = SessionId(1);
+    let publish = Operation::Publish { sender: user.into(), session, draft, confirm: true, outside: None };
+    ask(shard, 1, room, publish, now);
+}
+
 /// What the other shard was answered, and for which of its connections.
 fn answers(shard: &mut Shard) -> Vec<(u32, Result<Outcome, CommandError>)> {
     let answer = |item| match item {
@@ -41,7 +83,7 @@ fn answers(shard: &mut Shard) -> Vec<(u32, Result<Outcome, CommandError>)> {
 fn who_waits_for_a_session_that_is_dropped_is_told() {
     let mut shard = shard();
     let user = |operation| Operation::User(operation);
-    for number in 0..SESSIONS_MAX as u32 {
+    for number in (0..).take(SESSIONS_MAX) {
         let session = SessionId(number.into());
         ask(&mut shard, number, "user:a", user(UserOperation::OpenSession { session }), NOW);
         ask(&mut shard, 100 + number, "user:a", user(UserOperation::Resume { session }), NOW);
@@ -68,4 +110,39 @@ fn an_unknown_user_who_updates_its_status_is_answered() {
     ask(&mut shard, 1, "user:a", Operation::User(update), NOW);
     let answers = answers(&mut shard);
     assert!(matches!(&answers[..], [(1, Err(error))] if error.code == ErrorCode::RoomAccessDenied));
+}
+
+#[test]
+fn a_busy_room_leaves_no_timers_behind() {
+    let mut shard = shard();
+    join(&mut shard, "a", 1, "r", NOW);
+    join(&mut shard, "b", 2, "r", NOW);
+    for second in 0..600 {
+        let now = Now { ms: second * 1_000, unix_ms: second * 1_000 };
+        shard.on_tick(now);
+        publish(&mut shard, "a", "r", now);
+        for (tenth, upto) in [(0, second), (1, second + 1)] {
+            let now = Now { ms: now.ms + tenth * 100, ..now };
+            let upto = UpTo::Offset(upto);
+            let receipt = Operation::Receipt { user: "b".into(), session: SessionId(2), upto, read: true };
+            ask(&mut shard, 2, "r", receipt, now);
+        }
+        if second % 10 == 0 {
+            ask(&mut shard, 2, "r", Operation::Typing { user: "b".into(), typing: true }, now);
+        }
+        assert!(answers(&mut shard).iter().all(|(_, answer)| answer.is_ok()));
+        assert!(shard.timers.len() <= 16, "{} after {second} s", shard.timers.len());
+    }
+}
+
+#[test]
+fn a_user_who_comes_and_goes_leaves_no_timers_behind() {
+    let mut shard = shard();
+    for minute in 0..1_000 {
+        let now = Now { ms: minute * 60_000, unix_ms: minute * 60_000 };
+        shard.on_tick(now);
+        join(&mut shard, "a", 1, "user:a", now);
+        leave(&mut shard, "a", 1, "user:a", now);
+        assert!(shard.timers.len() <= 16, "{} after {minute} min", shard.timers.len());
+    }
 }

@@ -63,8 +63,7 @@ impl Shard {
     fn schedule_user(&mut self, name: &Arc<str>, _now: Now) {
         let Some(user) = self.users.get_mut(name) else { return };
         let Some(due) = user.next_due_ms() else { return };
-        if user.timer_ms.is_none_or(|at| due < at) {
-            user.timer_ms = Some(due);
+        if user.alarm.set(due) {
             self.timers.schedule(due, Timer::User(Arc::clone(name)));
         }
     }
@@ -72,10 +71,9 @@ impl Shard {
     /// A user's timer fired.
     pub(super) fn on_user_due(&mut self, name: &Arc<str>, now: Now) {
         let Some(user) = self.users.get_mut(name) else { return };
-        if user.timer_ms.is_some_and(|at| at > now.ms) {
+        if !user.alarm.fire(now.ms) {
             return;
         }
-        user.timer_ms = None;
         let was_idle = user.is_idle();
         user.expire_sessions(now);
         // Those who share a room with the user hear that it is gone before the room is forgotten.

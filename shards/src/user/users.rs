@@ -8,6 +8,7 @@ use super::presence::{Change, Presence};
 use super::rooms::Rooms;
 use super::session::{Holder, SESSIONS_MAX, Session};
 use crate::access::limits::{Bucket, SharedBucket};
+use crate::alarm::Alarm;
 use crate::clock::Now;
 use crate::id::SessionId;
 use crate::protocol::command::Status;
@@ -36,7 +37,7 @@ pub struct User {
     /// What it can resume.
     pub sessions: Vec<Session>,
     /// When its timer fires.
-    pub timer_ms: Option<u64>,
+    pub alarm: Alarm,
     /// When it is forgotten, once nothing of it is left but when it was last seen.
     forget_ms: u64,
 }
@@ -73,7 +74,7 @@ impl User {
             presence: Presence::default(),
             rooms: Rooms::default(),
             sessions: Vec::new(),
-            timer_ms: None,
+            alarm: Alarm::default(),
             forget_ms: 0,
         }
     }
