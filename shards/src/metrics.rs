@@ -130,6 +130,8 @@ counters! {
     users_online,
     /// Rooms that somebody created and nobody has closed, now.
     rooms_created,
+    /// Bytes that what their creators decided takes, now.
+    rooms_created_bytes,
     /// Kept messages given to members of queued rooms who came back.
     queued_delivered,
     /// Members of queued rooms who came back and for whom not everything could be kept.

@@ -48,6 +48,7 @@ use crate::mesh::Router;
 use crate::mesh::item::{Caller, Item};
 use crate::metrics::Metrics;
 use crate::protocol::json::Parser;
+use crate::room::created::CreatedRooms;
 use crate::room::directory::{Classes, Directory};
 use crate::room::epochs::Epochs;
 use crate::room::history_budget::HistoryBudget;
@@ -117,7 +118,7 @@ pub struct Shard {
     epochs: Epochs,
     history_budget: HistoryBudget,
     /// Rooms that somebody created, among those owned.
-    created: usize,
+    created: CreatedRooms,
     /// Who waits for rooms to be closed.
     closers: HashMap<Arc<str>, Vec<(ShardId, Caller)>>,
     users: Users,
@@ -169,7 +170,7 @@ impl Shard {
             owned_by_name: HashMap::default(),
             epochs: Epochs::new(&mut random),
             history_budget: HistoryBudget::default(),
-            created: 0,
+            created: CreatedRooms::default(),
             closers: HashMap::default(),
             users: Users::default(),
             watches: Watches::default(),
@@ -266,7 +267,8 @@ impl Shard {
             users_online: self.users.online() as u64,
             sessions: self.users.sessions().0,
             sessions_parked: self.users.sessions().1,
-            rooms_created: self.created as u64,
+            rooms_created: self.created.rooms() as u64,
+            rooms_created_bytes: self.created.bytes() as u64,
             overload: self.overload() as u64,
             ..self.metrics.clone()
         }
@@ -277,7 +279,7 @@ impl Shard {
     pub fn is_quiescent(&self) -> bool {
         let connections = self.connections.is_empty() && self.gathers.is_empty() && self.local.is_empty();
         // Rooms that somebody created stay until they are closed, and users are remembered for when they were last seen.
-        let rooms = self.directory.is_empty() && self.owned.len() == self.created;
+        let rooms = self.directory.is_empty() && self.owned.len() == self.created.rooms();
         let users = self.users.is_idle() && self.watches.is_empty() && self.departed.is_empty();
         connections && rooms && users && self.patterns.is_empty() && self.overflow_items() == 0
     }

@@ -4,6 +4,7 @@
 //! knowledge ([`directory`]). Nothing here knows a socket, a ring or a dialect.
 
 pub mod absent;
+pub mod created;
 pub mod dedupe;
 pub mod directory;
 pub mod epochs;

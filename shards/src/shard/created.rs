@@ -15,9 +15,6 @@ use crate::protocol::push::{Except, News, Notice};
 use crate::protocol::reply::RoomCard;
 use crate::room::name::{account_room, user_room};
 
-/// Rooms of a process that somebody created and nobody has closed: they are never forgotten.
-const CREATED_MAX: usize = 65_536;
-
 impl Shard {
     pub(super) fn own_create(
         &mut self,
@@ -28,15 +25,14 @@ impl Shard {
         creation: Creation,
         now: Now,
     ) {
-        let created_max = (CREATED_MAX / self.config.shards).max(1);
-        let error = if self.known(name).is_some() {
-            Some(exists())
-        } else if self.created >= created_max {
-            Some(limit_reached("too many rooms were created and not closed", created_max))
-        } else {
-            None
+        let admitted = match self.known(name) {
+            Some(_) => Err(exists()),
+            None => self
+                .created
+                .admit(&joining.reader.user, self.config.shards)
+                .map_err(|full| limit_reached(full.message, full.limit)),
         };
-        if let Some(error) = error {
+        if let Err(error) = admitted {
             let sequence = joining.sequence;
             return self.answer(
                 from,
@@ -49,7 +45,7 @@ impl Shard {
         let session = joining.session;
         let named = creation.members.clone();
         let card = self.owned[key].create(creation, &owner, now);
-        self.created += 1;
+        self.created.add(&owner, self.owned[key].created_bytes());
         let nobody = Caller { reply: ReplyTo::Nobody, ..caller.clone() };
         let entry = self.own_join(from, name, joining, now);
         self.answer(from, nobody, Ok(entry));

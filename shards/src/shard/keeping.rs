@@ -49,7 +49,9 @@ impl Shard {
         let room = self.owned.remove(key);
         self.owned_by_name.remove(room.name());
         self.history_budget.change(room.history_size(), (0, 0));
-        self.created -= usize::from(room.card().is_some());
+        if let Some(card) = room.card() {
+            self.created.remove(&card.owner, room.created_bytes());
+        }
         // Whoever was sent out of a closed room must not take the next of its name for it.
         if room.has_stream() || room.is_closing() {
             self.epochs.stream_ended(room.name());

@@ -11,7 +11,7 @@ use crate::id::{ConnectionId, SessionId, ShardId};
 use crate::mesh::item::{Ask, Caller, Item, ReplyTo};
 use crate::mesh::operation::{Joining, Operation, Reader, UserOperation};
 use crate::mesh::outcome::Outcome;
-use crate::protocol::command::{Draft, Status, StatusUpdate, UpTo};
+use crate::protocol::command::{Creation, Draft, Status, StatusUpdate, UpTo};
 use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::message::{Lane, MessageType};
 use crate::protocol::reply::SessionError;
@@ -50,8 +50,8 @@ fn join(shard: &mut Shard, user: &str, number: u32, room: &str, now: Now) {
     ask(shard, number, room, Operation::Join(Box::new(joining(user, number))), now);
 }
 
-fn leave(shard: &mut Shard, user: &str, number: u32, room: &str, now: Now) {
-    let leave = Operation::Leave { user: user.into(), number, lost: true, seen: None, anonymous: false };
+fn leave(shard: &mut Shard, user: &str, number: u32, room: &str, lost: bool, now: Now) {
+    let leave = Operation::Leave { user: user.into(), number, lost, seen: None, anonymous: false };
     ask(shard, number, room, leave, now);
 }
 
@@ -142,7 +142,39 @@ fn a_user_who_comes_and_goes_leaves_no_timers_behind() {
         let now = Now { ms: minute * 60_000, unix_ms: minute * 60_000 };
         shard.on_tick(now);
         join(&mut shard, "a", 1, "user:a", now);
-        leave(&mut shard, "a", 1, "user:a", now);
+        leave(&mut shard, "a", 1, "user:a", true, now);
         assert!(shard.timers.len() <= 16, "{} after {minute} min", shard.timers.len());
     }
+}
+
+#[test]
+fn a_closed_room_gives_its_place_back() {
+    let mut shard = shard();
+    let members: Vec<String> = (0..256).map(|number| format!("user-{number}")).collect();
+    let create = |shard: &mut Shard, room: &str| {
+        let creation = Creation {
+            room: room.into(),
+            private: true,
+            members: members.clone(),
+            metadata: Some(vec![b' '; 4096].into()),
+            members_max: None,
+        };
+        let operation =
+            Operation::Create { joining: Box::new(joining("a", 1)), creation: Box::new(creation) };
+        ask(shard, 1, room, operation, NOW);
+        !answers(shard).iter().any(|(_, answer)| matches!(answer, Ok(Outcome::Refused { .. })))
+    };
+    let created = (0..1_000).take_while(|number| create(&mut shard, &format!("r{number}"))).count();
+    assert_eq!(created, 256);
+    let before = shard.snapshot();
+    assert!(before.rooms_created_bytes / before.rooms_created > 4096 + 256 * 64);
+    ask(&mut shard, 1, "r7", Operation::Close { user: "a".into(), supervisor: false }, NOW);
+    leave(&mut shard, "a", 1, "r7", false, NOW);
+    assert!(shard.snapshot().rooms_created_bytes < before.rooms_created_bytes);
+    assert!(create(&mut shard, "another"));
+    let after = shard.snapshot();
+    assert_eq!(
+        (after.rooms_created, after.rooms_created_bytes),
+        (before.rooms_created, before.rooms_created_bytes)
+    );
 }

@@ -91,6 +91,7 @@ table! {
         Counter presence_deliveries: "presence_deliveries", "Pushes of presence to watchers.";
         Gauge users_online: "users_online", "Users who are there now, those within the grace of a lost connection included.";
         Gauge rooms_created: "rooms_created", "Rooms that somebody created and nobody has closed, now.";
+        Gauge rooms_created_bytes: "rooms_created" Bytes, "Bytes that metadata and members of created rooms take now.";
         Counter queued_delivered: "queued_delivered",
             "Kept messages given to members of queued rooms who came back.";
         Counter queue_overflows: "queue_overflows",

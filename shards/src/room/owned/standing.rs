@@ -15,6 +15,11 @@ const STATUS_USERS_MAX: usize = 1000;
 /// Messages that one receipt looks through for their senders.
 const SENDERS_LOOKED_AT_MAX: usize = 1000;
 
+/// About what a created room's card takes beside the metadata.
+const CARD_BYTES: usize = 256;
+/// About what each of those who may enter a private room takes beside the name.
+const NAMED_BYTES: usize = 64;
+
 /// An accepted receipt.
 #[derive(Debug)]
 pub struct Receipting {
@@ -41,6 +46,15 @@ impl OwnedRoom {
             class: self.class,
             card: self.card.clone(),
         }
+    }
+
+    /// Bytes that what its creator decided takes; the same for as long as the room lasts.
+    #[must_use]
+    pub fn created_bytes(&self) -> usize {
+        let Some(card) = &self.card else { return 0 };
+        let metadata = card.metadata.as_ref().map_or(0, |metadata| metadata.len());
+        let audience = self.audience.iter().flat_map(|audience| &audience.0);
+        CARD_BYTES + metadata + audience.map(|user| NAMED_BYTES + user.len()).sum::<usize>()
     }
 
     /// Says how a user's subscription stands.
