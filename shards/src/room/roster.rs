@@ -47,9 +47,17 @@ pub enum Edge {
 }
 
 /// The users in a room.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Roster {
     members: Vec<Member>,
+    /// No grace ends before; `u64::MAX` when none runs. With every message somebody asks, so that it is not looked for.
+    next_gone_ms: u64,
+}
+
+impl Default for Roster {
+    fn default() -> Self {
+        Self { members: Vec::new(), next_gone_ms: u64::MAX }
+    }
 }
 
 impl Roster {
@@ -101,6 +109,7 @@ impl Roster {
         }
         if let Some(gone_at_ms) = gone_at_ms.filter(|_| member.announced) {
             member.gone_at_ms = gone_at_ms;
+            self.next_gone_ms = self.next_gone_ms.min(gone_at_ms);
             return Some(Edge::None);
         }
         Some(if self.members.remove(at).announced { Edge::Tell } else { Edge::None })
@@ -135,26 +144,31 @@ impl Roster {
     /// Removes those who are only within the grace of a lost connection.
     pub fn end_graces(&mut self) {
         self.members.retain(|member| !member.seats.is_empty());
+        self.next_gone_ms = u64::MAX;
     }
 
     /// Removes the users whose grace has passed, and gives each to `left`.
     pub fn expire(&mut self, now_ms: u64, mut left: impl FnMut(Arc<str>)) {
-        self.members.retain(|member| {
-            let gone = member.seats.is_empty() && member.gone_at_ms <= now_ms;
-            if gone {
-                left(Arc::clone(&member.user));
-            }
-            !gone
-        });
+        if self.next_gone_ms <= now_ms {
+            self.members.retain(|member| {
+                let gone = member.seats.is_empty() && member.gone_at_ms <= now_ms;
+                if gone {
+                    left(Arc::clone(&member.user));
+                }
+                !gone
+            });
+            let running = self.members.iter().filter(|member| member.seats.is_empty());
+            self.next_gone_ms = running.map(|member| member.gone_at_ms).min().unwrap_or(u64::MAX);
+        }
         if self.members.is_empty() {
             self.members = Vec::new();
         }
     }
 
-    /// When the next grace ends.
+    /// When the next grace ends, if not before: that of a user who came back meanwhile counts until it would have.
     #[must_use]
     pub fn next_gone_ms(&self) -> Option<u64> {
-        self.members.iter().filter(|member| member.seats.is_empty()).map(|member| member.gone_at_ms).min()
+        (self.next_gone_ms < u64::MAX).then_some(self.next_gone_ms)
     }
 
     /// Whether the user is in the room.
@@ -254,6 +268,23 @@ mod tests {
         assert!(left.is_empty());
         roster.expire(20, |user| left.push(user));
         assert_eq!(left, [user("b")]);
+    }
+
+    #[test]
+    fn the_next_grace_is_known_without_looking_for_it() {
+        let mut roster = Roster::default();
+        for (name, gone_at_ms) in [("a", 10), ("b", 30), ("c", 20)] {
+            join(&mut roster, name, ONE, false);
+            roster.leave(name, ONE, Some(gone_at_ms));
+        }
+        join(&mut roster, "a", ONE, false);
+        roster.expire(10, |user| panic!("{user} is not gone"));
+        assert_eq!(roster.next_gone_ms(), Some(20));
+        let mut left = Vec::new();
+        roster.expire(20, |user| left.push(user));
+        assert_eq!((left, roster.next_gone_ms()), (vec![user("c")], Some(30)));
+        roster.end_graces();
+        assert_eq!((roster.len(), roster.next_gone_ms()), (1, None));
     }
 
     #[test]
