@@ -4,7 +4,7 @@
 //! otherwise have forgotten by age. Count and bytes stay those of the history: what does not fit is gone, and whoever
 //! comes back for it is told to synchronise.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use ahash::HashMap;
@@ -30,16 +30,19 @@ pub struct Absent {
     /// Since when, which absence, and whose, in the order in which they went; entries of those who came back are stale.
     by_age: VecDeque<(u64, u64, Arc<str>)>,
     absences: u64,
+    /// Members who are away, by up to where they have got everything: asked for with every message.
+    away: BTreeMap<Offset, usize>,
 }
 
 impl Absent {
     /// A member's last socket is lost; it has got everything up to `offset`, or up to where it was if that is `None`.
     /// Whether an older one had to be forgotten.
     pub fn leave(&mut self, user: &Arc<str>, offset: Option<Offset>, otherwise: Offset, now_ms: u64) -> bool {
-        let known = self.members.get(user).map(|member| member.offset);
+        let known = self.remove(user);
         let offset = offset.or(known).unwrap_or(otherwise);
         self.absences += 1;
         self.members.insert(Arc::clone(user), Member { offset, absence: Some(self.absences) });
+        *self.away.entry(offset).or_default() += 1;
         self.by_age.push_back((now_ms, self.absences, Arc::clone(user)));
         if self.by_age.len() > 2 * MEMBERS_MAX {
             let members = &self.members;
@@ -56,15 +59,22 @@ impl Absent {
 
     /// It turned out that a member which is away has got less than it seemed.
     pub fn lower(&mut self, user: &str, offset: Offset) {
-        if let Some(member) = self.members.get_mut(user) {
-            member.offset = member.offset.min(offset);
+        let Some(member) = self.members.get_mut(user) else { return };
+        let before = member.offset;
+        member.offset = before.min(offset);
+        if member.absence.is_some() {
+            *self.away.entry(before.min(offset)).or_default() += 1;
+            self.uncount(before);
         }
     }
 
     /// A member is back: up to where it has got everything, if it was away.
     pub fn arrive(&mut self, user: &str) -> Option<Offset> {
         let member = self.members.get_mut(user)?;
-        member.absence.take().map(|_| member.offset)
+        member.absence.take()?;
+        let offset = member.offset;
+        self.uncount(offset);
+        Some(offset)
     }
 
     /// Up to where a member that is away has got everything.
@@ -75,7 +85,25 @@ impl Absent {
 
     /// A member left for good.
     pub fn forget(&mut self, user: &str) {
-        self.members.remove(user);
+        self.remove(user);
+    }
+
+    /// Removes a member; up to where it had got everything.
+    fn remove(&mut self, user: &str) -> Option<Offset> {
+        let member = self.members.remove(user)?;
+        if member.absence.is_some() {
+            self.uncount(member.offset);
+        }
+        Some(member.offset)
+    }
+
+    /// One fewer is away of those who have got everything up to an offset.
+    fn uncount(&mut self, offset: Offset) {
+        let Some(count) = self.away.get_mut(&offset) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.away.remove(&offset);
+        }
     }
 
     /// Whether the member is known here, away or not.
@@ -93,7 +121,7 @@ impl Absent {
     /// Up to where everybody who is away has got everything.
     #[must_use]
     pub fn lowest(&self) -> Option<Offset> {
-        self.members.values().filter(|member| member.absence.is_some()).map(|member| member.offset).min()
+        self.away.first_key_value().map(|(offset, _)| *offset)
     }
 
     /// Forgets those who have been away for too long.
@@ -116,19 +144,21 @@ impl Absent {
         if let Some((_, absence, user)) = self.by_age.pop_front()
             && self.members.get(&user).is_some_and(|member| member.absence == Some(absence))
         {
-            self.members.remove(&user);
+            self.remove(&user);
         }
     }
 
     /// Whether nobody is away.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.members.values().all(|member| member.absence.is_none())
+        self.away.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn user(name: &str) -> Arc<str> {
@@ -175,5 +205,28 @@ mod tests {
             absent.leave(&user("7"), Some(1), 0, 1 << 20);
         }
         assert!(absent.by_age.len() <= 2 * MEMBERS_MAX + 1);
+    }
+
+    proptest! {
+        #[test]
+        fn the_lowest_is_that_of_those_who_are_away(
+            steps in prop::collection::vec((0_u8..5, 0_u8..4, 0_u64..6), 1..60),
+        ) {
+            let mut absent = Absent::default();
+            for (now_ms, (step, number, offset)) in steps.into_iter().enumerate() {
+                let now_ms = now_ms as u64;
+                let user = user(&number.to_string());
+                match step {
+                    0 => drop(absent.leave(&user, Some(offset), 0, now_ms)),
+                    1 => drop(absent.arrive(&user)),
+                    2 => absent.lower(&user, offset),
+                    3 => absent.forget(&user),
+                    _ => absent.expire(now_ms, 10),
+                }
+                let away = absent.members.values().filter(|member| member.absence.is_some());
+                let lowest = away.map(|member| member.offset).min();
+                prop_assert_eq!((absent.lowest(), absent.is_empty()), (lowest, lowest.is_none()));
+            }
+        }
     }
 }
