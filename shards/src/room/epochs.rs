@@ -1,8 +1,9 @@
 //! Identities of streams.
 //!
 //! A room in which nothing was ever sent need not be remembered for its epoch's sake: forgotten and created again, it
-//! gets the same one, since position 0 of its stream is still position 0. Once a stream with messages is forgotten, its
-//! name and the few that share a place with it get another, so that no offset of the old stream ever fits the new.
+//! gets the same one, since position 0 of its stream is still position 0. One that somebody created and closed does
+//! not: it may be for others when it comes again. Once a stream with messages is forgotten, its name and the few that
+//! share a place with it get another, so that no offset of the old stream ever fits the new.
 
 use ahash::{HashMap, RandomState};
 use rand::Rng;
@@ -38,7 +39,7 @@ impl Epochs {
         Epoch(self.hasher.hash_one((room, ended)))
     }
 
-    /// A room in which messages were sent is forgotten.
+    /// A room in which messages were sent, or which somebody created, is forgotten.
     pub fn stream_ended(&mut self, room: &str) {
         *self.ended.entry(self.place(room)).or_default() += 1;
     }

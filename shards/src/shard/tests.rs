@@ -178,3 +178,27 @@ fn a_closed_room_gives_its_place_back() {
         (before.rooms_created, before.rooms_created_bytes)
     );
 }
+
+#[test]
+fn a_room_that_is_created_again_is_another_one() {
+    let mut shard = shard();
+    let mut epoch = || {
+        let creation = Creation {
+            room: "r".into(),
+            private: false,
+            members: Vec::new(),
+            metadata: None,
+            members_max: None,
+        };
+        let create = Operation::Create { joining: Box::new(joining("a", 1)), creation: Box::new(creation) };
+        ask(&mut shard, 1, "r", create, NOW);
+        ask(&mut shard, 1, "r", Operation::Close { user: "a".into(), supervisor: false }, NOW);
+        leave(&mut shard, "a", 1, "r", false, NOW);
+        let created = answers(&mut shard).into_iter().find_map(|(_, answer)| match answer {
+            Ok(Outcome::Created(card)) => Some(card.epoch),
+            _ => None,
+        });
+        created.expect("the room is new")
+    };
+    assert_ne!(epoch(), epoch());
+}
