@@ -4,6 +4,7 @@ mod answers;
 mod commands;
 mod connect;
 mod created;
+mod ends;
 mod finish;
 mod messages;
 mod presence;
@@ -24,11 +25,9 @@ use serde_json::Value;
 use super::dice::Dice;
 use super::host::Around;
 use super::ledger::Reading;
-use super::network::{ClientEnd, ServerEnd};
 use super::scenario::Scenario;
 use super::token::Grant;
 use super::wire::{self, Reader, Received};
-use crate::effect::Release;
 use crate::protocol::profile::Dialect;
 use crate::room::pattern::Pattern;
 use presence::Watching;
@@ -173,7 +172,10 @@ struct Covered {
 #[derive(Debug)]
 struct Link {
     number: u64,
-    opened_ms: u64,
+    /// Whether the server perhaps does not know of an earlier connection's end when this one comes.
+    overlaps: bool,
+    /// When bytes came last.
+    fed_ms: u64,
     socket: usize,
     reader: Reader,
     stage: Stage,
@@ -205,6 +207,8 @@ struct Link {
     /// What the connection is to the rooms, as far as the client knows.
     session: u64,
     hold: Hold,
+    /// What the session that it has asked for is to the rooms.
+    wants: u64,
     /// Whether another connection wanted its session at the time when it came.
     contested: bool,
     /// Whether another connection of the client has taken its place.
@@ -289,7 +293,11 @@ impl Client {
             return;
         }
         let pace = if acts { self.pace } else { usize::MAX };
-        link.reader.feed(&around.network.sockets[link.socket].take(pace));
+        let bytes = around.network.sockets[link.socket].take(pace);
+        if !bytes.is_empty() {
+            link.fed_ms = around.now.ms;
+        }
+        link.reader.feed(&bytes);
         while let Some(link) = &mut self.link {
             match link.reader.next_frame() {
                 Ok(Some(received)) => self.on_received(received, around),
@@ -342,79 +350,6 @@ impl Client {
         }
     }
 
-    fn on_close(&mut self, code: Option<u16>, around: &mut Around<'_>) {
-        let Some(link) = &mut self.link else { return };
-        link.close_code = code;
-        let fair = match code {
-            Some(4409) => {
-                around.ledger.totals.slow_closes += 1;
-                true
-            }
-            Some(1012) => true,
-            Some(4410) => {
-                around.ledger.totals.replaced += 1;
-                link.replaced || link.contested || !self.ghosts.is_empty()
-            }
-            Some(1008) => link.guilty || self.pace != usize::MAX,
-            Some(4429) => around.scenario.limited,
-            _ => link.guilty || link.stage == Stage::Ending,
-        };
-        match code {
-            Some(1008) => around.ledger.totals.silent_closes += 1,
-            Some(4401 | 4408) => around.ledger.totals.auth_closes += 1,
-            _ => {}
-        }
-        if !fair {
-            around.ledger.violate("connections end for a reason", format!("{} got {code:?}", link.number));
-        }
-        link.stage = Stage::Ending;
-    }
-
-    /// Notices that the server let the socket go.
-    fn notice_end(&mut self, around: &mut Around<'_>) {
-        let Some(link) = &mut self.link else { return };
-        let socket = &mut around.network.sockets[link.socket];
-        if socket.server == ServerEnd::Open || !socket.is_read() {
-            return;
-        }
-        let told = link.close_code.is_some() || link.stage == Stage::Ending;
-        let reset = socket.server == ServerEnd::Released(Release::Reset);
-        let excused = told || link.guilty || link.replaced || (reset && self.pace != usize::MAX);
-        if !excused {
-            let what = format!("connection {} ended without a close frame: {:?}", link.number, socket.server);
-            around.ledger.violate("connections end for a reason", what);
-        }
-        socket.finish();
-        self.lose(around);
-    }
-
-    /// The connection is over: what it had is remembered, to be recovered by the next one.
-    fn lose(&mut self, around: &mut Around<'_>) {
-        let Some(link) = self.link.take() else { return };
-        around.ledger.note(|| format!("{:>6} {} lost", around.now.ms, link.number));
-        note_going(&link, around);
-        self.keep_session(&link);
-        if link.replaced {
-            return;
-        }
-        self.before.push(link.socket);
-        for (room, mut view) in link.views {
-            if let Some(position) = view.leave() {
-                self.positions.insert(room, position);
-            }
-        }
-        self.rest_until_ms = around.now.ms + around.dice.between(5, 900);
-    }
-
-    /// The client dies: its socket is reset.
-    fn vanish(&mut self, around: &mut Around<'_>) {
-        if let Some(link) = &self.link {
-            around.network.sockets[link.socket].reset();
-            around.ledger.totals.deaths += 1;
-        }
-        self.lose(around);
-    }
-
     fn send_frame(&mut self, opcode: u8, payload: &[u8], around: &mut Around<'_>) {
         let Some(link) = &self.link else { return };
         around.ledger.note(|| {
@@ -434,17 +369,5 @@ impl Client {
 
     fn send_text(&mut self, text: &str, around: &mut Around<'_>) {
         self.send_frame(wire::TEXT, text.as_bytes(), around);
-    }
-}
-
-/// The user has a connection less; whether the client ended it itself, so that the server cannot have known before.
-fn note_going(link: &Link, around: &mut Around<'_>) {
-    let by_client = link.close_code.is_none()
-        && around.network.sockets[link.socket].client != ClientEnd::Open
-        && around.network.sockets[link.socket].server == ServerEnd::Open
-        && around.network.sockets[link.socket].unacknowledged() == 0;
-    if let Some(user) = &link.user {
-        let comings = around.ledger.comings.entry(user.clone()).or_default();
-        comings.go(link.number, by_client, around.now.ms);
     }
 }

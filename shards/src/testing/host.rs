@@ -212,7 +212,8 @@ impl Host {
                 }
                 continue;
             };
-            let socket = &mut around.network.sockets[attached.socket];
+            let attached_socket = attached.socket;
+            let socket = &mut around.network.sockets[attached_socket];
             match effect {
                 SocketEffect::Resume(_) => attached.reading = true,
                 SocketEffect::ShutdownWrite(_) => {
@@ -230,6 +231,10 @@ impl Host {
                     if self.shard.awaits_release(id) {
                         self.shard.on_released(id, unacknowledged, around.now);
                     }
+                    let index = self.shard.id().index();
+                    let told = around.network.rings[index].iter().zip(&self.shard.effects.outboxes);
+                    let told = told.map(|(ring, outbox)| ring.pushed + outbox.items.len()).collect();
+                    around.network.sockets[attached_socket].told = Some((index, told));
                 }
                 SocketEffect::HandOver(_, bytes) => {
                     around.ledger.totals.hand_overs += 1;
@@ -238,6 +243,7 @@ impl Host {
                     }
                     socket.release(Release::Close);
                     socket.server = ServerEnd::HandedOver;
+                    socket.told = Some((self.shard.id().index(), Vec::new()));
                     self.attached.remove(&id);
                 }
             }
@@ -270,8 +276,9 @@ impl Host {
     fn check_queues(&mut self, around: &mut Around<'_>) {
         let frame_bytes = around.scenario.padding_bytes_max + FRAME_BYTES;
         let most = self.shard_queue_limit(around).max(frame_bytes);
-        for id in self.attached.keys() {
+        for (id, attached) in &self.attached {
             let Some(queue) = self.shard.queue(*id) else { continue };
+            around.network.sockets[attached.socket].behind = !queue.is_empty();
             let bytes = queue.bytes() - queue.reply_bytes();
             let limit = most.max(queue.largest_frame()) + CONTROL_BYTES_MAX;
             if bytes > limit {

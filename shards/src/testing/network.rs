@@ -11,11 +11,14 @@ use crate::mesh::item::Item;
 pub(super) struct Ring {
     items: VecDeque<(u64, Item)>,
     capacity: usize,
+    /// Items that were ever put in, and that came out.
+    pub(super) pushed: usize,
+    popped: usize,
 }
 
 impl Ring {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { items: VecDeque::new(), capacity }
+        Self { items: VecDeque::new(), capacity, pushed: 0, popped: 0 }
     }
 
     /// Puts an item in, to come out at `due_ms` or when the item before it does; given back when the ring is full.
@@ -25,12 +28,15 @@ impl Ring {
         }
         let due_ms = self.items.back().map_or(due_ms, |(last_ms, _)| due_ms.max(*last_ms));
         self.items.push_back((due_ms, item));
+        self.pushed += 1;
         Ok(())
     }
 
     pub(super) fn pop(&mut self, now_ms: u64) -> Option<Item> {
         let due = self.items.front().is_some_and(|(due_ms, _)| *due_ms <= now_ms);
-        if due { self.items.pop_front().map(|(_, item)| item) } else { None }
+        let item = if due { self.items.pop_front() } else { None };
+        self.popped += usize::from(item.is_some());
+        item.map(|(_, item)| item)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -71,6 +77,10 @@ pub(super) struct Socket {
     pub(super) accounted: Option<bool>,
     /// When that was.
     pub(super) released_ms: Option<u64>,
+    /// The shard that did so, and up to which item of its rings it has told others.
+    pub(super) told: Option<(usize, Vec<usize>)>,
+    /// Whether the shard has more to send than the socket takes.
+    pub(super) behind: bool,
     capacity: usize,
     pub(super) client: ClientEnd,
     pub(super) server: ServerEnd,
@@ -85,6 +95,8 @@ impl Socket {
             lost: 0,
             accounted: None,
             released_ms: None,
+            told: None,
+            behind: false,
             capacity,
             client: ClientEnd::Open,
             server: ServerEnd::Open,
@@ -203,6 +215,14 @@ impl Network {
     pub(super) fn new(shards: usize, ring_items_max: usize) -> Self {
         let row = || (0..shards).map(|_| Ring::new(ring_items_max)).collect();
         Self { arrivals: Vec::new(), rings: (0..shards).map(|_| row()).collect(), sockets: Vec::new() }
+    }
+
+    /// Whether all shards know of a socket's end.
+    pub(super) fn knows_end(&self, socket: usize) -> bool {
+        let told = self.sockets[socket].told.as_ref();
+        told.is_some_and(|(shard, items)| {
+            self.rings[*shard].iter().zip(items).all(|(ring, told)| ring.popped >= *told)
+        })
     }
 
     pub(super) fn is_idle(&self) -> bool {

@@ -80,6 +80,11 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// Whether a frame, or the head, has come in part only.
+    pub(super) fn is_amid_frame(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+
     /// Bytes that came.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);

@@ -29,7 +29,7 @@ impl Client {
             "presence:changed" | "user:online" | "user:offline" => self.on_presence(event, data, around),
             "room:created" | "chat:room:created" => self.on_created(data, around),
             "room:closed" => self.on_closed(data, around),
-            "room:error" => self.on_room_error(data, around),
+            "room:error" => self.on_room_error(&data["roomId"], &data["reason"], around),
             "connection:recovered" => self.on_recovered(data, around),
             "auth:ok" => {
                 link.user = data["userId"].as_str().map(str::to_owned);

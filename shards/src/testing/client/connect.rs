@@ -43,7 +43,8 @@ impl Client {
         around.network.arrivals.push(Arrival { socket, refuse });
         self.link = Some(Link {
             number,
-            opened_ms: around.now.ms,
+            overlaps: self.before.iter().any(|socket| !around.network.knows_end(*socket)),
+            fed_ms: around.now.ms,
             socket,
             reader: Reader::default(),
             stage: Stage::Head,
@@ -65,6 +66,7 @@ impl Client {
             repeatable: Vec::new(),
             session: number,
             hold: Hold::None,
+            wants: number,
             contested: self.is_contested(),
             replaced: false,
             typing: BTreeMap::new(),

@@ -6,8 +6,7 @@ use super::super::host::Around;
 use super::super::ledger::Heard;
 use super::super::scenario::Scenario;
 use super::view::Position;
-use super::{Client, Stage};
-use crate::protocol::profile::Dialect;
+use super::{Client, Link, Stage};
 
 impl Client {
     /// The client is in a room, and so is its user.
@@ -31,7 +30,9 @@ impl Client {
             return;
         };
         let again = around.ledger.get_queued(user, &heard.room, &heard.epoch, heard.offset);
-        if !(again && kept) {
+        // What a pattern brought before the user was a member is none that was kept.
+        let covered = self.link.as_ref().is_some_and(Link::is_covered);
+        if !(again && kept) || covered {
             return;
         }
         around.ledger.totals.kept_repeats += 1;
@@ -60,10 +61,10 @@ impl Client {
     }
 
     /// Something went wrong in a room.
-    pub(super) fn on_room_error(&self, data: &Value, around: &mut Around<'_>) {
-        let room = data["roomId"].as_str().unwrap_or_default();
-        if data["reason"] != "resync" || !Scenario::is_queued(room) {
-            around.ledger.violate("pushes are of known kinds", format!("{data}"));
+    pub(super) fn on_room_error(&self, room: &Value, reason: &Value, around: &mut Around<'_>) {
+        let room = room.as_str().unwrap_or_default();
+        if reason != "resync" || !Scenario::is_queued(room) {
+            around.ledger.violate("pushes are of known kinds", format!("{reason} of {room}"));
         }
         around.ledger.totals.resyncs += 1;
         self.note_resync(room, around);
@@ -76,16 +77,11 @@ impl Client {
         }
     }
 
-    /// The connection came while the server had not let go of an earlier one: what that one had not taken counts as
-    /// delivered, and may be lost.
+    /// The connection came while a room's owner perhaps did not know of the end of an earlier one: what only that one
+    /// was given counts as delivered to a user who is there, and may be lost.
     pub(super) fn note_overlap(&self, around: &mut Around<'_>) {
         let (Some(link), Some(user)) = (&self.link, self.user()) else { return };
-        let gone = |socket: &usize| {
-            around.network.sockets[*socket]
-                .released_ms
-                .is_some_and(|released_ms| released_ms < link.opened_ms)
-        };
-        if !self.before.iter().all(gone) {
+        if link.overlaps {
             around.ledger.queues.sole.remove(user);
         }
     }
@@ -95,11 +91,7 @@ impl Client {
         let Some(link) = self.link.as_ref().filter(|link| link.stage == Stage::Open && link.settled) else {
             return;
         };
-        // Clients of the topic dialect are not told what could not be kept.
-        let Some(user) = self.user().filter(|_| link.dialect == Dialect::Event || around.scenario.generous)
-        else {
-            return;
-        };
+        let Some(user) = self.user() else { return };
         let ttl_ms = around.scenario.config.queue_ttl_ms;
         for (room, _) in link.views.iter().filter(|(_, view)| view.is_sure()) {
             around.ledger.check_queue(user, room, around.now.ms, ttl_ms);

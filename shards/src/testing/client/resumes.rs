@@ -20,6 +20,7 @@ impl Client {
     pub(super) fn begin_resume(&mut self, _around: &mut Around<'_>) -> String {
         let (Some(link), Some(session)) = (&mut self.link, &mut self.session) else { return String::new() };
         link.hold = Hold::Asked { by_command: false };
+        link.wants = session.session;
         session.sockets.push(link.socket);
         session.token.clone()
     }
@@ -27,6 +28,7 @@ impl Client {
     pub(super) fn resume_by_command(&mut self, around: &mut Around<'_>) {
         let (Some(link), Some(session)) = (&mut self.link, &mut self.session) else { return };
         link.hold = Hold::Asked { by_command: true };
+        link.wants = session.session;
         session.sockets.push(link.socket);
         let mut positions = Vec::new();
         link.named.clear();
@@ -81,8 +83,18 @@ impl Client {
         }
     }
 
+    /// Whether the client has meanwhile had its session with a later connection, or has another.
+    fn is_outdated(&self) -> bool {
+        let (Some(link), Some(session)) = (&self.link, &self.session) else { return self.link.is_some() };
+        link.wants != session.session || link.socket < session.holder
+    }
+
     /// The session was resumed, and this is what was missed.
     pub(super) fn on_recovered(&mut self, data: &Value, around: &mut Around<'_>) {
+        if self.is_outdated() {
+            // It reads so late that nobody can say what it was then: as if it had not read the answer at all.
+            return self.vanish(around);
+        }
         let (mut past, twice) = self.rooms_to_resume();
         let (Some(link), Some(session)) = (&mut self.link, &mut self.session) else { return };
         let Hold::Asked { by_command } = link.hold else {
@@ -181,7 +193,8 @@ impl Client {
             return around.ledger.violate("errors have a cause", format!("{data}"));
         }
         around.ledger.totals.resumes_refused += 1;
-        let Some(session) = self.session.take() else { return };
+        let wants = link.wants;
+        let Some(session) = self.session.take_if(|session| session.session == wants) else { return };
         let details = if data["details"].is_object() { &data["details"] } else { &data["data"] };
         let released = around.network.sockets[session.holder].released_ms;
         let ttl_ms = around.scenario.config.session_ttl_ms;

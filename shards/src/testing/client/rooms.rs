@@ -111,7 +111,8 @@ impl Client {
             around.ledger.violate("messages come to members only", what);
         }
         let covered = promised || (view.member && view.since_ms.is_some());
-        let member = view.member || forced;
+        // Before the answer to a command of several rooms the client may be a member already.
+        let member = view.member || forced || view.busy_parts > 0;
         view.message(heard, covered, around.ledger);
         if member {
             self.get_queued(heard, false, around);

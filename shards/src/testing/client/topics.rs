@@ -116,6 +116,9 @@ impl Client {
         let topic = frame["topic"].as_str().unwrap_or_default();
         match kind {
             "message" => self.on_topic_message(text, frame, around),
+            "error" if frame["message"] == "resync" => {
+                self.on_room_error(&frame["details"]["topic"], &frame["message"], around);
+            }
             "error" | "auth_error" => self.on_topic_error(frame, around),
             "auth_success" => {
                 link.user = frame["userId"].as_str().map(str::to_owned);

@@ -59,6 +59,10 @@ impl View {
     /// The session was resumed by a connection that was not in the room.
     pub(in super::super) fn resume(&mut self, replay: &Replay<'_>, now_ms: u64, ledger: &mut Ledger) {
         let had = self.last.filter(|_| self.anchored);
+        if had.is_none() && self.epoch != replay.at.epoch {
+            // What a pattern brought before may be of an older epoch.
+            self.restart(&replay.at.epoch);
+        }
         self.take_missed(replay, had, ledger);
         if !replay.recovered {
             self.leave();
