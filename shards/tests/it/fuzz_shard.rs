@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use roomcast_shards::access::token::{KeySource, Verifier, VerifierSettings};
 use roomcast_shards::clock::Now;
-use roomcast_shards::config::{AuthMode, Config, HistoryLimits, Limits};
+use roomcast_shards::config::{AuthMode, Config, HistoryLimits, Limits, Rate};
 use roomcast_shards::effect::SocketEffect;
 use roomcast_shards::id::{ConnectionId, ShardId};
 use roomcast_shards::shard::Shard;
@@ -14,7 +14,7 @@ use roomcast_shards::testing::{Reader, Received, client_frame, upgrade_head};
 
 use crate::fuzz::fuzz;
 
-const TOKENS: [&[u8]; 45] = [
+const TOKENS: [&[u8]; 56] = [
     b"\n",
     b"{\"event\":\"",
     b"room:join",
@@ -60,6 +60,17 @@ const TOKENS: [&[u8]; 45] = [
     b"connection:create-session",
     b"connection:recover",
     b"monitoring:events",
+    b"room:info",
+    b"room:subscription-status",
+    b"room:unsubscribe-multiple",
+    b"message:typing-users",
+    b"message:delivery-status",
+    b"\"messageId\":\"018bcfe5-6800-7000-8000-000000000000\"",
+    b"presence:unwatch",
+    b"presence:user-status",
+    b"connection:stats",
+    b"\"positions\":[{\"roomId\":\"a\",\"offset\":0}]",
+    b"auth:refresh",
 ];
 
 /// A shard, its clock, and what its clients read.
@@ -147,7 +158,10 @@ fn check_read(reader: &mut Reader, json: bool) {
     }
 }
 
-fn config(auth: AuthMode) -> Arc<Config> {
+fn config(auth: AuthMode, limited: bool) -> Arc<Config> {
+    // So many events that one command may be refused more often than a connection.
+    let events = Some(Rate { count: 1_000, interval_ms: 1_000, burst: 1_000 });
+    let limits = Limits { messages: None, events, outbound_queue_bytes_max: 6_000, ..Limits::default() };
     let secret = KeySource::Secret(b"a secret".to_vec());
     let verifier = Verifier::new(VerifierSettings {
         keys: vec![secret],
@@ -159,7 +173,7 @@ fn config(auth: AuthMode) -> Arc<Config> {
     Arc::new(Config {
         auth,
         verifier: (auth == AuthMode::Required).then(|| verifier.expect("a secret is a key")),
-        limits: Limits { messages: None, events: None, outbound_queue_bytes_max: 6_000, ..Limits::default() },
+        limits: if limited { limits } else { Limits { events: None, ..limits } },
         history: HistoryLimits { ttl_ms: 1_000, ..HistoryLimits::default() },
         presence_grace_ms: 200,
         session_ttl_ms: 1_000,
@@ -188,17 +202,20 @@ fn play(input: &[u8], config: &Arc<Config>, targets: &[&str]) {
 
 #[test]
 fn fuzz_shard() {
-    let (open, closed) = (config(AuthMode::Off), config(AuthMode::Required));
+    let (open, closed) = (config(AuthMode::Off, false), config(AuthMode::Required, false));
+    // Who is refused too often is sent away, be it in the midst of a command.
+    let limited = config(AuthMode::Off, true);
     fuzz("shard", &TOKENS, |input| {
         play(input, &open, &["/ws", "/ws", "/ws?profile=topic"]);
         play(input, &closed, &["/ws"]);
+        play(input, &limited, &["/ws"]);
     });
 }
 
 /// The input is what a socket gives from its first byte on.
 #[test]
 fn fuzz_shard_bytes() {
-    let open = config(AuthMode::Off);
+    let open = config(AuthMode::Off, false);
     fuzz("shard_bytes", &TOKENS, |input| {
         let mut bench = Bench::new(Arc::clone(&open));
         bench.speaks_json = !input.windows(5).any(|bytes| bytes == b"/echo");
