@@ -5,6 +5,7 @@ mod resumed;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::ledger::{Heard, Ledger, State, Told};
+use super::super::scenario::Scenario;
 
 use resumed::Gap;
 pub(super) use resumed::Replay;
@@ -208,9 +209,11 @@ impl View {
         self.last = self.last.max(Some(at.offset));
     }
 
-    /// The connection is out of the room; where it was.
+    /// The connection is out of the room; where it was. What a pattern brought of a queued room says nothing of what is
+    /// kept for its members.
     pub(super) fn leave(&mut self) -> Option<Position> {
-        let position = self.position();
+        let followed = self.member || !Scenario::is_queued(&self.room);
+        let position = self.position().filter(|_| followed);
         self.leaving = self.leaving.saturating_sub(1);
         self.gap = Gap::None;
         self.member = false;
