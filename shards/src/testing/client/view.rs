@@ -220,6 +220,8 @@ impl View {
         self.anchored = false;
         self.since_ms = None;
         self.owed.clear();
+        // Whoever enters anew may be given again what another socket of the user has not confirmed.
+        self.kept = None;
         self.states.clear();
         position
     }
