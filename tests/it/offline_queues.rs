@@ -251,3 +251,38 @@ fn what_a_dead_socket_never_read_is_kept_without_a_session() {
         server.employee("ben").assert_no("message:received", "he has got them");
     }
 }
+
+#[test]
+fn what_waits_for_the_dialect_is_not_delivered_yet() {
+    for shards in [1, 3] {
+        let server = server(shards, &[]);
+        let mut ana = ana_and_gone_ben(&server);
+        // Without a subprotocol pushes wait for the first frame; there is none.
+        let ben = server.connect().token(&Token::employee("ben")).open();
+        eventually("he is there", || {
+            let status = ana.call("presence:user-status", json!({"userId": "ben"}));
+            (status["devices"] == 1).then_some(())
+        });
+        write_to(&mut ana, "ben", 1);
+        drop(ben);
+        eventually("the server has seen him go", || {
+            let status = ana.call("presence:user-status", json!({"userId": "ben"}));
+            (status["devices"] == 0).then_some(())
+        });
+        assert_kept(&mut server.employee("ben"), "user:ben", &[1]);
+    }
+}
+
+#[test]
+fn a_client_that_answers_no_pings_between_its_reads_gets_nothing_twice() {
+    let server = server(3, &[]);
+    let mut ana = ana_and_gone_ben(&server);
+    write_to(&mut ana, "ben", 1);
+    let mut ben = server.employee("ben");
+    assert_kept(&mut ben, "user:ben", &[1]);
+    // The ping behind the message lies unread in its socket meanwhile.
+    std::thread::sleep(Duration::from_millis(800));
+    ben.close();
+    ana.ping();
+    server.employee("ben").assert_no("message:received", "he has got it");
+}

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::delivery_log::DeliveryLog;
+use super::delivery_log::{DeliveryLog, Goodbye};
 use super::http::TurnAway;
 use super::outbound_queue::OutboundQueue;
 use super::websocket::WebSocket;
@@ -138,8 +138,8 @@ pub struct Connection {
     pub session_token: Option<Box<str>>,
     /// Who it was, once it has left its rooms.
     pub departed: Option<Arc<Identity>>,
-    /// Whether the client closed with a close frame.
-    pub said_goodbye: bool,
+    /// What had been written when the client closed with a close frame.
+    pub goodbye: Option<Goodbye>,
     /// When it is closed for another connection that resumes its session, whether it has said how far it has got or not.
     pub evicted_ms: Option<u64>,
     /// Whose presence it watches.
@@ -222,7 +222,7 @@ impl Connection {
             session_user: None,
             session_token: None,
             departed: None,
-            said_goodbye: false,
+            goodbye: None,
             evicted_ms: None,
             watches: Vec::new(),
             agent: None,

@@ -26,7 +26,7 @@ const ENTRIES_MAX: usize = 1024;
 pub const PONG_PATIENCE_MS: u64 = 500;
 /// Pings that ask a client how far it has got: many at first, so that what is said now and then is confirmed at once,
 /// and one a second under steady traffic.
-const PROBES: Rate = Rate { count: 1, interval_ms: 1_000, burst: 16 };
+const PROBES: Rate = Rate { count: 1, interval_ms: 1_000, burst: 32 };
 
 /// Up to this place in the byte stream, a room has been delivered up to this offset.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +58,26 @@ struct Probe {
     token: u32,
     end: u64,
     sent_ms: u64,
+}
+
+/// How a client that closed with a close frame stood then.
+#[derive(Debug, Clone, Copy)]
+pub struct Goodbye {
+    /// What had been written.
+    pub written: u64,
+    /// Whether it had been reading, as far as its pongs show.
+    pub reads: bool,
+    /// Whether it had all that was ever queued, and read its socket to the end: a kernel resets one that is closed with
+    /// something unread.
+    pub finished: bool,
+}
+
+impl Goodbye {
+    /// Up to where it is believed to have got everything.
+    #[must_use]
+    pub fn upto(&self) -> u64 {
+        if self.reads || self.finished { self.written } else { 0 }
+    }
 }
 
 /// What is known of one client's progress.
@@ -209,11 +229,15 @@ impl DeliveryLog {
         self.probe.is_none_or(|probe| probe.sent_ms + PONG_PATIENCE_MS > now_ms)
     }
 
-    /// Up to where the client has certainly got a room of which something is on its way.
+    /// Up to where the client has certainly got a room of which something is on its way, if it has got all that was
+    /// written up to `end`.
     #[must_use]
-    pub fn certain(&self, number: u32) -> Option<Offset> {
+    pub fn certain(&self, number: u32, end: u64) -> Option<Offset> {
         let room = self.rooms.iter().find(|room| room.number == number)?;
-        self.is_waiting(room).then_some(room.offset)
+        let (got, waits): (Vec<&Entry>, Vec<&Entry>) =
+            self.entries.iter().filter(|entry| entry.number == number).partition(|entry| entry.end <= end);
+        let offset = got.iter().map(|entry| entry.offset).fold(room.offset, Offset::max);
+        (!waits.is_empty() || (room.owed && got.is_empty())).then_some(offset)
     }
 
     fn is_waiting(&self, room: &Room) -> bool {
@@ -225,6 +249,15 @@ impl DeliveryLog {
         self.rooms.iter().map(|room| SessionRoom {
             room: Arc::clone(&room.name),
             epoch: if room.untold { Epoch(0) } else { room.epoch },
+            offset: room.offset,
+        })
+    }
+
+    /// Up to where the client has certainly got each room.
+    pub fn rooms(&self) -> impl Iterator<Item = SessionRoom> {
+        self.rooms.iter().map(|room| SessionRoom {
+            room: Arc::clone(&room.name),
+            epoch: room.epoch,
             offset: room.offset,
         })
     }
@@ -266,7 +299,7 @@ mod tests {
         assert!(log.pong(&ping));
         assert_eq!(offsets(&log), [2, 11]);
         assert_eq!(log.unconfirmed().map(|room| room.offset).collect::<Vec<_>>(), [11]);
-        assert_eq!((log.certain(1), log.certain(2)), (None, Some(11)));
+        assert_eq!((log.certain(1, 0), log.certain(2, 0), log.certain(2, 400)), (None, Some(11), None));
         let ping = log.probe(400, 9_000).expect("what was behind it is asked about at once");
         assert!(log.pong(&ping));
         assert_eq!(offsets(&log), [2, 12]);
@@ -288,7 +321,7 @@ mod tests {
                 assert!(due <= at * 10 + 1_000);
             }
         }
-        assert!((100..=117).contains(&pings), "{pings}");
+        assert!((100..=133).contains(&pings), "{pings}");
     }
 
     #[test]

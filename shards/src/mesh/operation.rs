@@ -62,8 +62,8 @@ pub enum Operation {
         /// Whether the user has no name of its own, so that nothing is kept for it.
         anonymous: bool,
     },
-    /// Note that a connection that is gone had got everything up to an offset only.
-    Undelivered {
+    /// Note up to where a connection that is gone had got everything in the end.
+    Settle {
         /// The user.
         user: Arc<str>,
         /// The stream.

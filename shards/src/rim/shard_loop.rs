@@ -248,6 +248,7 @@ impl ShardLoop {
                     self.shard.on_bytes(id, &self.receive_buffer[..bytes], self.now);
                 }
                 Transfer::Blocked => socket.readable = false,
+                Transfer::Finished => self.shard.on_finished(id, self.now),
                 Transfer::Ended => self.shard.on_gone(id, self.now),
             }
         }
@@ -366,7 +367,7 @@ impl ShardLoop {
                     self.shard.on_blocked(id);
                     return true;
                 }
-                Transfer::Ended => {
+                Transfer::Ended | Transfer::Finished => {
                     self.shard.on_gone(id, self.now);
                     return true;
                 }

@@ -29,7 +29,9 @@ pub(super) enum Transfer {
     Bytes(usize),
     /// None now.
     Blocked,
-    /// None ever again.
+    /// None ever again: the other side has closed.
+    Finished,
+    /// None ever again: the socket failed.
     Ended,
 }
 
@@ -40,7 +42,7 @@ impl Socket {
 
     pub(super) fn read(&self, buffer: &mut [u8]) -> Transfer {
         match recv(&self.stream, buffer, RecvFlags::DONTWAIT) {
-            Ok((0, _)) => Transfer::Ended,
+            Ok((0, _)) => Transfer::Finished,
             Ok((bytes, _)) => Transfer::Bytes(bytes),
             Err(Errno::AGAIN | Errno::INTR) => Transfer::Blocked,
             Err(_) => Transfer::Ended,

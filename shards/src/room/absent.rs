@@ -57,13 +57,12 @@ impl Absent {
         full
     }
 
-    /// It turned out that a member which is away has got less than it seemed.
-    pub fn lower(&mut self, user: &str, offset: Offset) {
+    /// It turned out up to where a member has got everything.
+    pub fn settle(&mut self, user: &str, offset: Offset) {
         let Some(member) = self.members.get_mut(user) else { return };
-        let before = member.offset;
-        member.offset = before.min(offset);
+        let before = std::mem::replace(&mut member.offset, offset);
         if member.absence.is_some() {
-            *self.away.entry(before.min(offset)).or_default() += 1;
+            *self.away.entry(offset).or_default() += 1;
             self.uncount(before);
         }
     }
@@ -171,8 +170,8 @@ mod tests {
         absent.leave(&user("a"), Some(5), 9, 0);
         absent.leave(&user("b"), None, 9, 10);
         assert_eq!(absent.lowest(), Some(5));
-        absent.lower("a", 3);
-        absent.lower("b", 20);
+        absent.settle("a", 3);
+        absent.settle("b", 20);
         assert_eq!((absent.arrive("a"), absent.arrive("a"), absent.lowest()), (Some(3), None, Some(9)));
         absent.leave(&user("a"), None, 9, 20);
         assert_eq!(absent.arrive("a"), Some(3), "nothing was delivered meanwhile");
@@ -219,7 +218,7 @@ mod tests {
                 match step {
                     0 => drop(absent.leave(&user, Some(offset), 0, now_ms)),
                     1 => drop(absent.arrive(&user)),
-                    2 => absent.lower(&user, offset),
+                    2 => absent.settle(&user, offset),
                     3 => absent.forget(&user),
                     _ => absent.expire(now_ms, 10),
                 }

@@ -224,14 +224,14 @@ impl OwnedRoom {
         }
     }
 
-    /// A user who is away turned out to have got everything up to `offset` only.
-    pub fn undelivered(&mut self, user: &Arc<str>, epoch: Epoch, offset: Offset, now: Now) {
+    /// A user who is away turned out to have got everything up to `offset`.
+    pub fn settle(&mut self, user: &Arc<str>, epoch: Epoch, offset: Offset, now: Now) {
         if epoch != self.epoch || self.class != RoomClass::Queued || self.roster.is_present(user) {
             return;
         }
         let absent = self.absent.get_or_insert_default();
         if absent.knows(user) {
-            absent.lower(user, offset);
+            absent.settle(user, offset);
         } else if is_forced(&self.name) {
             absent.leave(user, Some(offset), offset, now.ms);
         }

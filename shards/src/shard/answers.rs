@@ -78,9 +78,6 @@ impl Shard {
         let room = Arc::clone(&joined.room);
         let offset = joined.offset;
         let fresh = self.complete_join(&caller, &room, (sequence, base), &joined);
-        if fresh {
-            self.look_around(caller.connection, &room);
-        }
         if let (Some(bucket), Some(client)) = (bucket, self.client_mut(caller.connection)) {
             client.messages = Some(bucket);
         }

@@ -12,6 +12,7 @@ use super::subscriptions::follows;
 use super::{Overload, Shard};
 use crate::clock::Now;
 use crate::config::RoomClass;
+use crate::connection::delivery_log::DeliveryLog;
 use crate::connection::outbound_queue::{FrameClass, Pushed};
 use crate::connection::{Connection, Dirty, Phase};
 use crate::effect::Effects;
@@ -160,6 +161,9 @@ impl Shard {
                 continue;
             }
             if client.held.is_some() {
+                if let Some((log, number)) = logged.and_then(|it| followed(client, (key, room), it)) {
+                    log.owe(number);
+                }
                 if let Some(exception) = hold(client, push, bytes_max) {
                     exceptional.push((*slot, exception));
                 }
@@ -184,6 +188,7 @@ impl Shard {
             if let Some(publication) = logged
                 && (client.log.is_some() || room.class == RoomClass::Queued)
                 && note_delivery(client, (key, room), publication, client.queue.end(), now)
+                && delay_ms == 0
             {
                 exceptional.push((*slot, Exception::Probe));
             }
@@ -358,23 +363,33 @@ fn hold(client: &mut Connection, push: &Push, bytes_max: usize) -> Option<Except
     }
 }
 
-/// Notes that a message is on its way to a client whose progress is followed; whether the client is to be asked.
-fn note_delivery(
-    client: &mut Connection,
+/// The log of a client whose progress in the room is followed, and the room's number there.
+fn followed<'a>(
+    client: &'a mut Connection,
     (key, room): (RoomKey, &LocalRoom),
     publication: &Publication,
-    end: u64,
-    now: Now,
-) -> bool {
+) -> Option<(&'a mut DeliveryLog, u32)> {
     let is_session = client.log.as_ref().is_some_and(|log| log.is_session);
     if !follows(is_session, room.class) {
-        return false;
+        return None;
     }
-    let Some(number) = client.subscription(key).map(|subscription| subscription.number) else { return false };
+    let number = client.subscription(key)?.number;
     let log = client.log.get_or_insert_default();
     if !log.follows(number) {
         log.enter(number, &room.name, publication.epoch, publication.offset - 1);
     }
+    Some((log, number))
+}
+
+/// Notes that a message is on its way to a client whose progress is followed; whether the client is to be asked.
+fn note_delivery(
+    client: &mut Connection,
+    place: (RoomKey, &LocalRoom),
+    publication: &Publication,
+    end: u64,
+    now: Now,
+) -> bool {
+    let Some((log, number)) = followed(client, place, publication) else { return false };
     log.note(number, publication.offset, end);
     log.next_probe_ms().is_some_and(|due_ms| due_ms <= now.ms)
 }

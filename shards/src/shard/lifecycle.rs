@@ -10,6 +10,7 @@ use super::fan_out::mark_dirty;
 use crate::access::limits::Bucket;
 use crate::clock::Now;
 use crate::config::Rate;
+use crate::connection::delivery_log::Goodbye;
 use crate::connection::http::{Refusal, TurnAway};
 use crate::connection::outbound_queue::FrameClass;
 use crate::connection::{Connection, Dirty, Phase};
@@ -96,6 +97,16 @@ impl Shard {
         })
     }
 
+    /// The client closed its side, and had read all that there was.
+    pub fn on_finished(&mut self, id: ConnectionId, now: Now) {
+        if let Some(client) = self.client_mut(id)
+            && let (true, Some(goodbye)) = (client.shut, &mut client.goodbye)
+        {
+            goodbye.finished = true;
+        }
+        self.on_gone(id, now);
+    }
+
     /// The client closed its side, or the socket failed.
     pub fn on_gone(&mut self, id: ConnectionId, now: Now) {
         let Some(client) = self.client(id) else { return };
@@ -140,7 +151,8 @@ impl Shard {
         // Answers of owners may still be on their way, and nothing follows a close frame.
         let client = &mut self.connections[slot];
         client.queue.seal();
-        client.said_goodbye = true;
+        let reads = client.log.as_ref().is_none_or(|log| log.reads(now.ms));
+        client.goodbye = Some(Goodbye { written: client.queue.written(), reads, finished: false });
         self.begin_close(slot, now);
     }
 
@@ -148,10 +160,11 @@ impl Shard {
     fn begin_close(&mut self, slot: usize, now: Now) {
         self.leave_everything(slot);
         let client = &mut self.connections[slot];
-        client.phase = Phase::Closing { deadline_ms: now.ms + CLOSE_TIMEOUT_MS };
+        // Whoever waits for its session does not wait longer because it closes.
+        let deadline_ms = client.evicted_ms.take().unwrap_or(now.ms + CLOSE_TIMEOUT_MS);
+        client.phase = Phase::Closing { deadline_ms };
         client.held = None;
         client.unread = Vec::new();
-        client.evicted_ms = None;
         if client.queue.is_empty() && !client.shut {
             self.shut(slot, now);
         }

@@ -28,9 +28,9 @@ impl Shard {
                 self.own_leave(&room, seat, &user, (lost, anonymous, seen), now);
                 Ok(Outcome::Left { room })
             }
-            Operation::Undelivered { user, epoch, offset } => {
+            Operation::Settle { user, epoch, offset } => {
                 if let Some(key) = self.known(&room) {
-                    self.change_room(key, |owned, _| owned.undelivered(&user, epoch, offset, now));
+                    self.change_room(key, |owned, _| owned.settle(&user, epoch, offset, now));
                     self.schedule_room(key, now);
                 }
                 return;

@@ -131,7 +131,10 @@ impl Shard {
         rooms: Result<Arc<[SessionRoom]>, SessionError>,
         now: Now,
     ) {
-        let Some(client) = self.client_mut(caller.connection).filter(|client| client.is_active()) else {
+        let Some(client) = self
+            .client_mut(caller.connection)
+            .filter(|client| client.is_active() && client.evicted_ms.is_none())
+        else {
             // Whoever wanted it is gone: another may.
             if let Ok(rooms) = rooms {
                 self.park(user, session, caller.connection, rooms);
@@ -215,6 +218,7 @@ impl Shard {
         let number = client.subscription(key).map(|subscription| subscription.number);
         if let (Some(number), Some(log), Some(epoch)) = (number, &mut client.log, position.epoch) {
             log.enter(number, &name, epoch, position.offset);
+            log.owe(number);
         }
     }
 

@@ -7,7 +7,7 @@ use super::fan_out::mark_dirty;
 use super::subscriptions::follows;
 use crate::access::permission::Identity;
 use crate::clock::Now;
-use crate::connection::delivery_log::{DeliveryLog, PONG_PATIENCE_MS};
+use crate::connection::delivery_log::{DeliveryLog, Goodbye, PONG_PATIENCE_MS};
 use crate::connection::outbound_queue::FrameClass;
 use crate::connection::{Connection, Phase};
 use crate::id::{ConnectionId, SessionId};
@@ -27,8 +27,8 @@ pub(super) struct Departed {
     session: SessionId,
     session_user: Option<Arc<str>>,
     identity: Arc<Identity>,
-    /// What had been written, if the client said goodbye.
-    written: Option<u64>,
+    goodbye: Option<Goodbye>,
+    written: u64,
 }
 
 impl Shard {
@@ -148,7 +148,8 @@ impl Shard {
             session: client.session,
             session_user: client.session_user.take(),
             identity,
-            written: client.said_goodbye.then(|| client.queue.written()),
+            goodbye: client.goodbye,
+            written: client.queue.written(),
         };
         self.departed.insert(client.id, departed);
     }
@@ -157,15 +158,19 @@ impl Shard {
     /// acknowledged by the other side.
     pub fn on_released(&mut self, id: ConnectionId, unacknowledged: u64, now: Now) {
         let Some(mut departed) = self.departed.remove(&id) else { return };
-        if let Some(written) = departed.written.filter(|_| departed.log.reads(now.ms)) {
-            departed.log.confirm(written.saturating_sub(unacknowledged));
+        let waited: Vec<_> = departed.log.unconfirmed().map(|waiting| waiting.room).collect();
+        if let Some(goodbye) = departed.goodbye {
+            let all = unacknowledged == 0;
+            let goodbye = Goodbye { finished: goodbye.finished && all, ..goodbye };
+            departed.log.confirm(goodbye.upto().min(departed.written.saturating_sub(unacknowledged)));
         }
         if !departed.identity.is_anonymous() {
-            let unconfirmed: Vec<_> = departed.log.unconfirmed().collect();
-            for SessionRoom { room, epoch, offset } in unconfirmed {
+            let settled: Vec<_> =
+                departed.log.rooms().filter(|position| waited.contains(&position.room)).collect();
+            for SessionRoom { room, epoch, offset } in settled {
                 let user = Arc::clone(&departed.identity.user);
                 let nobody = Caller { connection: id, reply: ReplyTo::Nobody };
-                self.ask(nobody, room, Operation::Undelivered { user, epoch, offset });
+                self.ask(nobody, room, Operation::Settle { user, epoch, offset });
             }
         }
         if let Some(user) = &departed.session_user {
@@ -176,9 +181,8 @@ impl Shard {
 
     /// Whether what the core will hear of a connection's bytes is worth believing.
     #[must_use]
-    pub fn trusts_release(&self, id: ConnectionId, now: Now) -> bool {
-        let departed = self.departed.get(&id);
-        departed.is_some_and(|departed| departed.written.is_some() && departed.log.reads(now.ms))
+    pub fn trusts_release(&self, id: ConnectionId) -> bool {
+        self.departed.get(&id).and_then(|departed| departed.goodbye).is_some_and(|goodbye| goodbye.upto() > 0)
     }
 
     /// Whether the core waits to hear how much of a connection's bytes arrived.

@@ -61,7 +61,7 @@ impl Shard {
     /// Subscribes a connection to a room; the owner's answer lets its messages through.
     pub(super) fn subscribe(&mut self, slot: usize, caller: Caller, room: &str, forced: bool, wish: Wish) {
         // A closed connection has left its rooms for good.
-        if !self.connections[slot].is_active() {
+        if !self.connections[slot].is_active() || self.connections[slot].evicted_ms.is_some() {
             return;
         }
         let (name, joining) = self.prepare(slot, room, forced, wish);
@@ -192,9 +192,9 @@ impl Shard {
         let id = client.id;
         let room = self.directory.get(key);
         let name = Arc::clone(&room.name);
-        // A client that said goodbye has read; of another one only what it confirmed is certain.
-        let certain = client.log.as_ref().filter(|_| !client.said_goodbye);
-        let certain = certain.and_then(|log| log.certain(subscription.number)).unwrap_or(room.offset);
+        let got = client.goodbye.map_or(0, |goodbye| goodbye.upto());
+        let certain = client.log.as_ref().and_then(|log| log.certain(subscription.number, got));
+        let certain = certain.unwrap_or(room.offset);
         let seen = subscription.joined.then_some(certain);
         if subscription.joined {
             self.directory.remove_member(key, id.slot);
@@ -245,7 +245,8 @@ impl Shard {
             }
             return false;
         }
-        subscription.since = joined.offset;
+        // What was kept is given now, so that only what was before it can have been missed.
+        subscription.since = if class == RoomClass::Queued { base } else { joined.offset };
         let told = std::mem::replace(&mut subscription.told, !is_forced(&name));
         // What was kept for the user is about to be given: if the connection ends before, it is kept again.
         let owes = class == RoomClass::Queued && base < joined.offset;
@@ -266,6 +267,7 @@ impl Shard {
         if !told && !is_forced(&name) {
             let user = Arc::clone(&self.identity(slot).user);
             self.tell_moved(&user, &name, true, false);
+            self.look_around(caller.connection, &name);
         }
         if local(&name) == GLOBAL_ROOM {
             self.watch(slot, Target::Everybody);
