@@ -240,6 +240,12 @@ impl DeliveryLog {
         (!waits.is_empty() || (room.owed && got.is_empty())).then_some(offset)
     }
 
+    /// Whether something was queued behind a place in the byte stream.
+    #[must_use]
+    pub fn waits_behind(&self, end: u64) -> bool {
+        self.entries.back().is_some_and(|entry| entry.end > end)
+    }
+
     fn is_waiting(&self, room: &Room) -> bool {
         room.owed || self.entries.iter().any(|entry| entry.number == room.number)
     }

@@ -182,7 +182,9 @@ impl Shard {
     /// Whether what the core will hear of a connection's bytes is worth believing.
     #[must_use]
     pub fn trusts_release(&self, id: ConnectionId) -> bool {
-        self.departed.get(&id).and_then(|departed| departed.goodbye).is_some_and(|goodbye| goodbye.upto() > 0)
+        let Some(departed) = self.departed.get(&id) else { return false };
+        let upto = departed.goodbye.map_or(0, |goodbye| goodbye.upto());
+        upto > 0 && !departed.log.waits_behind(upto)
     }
 
     /// Whether the core waits to hear how much of a connection's bytes arrived.
