@@ -5,7 +5,7 @@
 //! which they hold, and are believed on the client's word:
 //!
 //! - a pong proves that everything before its ping has arrived, through whatever lies between. A ping goes out right
-//!   behind what is to be confirmed while none is on its way, as long as [`PROBES`] allows;
+//!   behind what is to be confirmed while none is on its way, many at first, and once a second under steady traffic;
 //! - a client that says goodbye with a close frame is believed to have what its kernel acknowledged, unless a ping has
 //!   gone unanswered for long: then it has not read for a while. No other end of a connection proves anything.
 //!

@@ -100,6 +100,12 @@ impl Client {
         let Hold::Asked { by_command } = link.hold else {
             return around.ledger.violate("only who asks resumes a session", format!("{data}"));
         };
+        // The session that it had until now is left behind as it is at this moment.
+        if let Some(left) =
+            self.spare.as_mut().filter(|left| left.session == link.session && left.session != session.session)
+        {
+            left.rooms = link.rooms_of_session();
+        }
         around.ledger.totals.resumed += 1;
         around.ledger.totals.resumed_unread += u64::from(session.unread > 0);
         self.stamps += 1;
