@@ -77,7 +77,7 @@ impl Shard {
         let Entry { joined, kept, resync, base, sequence, bucket } = entry;
         let room = Arc::clone(&joined.room);
         let offset = joined.offset;
-        let fresh = self.complete_join(&caller, &room, (sequence, base), &joined);
+        let fresh = self.complete_join(&caller, &room, (sequence, base, resync), &joined);
         if let (Some(bucket), Some(client)) = (bucket, self.client_mut(caller.connection)) {
             client.messages = Some(bucket);
         }

@@ -218,7 +218,7 @@ impl Shard {
         &mut self,
         caller: &Caller,
         room: &str,
-        (sequence, base): (u32, Offset),
+        (sequence, base, resync): (u32, Offset, bool),
         joined: &reply::Joined,
     ) -> bool {
         let slot = caller.connection.slot as usize;
@@ -245,8 +245,9 @@ impl Shard {
             }
             return false;
         }
-        // What was kept is given now, so that only what was before it can have been missed.
-        subscription.since = if class == RoomClass::Queued { base } else { joined.offset };
+        // What was kept is given now: only what was before it can have been missed, unless some of it is gone.
+        let given = class == RoomClass::Queued && !resync;
+        subscription.since = if given { base } else { joined.offset };
         let told = std::mem::replace(&mut subscription.told, !is_forced(&name));
         // What was kept for the user is about to be given: if the connection ends before, it is kept again.
         let owes = class == RoomClass::Queued && base < joined.offset;
