@@ -105,7 +105,9 @@ impl Client {
             self.spare.as_mut().filter(|left| left.session == link.session && left.session != session.session)
         {
             left.rooms = link.rooms_of_session();
+            left.left_ms = Some(around.now.ms);
         }
+        session.left_ms = None;
         around.ledger.totals.resumed += 1;
         around.ledger.totals.resumed_unread += u64::from(session.unread > 0);
         self.stamps += 1;
@@ -202,7 +204,7 @@ impl Client {
         let wants = link.wants;
         let Some(session) = self.session.take_if(|session| session.session == wants) else { return };
         let details = if data["details"].is_object() { &data["details"] } else { &data["data"] };
-        let released = around.network.sockets[session.holder].released_ms;
+        let released = session.left_ms.or(around.network.sockets[session.holder].released_ms);
         let ttl_ms = around.scenario.config.session_ttl_ms;
         let over = released.is_some_and(|released_ms| released_ms + ttl_ms <= around.now.ms);
         let own = around.ledger.tokens.iter().filter(|(user, _)| Some(user) == link.user.as_ref());

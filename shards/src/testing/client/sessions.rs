@@ -44,6 +44,8 @@ pub(super) struct Session {
     pub(super) holder: usize,
     /// Connections that wanted it since, and were lost before they had read the answer.
     pub(super) unread: u32,
+    /// When its connection left it for another session.
+    pub(super) left_ms: Option<u64>,
 }
 
 impl Client {
@@ -118,6 +120,7 @@ impl Client {
             sockets: vec![link.socket],
             holder: link.socket,
             unread: 0,
+            left_ms: None,
         };
         self.spare = self.session.replace(session);
     }
