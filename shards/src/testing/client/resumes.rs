@@ -206,7 +206,10 @@ impl Client {
         let details = if data["details"].is_object() { &data["details"] } else { &data["data"] };
         let released = session.left_ms.or(around.network.sockets[session.holder].released_ms);
         let ttl_ms = around.scenario.config.session_ttl_ms;
-        let over = released.is_some_and(|released_ms| released_ms + ttl_ms <= around.now.ms);
+        // Whoever asked for it later had it, perhaps, and was lost before the answer was read.
+        let later = session.sockets.iter().rev().take_while(|socket| **socket != session.holder);
+        let later = later.filter_map(|socket| around.network.sockets[*socket].released_ms);
+        let over = released.into_iter().chain(later).any(|released_ms| released_ms + ttl_ms <= around.now.ms);
         let own = around.ledger.tokens.iter().filter(|(user, _)| Some(user) == link.user.as_ref());
         let crowded = own.count() > SESSIONS_MAX;
         if details["reason"] != "expired" || !(over || crowded) {
