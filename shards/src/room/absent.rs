@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(absent.lowest(), Some(5));
         absent.settle("a", 3);
         absent.settle("b", 20);
-        assert_eq!((absent.arrive("a"), absent.arrive("a"), absent.lowest()), (Some(3), None, Some(9)));
+        assert_eq!((absent.arrive("a"), absent.arrive("a"), absent.lowest()), (Some(3), None, Some(20)));
         absent.leave(&user("a"), None, 9, 20);
         assert_eq!(absent.arrive("a"), Some(3), "nothing was delivered meanwhile");
     }
