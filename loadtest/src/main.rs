@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::args::Args;
+use crate::args::{Args, Cli};
 use crate::settings::Settings;
 
 #[global_allocator]
@@ -31,14 +31,22 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const EXIT_USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
         Err(error) => {
             // Nothing sensible is left to do when the terminal is gone.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
         }
     };
+    match cli.command {
+        Some(command) => match command {},
+        None => load(cli.run),
+    }
+}
+
+/// One run, as its exit code.
+fn load(args: Args) -> ExitCode {
     let prepared = Settings::from_args(args).and_then(|settings| run::prepare(&settings).map(|()| settings));
     let settings = match prepared {
         Ok(settings) => settings,

@@ -181,8 +181,6 @@ fn read_secret(args: &Args) -> Result<Option<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
 
     fn settings(flags: &[&str]) -> Result<Settings> {

@@ -8,7 +8,7 @@ mod values;
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 pub(crate) use chat::ChatArgs;
@@ -21,8 +21,28 @@ pub(crate) use values::{HumanDuration, SourceIps};
 /// Connection i is in room i modulo --rooms. Exit code: 0 when all went well; 1 when a threshold was exceeded, an
 /// order fault or a duplicate was seen, a join was never answered, or a connection failed; 64 when the settings are
 /// wrong.
-#[derive(Debug, Clone, Parser, Serialize)]
-#[command(name = "roomcast-loadtest", version, args_override_self = true)]
+#[derive(Debug, Parser)]
+#[command(
+    name = "roomcast-loadtest",
+    version,
+    args_override_self = true,
+    args_conflicts_with_subcommands = true
+)]
+pub(crate) struct Cli {
+    /// What to do instead of a run.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(crate) run: Args,
+}
+
+/// What there is to do besides a run.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {}
+
+/// The flags of a run.
+#[derive(Debug, Clone, clap::Args, Serialize)]
 pub(crate) struct Args {
     /// Where to connect: ws://HOST:PORT/PATH; a query such as ?profile=native is passed on.
     #[arg(long, env = "ROOMCAST_LOADTEST_URL", default_value = "ws://127.0.0.1:3000/ws")]
@@ -146,6 +166,16 @@ pub(crate) struct Args {
     pub(crate) chat: ChatArgs,
 }
 
+#[cfg(test)]
+impl Args {
+    /// The flags of a run, as if typed.
+    pub(crate) fn try_parse_from<T: Into<std::ffi::OsString> + Clone>(
+        words: impl IntoIterator<Item = T>,
+    ) -> Result<Self, clap::Error> {
+        Cli::try_parse_from(words).map(|cli| cli.run)
+    }
+}
+
 /// What a traffic run consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -174,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_command_is_consistent_and_every_flag_is_explained() {
-        let command = Args::command();
+        let command = Cli::command();
         command.clone().debug_assert();
         for flag in command.get_arguments() {
             assert!(flag.get_help().is_some(), "{}", flag.get_id());
@@ -183,8 +213,8 @@ mod tests {
 
     #[test]
     fn modes_exclude_each_other() {
-        assert!(Args::try_parse_from(["loadtest", "--churn", "10", "--idle"]).is_err());
-        assert!(Args::try_parse_from(["loadtest", "--secret", "a", "--secret-file", "b"]).is_err());
-        assert!(Args::try_parse_from(["loadtest"]).is_ok());
+        assert!(Cli::try_parse_from(["loadtest", "--churn", "10", "--idle"]).is_err());
+        assert!(Cli::try_parse_from(["loadtest", "--secret", "a", "--secret-file", "b"]).is_err());
+        assert!(Cli::try_parse_from(["loadtest"]).is_ok());
     }
 }

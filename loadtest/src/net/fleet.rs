@@ -330,8 +330,6 @@ impl<'a> Fleet<'a> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
     use crate::args::Args;
 

@@ -178,8 +178,6 @@ impl ChatReport {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
     use crate::args::Args;
 

@@ -51,8 +51,6 @@ pub(super) fn check(args: &Args, mode: Mode) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
     use crate::settings::Settings;
 

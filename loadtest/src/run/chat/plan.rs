@@ -159,8 +159,6 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
     use crate::args::Args;
 
