@@ -8,8 +8,9 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::args::{Args, Scenario, SourceIps};
-use crate::measure::marker;
+use crate::measure::{marker, windows_of};
 use crate::net::FRAME_BYTES_MAX;
+use crate::scenario::Layout;
 
 /// Share of a port range that is planned with; other processes use ports too.
 const PORTS_USED_MAX: f64 = 0.9;
@@ -17,6 +18,8 @@ const PORTS_USED_MAX: f64 = 0.9;
 const SOURCE_IPS_MAX: usize = 254;
 /// Room that a frame has for everything but the content.
 const ENVELOPE_BYTES_MAX: usize = 4096;
+/// Pairs of members of a room that can be followed where messages bear no offsets; 16 bytes each.
+const PAIRS_MAX: usize = 16 << 20;
 
 /// What kind of run it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +70,7 @@ impl Settings {
             (None, false) => Mode::Traffic,
         };
         check_numbers(&args)?;
+        check_dialect(&args)?;
         chat::check(&args, mode)?;
         let target = parse_url(&args.url).with_context(|| format!("--url {}", args.url))?;
         let wanted = match mode {
@@ -121,6 +125,23 @@ fn check_numbers(args: &Args) -> Result<()> {
             "--server-pid {pid}: no such process"
         );
     }
+    Ok(())
+}
+
+fn check_dialect(args: &Args) -> Result<()> {
+    if args.dialect.has_offsets() || args.churn.is_some() {
+        return Ok(());
+    }
+    ensure!(
+        windows_of(Layout::new(args.connections, args.rooms)) <= PAIRS_MAX,
+        "--rooms {}: rooms are too large for a dialect without offsets, which follows every pair of members; take more rooms or fewer connections",
+        args.rooms
+    );
+    let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b':' | b'-' | b'_');
+    ensure!(
+        args.room_prefix.bytes().all(plain),
+        "--room-prefix must be letters, digits, : - _ in this dialect"
+    );
     Ok(())
 }
 
@@ -204,6 +225,9 @@ mod tests {
             (&["--room-prefix", "a\"b"], "--room-prefix"),
             (&["--server-pid", "4294967295"], "--server-pid"),
             (&["--churn", "0"], "--churn"),
+            (&["--dialect", "nats", "--connections", "5000", "--rooms", "1"], "--rooms"),
+            (&["--dialect", "nchan", "--room-prefix", "a/b"], "--room-prefix"),
+            (&["--dialect", "nats", "--room-prefix", "a.>"], "--room-prefix"),
         ] {
             let error = settings(flags).err().map(|error| format!("{error:#}")).unwrap_or_default();
             assert!(error.contains(named), "{flags:?}: {error:?}");

@@ -84,11 +84,16 @@ pub(crate) struct Args {
     #[arg(long, env = "ROOMCAST_LOADTEST_GRACE", default_value = "5s", value_name = "TIME")]
     pub(crate) grace: HumanDuration,
 
+    /// How long to wait for outstanding deliveries in all, although they still come; what has not come by then is lost.
+    #[arg(long, env = "ROOMCAST_LOADTEST_GRACE_MAX", default_value = "60s", value_name = "TIME")]
+    pub(crate) grace_max: HumanDuration,
+
     /// Connects a second; 0 is as fast as the server answers. Never more than 128 are in flight.
     #[arg(long, env = "ROOMCAST_LOADTEST_RAMP", default_value_t = 0.0, value_name = "PER_SECOND")]
     pub(crate) ramp: f64,
 
-    /// Protocol spoken: the native events, or pub/sub topics.
+    /// Protocol spoken. The last two are for comparison with other servers: they number no messages, so that order is
+    /// checked for each sender alone.
     #[arg(long, env = "ROOMCAST_LOADTEST_DIALECT", value_enum, default_value_t = Dialect::Event)]
     pub(crate) dialect: Dialect,
 
@@ -186,7 +191,7 @@ pub(crate) enum Scenario {
     Chat,
 }
 
-/// Which of the gateway's two WebSocket protocols to speak.
+/// Which protocol to speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Dialect {
@@ -194,6 +199,20 @@ pub(crate) enum Dialect {
     Event,
     /// `roomcast.topic.v1`: subscribe, message.
     Topic,
+    /// Socket.IO 5 over Engine.IO 4, WebSocket only: room:join with an acknowledgement, message:send, message:received.
+    /// The path is /socket.io/ unless --url has one.
+    Socketio,
+    /// For comparison: the NATS protocol over WebSocket; a room is a subject.
+    Nats,
+    /// For comparison: one nchan channel a room, named by the end of --url's path; a message is its content alone.
+    Nchan,
+}
+
+impl Dialect {
+    /// Whether every message bears its place in the room.
+    pub(crate) fn has_offsets(self) -> bool {
+        !matches!(self, Self::Nats | Self::Nchan)
+    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub(crate) struct Mark {
 pub(crate) enum Reading {
     /// One of this run's messages, at this offset of its room.
     Delivery(Mark, u64),
+    /// One of this run's messages, where messages bear no offsets.
+    Unnumbered(Mark),
     /// Not one of ours; it may yet have taken an offset.
     Other(Option<u64>),
     /// It bears our mark, but the rest of the mark, or the offset, is missing or wrong.
@@ -38,6 +40,7 @@ pub(crate) struct Marker {
     prefix: [u8; PREFIX_LEN],
     find_prefix: Finder<'static>,
     find_offset: Finder<'static>,
+    has_offsets: bool,
     /// Where the mark and the offset were found last. Frames of one run look alike, so mostly they are there again.
     last: (usize, usize),
 }
@@ -49,9 +52,15 @@ impl Marker {
         Self {
             find_prefix: Finder::new(&prefix).into_owned(),
             find_offset: Finder::new(OFFSET_KEY).into_owned(),
+            has_offsets: true,
             prefix,
             last: (0, 0),
         }
+    }
+
+    /// Marks of the run with this number, in messages that bear no offsets.
+    pub(crate) fn without_offsets(run: u32) -> Self {
+        Self { has_offsets: false, ..Self::new(run) }
     }
 
     /// Appends a message's content of `bytes` bytes, which begins with its mark.
@@ -65,6 +74,9 @@ impl Marker {
     #[inline]
     pub(crate) fn read(&mut self, text: &[u8]) -> Reading {
         let (mark_guess, offset_guess) = self.last;
+        if !self.has_offsets {
+            return self.read_unnumbered(text, mark_guess);
+        }
         let offset_at = find_again(text, OFFSET_KEY, &self.find_offset, offset_guess);
         let offset = offset_at.and_then(|at| parse_number(&text[at + OFFSET_KEY.len()..]));
         let Some(mark_at) = find_again(text, &self.prefix, &self.find_prefix, mark_guess) else {
@@ -78,6 +90,18 @@ impl Marker {
             }
             _ => Reading::Malformed,
         }
+    }
+}
+
+impl Marker {
+    #[inline]
+    fn read_unnumbered(&mut self, text: &[u8], mark_guess: usize) -> Reading {
+        let Some(mark_at) = find_again(text, &self.prefix, &self.find_prefix, mark_guess) else {
+            return Reading::Other(None);
+        };
+        self.last.0 = mark_at;
+        let digits = text.get(mark_at + PREFIX_LEN..mark_at + LEN);
+        digits.and_then(parse_mark).map_or(Reading::Malformed, Reading::Unnumbered)
     }
 }
 
@@ -205,6 +229,17 @@ mod tests {
             assert_eq!(marker.read(text.as_bytes()), Reading::Delivery(MARK, 12), "{text}");
             assert_eq!(marker.read(text.as_bytes()), Reading::Delivery(MARK, 12), "again: {text}");
         }
+    }
+
+    #[test]
+    fn where_there_are_no_offsets_none_is_missed() {
+        let mut marker = Marker::without_offsets(1);
+        let ours = content(1, 50);
+        for text in [ours.clone(), format!(r#"{{"offset":7,"content":"{ours}"}}"#)] {
+            assert_eq!(marker.read(text.as_bytes()), Reading::Unnumbered(MARK), "{text}");
+        }
+        assert_eq!(marker.read(content(2, 50).as_bytes()), Reading::Other(None));
+        assert_eq!(marker.read(&ours.as_bytes()[..LEN - 1]), Reading::Malformed);
     }
 
     #[test]

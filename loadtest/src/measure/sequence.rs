@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::marker::Mark;
 use super::room_log::{Compared, RoomLog};
+use super::sender_log::SenderLog;
 use super::window::{Sight, Window};
 use crate::scenario::Layout;
 
@@ -34,6 +35,8 @@ pub(crate) struct Checker {
     /// For each room the messages that were sent to it.
     sent: Vec<u64>,
     log: RoomLog,
+    /// Instead of the log, where messages bear no offsets.
+    senders: Option<SenderLog>,
     faults: Faults,
     deliveries: u64,
     uncompared: u64,
@@ -53,13 +56,15 @@ struct Member {
 }
 
 impl Checker {
-    /// `rate` is the messages a second over all rooms, from which the memory of each room follows.
-    pub(crate) fn new(layout: Layout, connections: usize, rate: f64) -> Self {
+    /// `rate` is the messages a second over all rooms, from which the memory of each room follows; `has_offsets` says
+    /// whether every message bears its place in the room.
+    pub(crate) fn new(layout: Layout, connections: usize, rate: f64, has_offsets: bool) -> Self {
         Self {
             layout,
             members: std::iter::repeat_with(Member::absent).take(connections).collect(),
             sent: vec![0; layout.rooms()],
             log: RoomLog::new(layout.rooms(), connections, rate),
+            senders: (!has_offsets).then(|| SenderLog::new(layout, connections)),
             faults: Faults::default(),
             deliveries: 0,
             uncompared: 0,
@@ -113,8 +118,7 @@ impl Checker {
     pub(crate) fn on_delivery(&mut self, index: usize, mark: Mark, offset: u64) {
         self.deliveries += 1;
         let room = self.layout.room_of(index);
-        let sender = mark.sender as usize;
-        if sender >= self.members.len() || self.layout.room_of(sender) != room {
+        if self.is_misrouted(room, mark) {
             self.faults.misrouted += 1;
             return;
         }
@@ -144,6 +148,33 @@ impl Checker {
         member.received += 1;
     }
 
+    /// One of our messages, which bears no offset, reached connection `index`. The hot path.
+    #[inline]
+    pub(crate) fn on_unnumbered(&mut self, index: usize, mark: Mark) {
+        self.deliveries += 1;
+        let is_misrouted = self.is_misrouted(self.layout.room_of(index), mark);
+        let Some(senders) = self.senders.as_mut().filter(|_| !is_misrouted) else {
+            self.faults.misrouted += 1;
+            return;
+        };
+        match senders.observe(index, mark) {
+            Sight::Next | Sight::Ahead => {}
+            Sight::Late => self.faults.order += 1,
+            Sight::Duplicate => {
+                self.faults.duplicates += 1;
+                return;
+            }
+        }
+        self.members[index].received += 1;
+    }
+
+    /// Whether the sender is not in this room.
+    #[inline]
+    fn is_misrouted(&self, room: usize, mark: Mark) -> bool {
+        let sender = mark.sender as usize;
+        sender >= self.members.len() || self.layout.room_of(sender) != room
+    }
+
     /// Deliveries so far, faulty ones included.
     pub(crate) fn deliveries(&self) -> u64 {
         self.deliveries
@@ -156,7 +187,8 @@ impl Checker {
 
     /// Messages that no member has seen, so that the server probably did not accept them.
     pub(crate) fn unseen(&self) -> u64 {
-        self.sent.iter().sum::<u64>().saturating_sub(self.log.messages())
+        let seen = self.senders.as_ref().map_or(self.log.messages(), SenderLog::messages);
+        self.sent.iter().sum::<u64>().saturating_sub(seen)
     }
 
     /// Whether no delivery is outstanding.
@@ -204,7 +236,7 @@ mod tests {
 
     /// Two members in one room; connection 0 sends messages 1 to `sent`.
     fn checker(sent: u64) -> Checker {
-        let mut checker = Checker::new(Layout::new(2, 1), 2, 100.0);
+        let mut checker = Checker::new(Layout::new(2, 1), 2, 100.0, true);
         checker.on_joined(0, 40);
         checker.on_joined(1, 40);
         (0..sent).for_each(|_| checker.on_sent(0));
@@ -300,6 +332,35 @@ mod tests {
     }
 
     #[test]
+    fn without_offsets_each_sender_is_followed_alone() {
+        // Two senders; member 1 sees their messages interleaved otherwise than member 0, which cannot be told.
+        let faults_when = |seen: &[(u32, u32)]| {
+            let mut checker = Checker::new(Layout::new(2, 1), 2, 100.0, false);
+            checker.on_joined(0, 0);
+            checker.on_joined(1, 0);
+            for (sender, sequence) in [(0, 1), (1, 1), (0, 2), (0, 3)] {
+                checker.on_sent(0);
+                checker.on_unnumbered(0, Mark { sender, sequence, intended_us: 0 });
+            }
+            for (sender, sequence) in seen {
+                checker.on_unnumbered(1, Mark { sender: *sender, sequence: *sequence, intended_us: 0 });
+            }
+            assert_eq!(checker.unseen(), 0);
+            checker.faults()
+        };
+        assert_eq!(faults_when(&[(1, 1), (0, 1), (0, 2), (0, 3)]), Faults::default());
+        assert_eq!(faults_when(&[(0, 1), (0, 3), (1, 1)]), Faults { lost: 1, ..Faults::default() });
+        assert_eq!(
+            faults_when(&[(0, 1), (0, 3), (0, 2), (0, 2), (1, 1)]),
+            Faults { order: 1, duplicates: 1, ..Faults::default() }
+        );
+        assert_eq!(
+            faults_when(&[(0, 1), (0, 2), (0, 3), (7, 1)]),
+            Faults { lost: 1, misrouted: 1, ..Faults::default() }
+        );
+    }
+
+    #[test]
     fn who_left_misses_nothing_afterwards_and_who_is_forgiven_nothing_at_all() {
         let mut checker = checker(1);
         checker.on_left(1, false);
@@ -317,7 +378,7 @@ mod tests {
 
     #[test]
     fn strangers_are_misrouted_and_never_panic() {
-        let mut checker = Checker::new(Layout::new(2, 2), 2, 1.0);
+        let mut checker = Checker::new(Layout::new(2, 2), 2, 1.0, true);
         checker.on_delivery(0, Mark { sender: 1, ..mark(1) }, 1);
         checker.on_delivery(0, Mark { sender: u32::MAX, ..mark(1) }, u64::MAX);
         assert_eq!(checker.faults().misrouted, 2);

@@ -18,6 +18,8 @@ pub(crate) enum Stage {
     Connecting,
     /// The upgrade was asked for.
     Upgrading,
+    /// The upgrade succeeded; the server is to speak first.
+    Greeting,
     /// The first message was sent; its answer is awaited.
     Joining,
     /// In use.
@@ -29,7 +31,7 @@ pub(crate) enum Stage {
 impl Stage {
     /// Whether the connection is on its way to [`Stage::Ready`].
     pub(crate) fn is_in_flight(self) -> bool {
-        matches!(self, Self::Connecting | Self::Upgrading | Self::Joining)
+        matches!(self, Self::Connecting | Self::Upgrading | Self::Greeting | Self::Joining)
     }
 }
 
@@ -39,6 +41,7 @@ impl fmt::Display for Stage {
             Self::Absent => "absent",
             Self::Connecting => "connecting",
             Self::Upgrading => "upgrading",
+            Self::Greeting => "greeting",
             Self::Joining => "joining",
             Self::Ready => "ready",
             Self::Closing => "closing",

@@ -1,14 +1,18 @@
-//! What is said inside the frames, in the two dialects: joining, sending, and the few answers that must be understood;
-//! `chat` adds what else the event dialect's clients say and hear.
+//! What is said inside the frames, in every dialect: joining, sending, and the few answers that must be understood. The
+//! gateway's own two are here; `socketio` is that of Socket.IO, `peers` has those that only others speak, and `chat` adds
+//! what else the event dialect's clients say and hear.
 //!
 //! Deliveries are not parsed: `measure::marker` finds what it needs in them. Everything here is off the hot path.
 
 mod chat;
+mod peers;
+mod socketio;
 
 use std::io::Write as _;
 
 use serde_json::Value;
 
+use super::packing::Packing;
 use crate::args::Dialect;
 
 pub(crate) use chat::Push;
@@ -21,6 +25,8 @@ const JOIN_REQUEST_ID: &str = "j";
 pub(crate) enum Reply {
     /// Nothing.
     Unrelated,
+    /// It may ask for its room now.
+    Connected,
     /// It is in its room, whose newest message has this offset.
     Joined(u64),
     /// It is in the side room.
@@ -44,11 +50,39 @@ impl Wire {
         Self { dialect, room_prefix }
     }
 
-    /// The WebSocket subprotocol that selects the dialect.
-    pub(crate) fn subprotocol(&self) -> &'static str {
+    /// The WebSocket subprotocol that selects the dialect, if it takes one.
+    pub(crate) fn subprotocol(&self) -> Option<&'static str> {
         match self.dialect {
-            Dialect::Event => "roomcast.event.v1",
-            Dialect::Topic => "roomcast.topic.v1",
+            Dialect::Event => Some("roomcast.event.v1"),
+            Dialect::Topic => Some("roomcast.topic.v1"),
+            Dialect::Socketio | Dialect::Nats | Dialect::Nchan => None,
+        }
+    }
+
+    /// Path and query to connect to, of those that were asked for.
+    pub(crate) fn complete_path(&self, path: &str) -> String {
+        if self.dialect == Dialect::Socketio { socketio::complete_path(path) } else { path.to_owned() }
+    }
+
+    /// What is appended to a connection's path where that is how it names its room.
+    pub(crate) fn room_in_path(&self) -> Option<&str> {
+        (self.dialect == Dialect::Nchan).then_some(self.room_prefix.as_str())
+    }
+
+    /// How messages lie in frames.
+    pub(crate) fn packing(&self) -> Packing {
+        match self.dialect {
+            Dialect::Event | Dialect::Topic | Dialect::Nchan => Packing::Plain,
+            Dialect::Socketio => Packing::EngineIo,
+            Dialect::Nats => Packing::Nats,
+        }
+    }
+
+    /// Appends the first request of a connection; nothing when it is in its room already.
+    pub(crate) fn write_first(&self, out: &mut Vec<u8>, room: usize) {
+        match self.dialect {
+            Dialect::Socketio => out.extend_from_slice(socketio::CONNECT),
+            _ => self.write_join(out, room),
         }
     }
 
@@ -61,8 +95,15 @@ impl Wire {
                 r#"{{"event":"room:join","data":{{"roomId":"{prefix}{room}"}},"requestId":"{JOIN_REQUEST_ID}"}}"#
             ),
             Dialect::Topic => write!(out, r#"{{"type":"subscribe","topic":"{prefix}{room}"}}"#),
+            Dialect::Socketio => return socketio::write_join(out, &self.name_of(room)),
+            Dialect::Nats => return peers::write_nats_join(out, &self.name_of(room)),
+            Dialect::Nchan => return,
         };
         written.expect("a Vec takes every write");
+    }
+
+    fn name_of(&self, room: usize) -> String {
+        format!("{}{room}", self.room_prefix)
     }
 
     /// Appends a message to a room; `write_content` appends its content, which must need no escape in JSON.
@@ -80,6 +121,9 @@ impl Wire {
             Dialect::Topic => {
                 write!(out, r#"{{"type":"message","topic":"{prefix}{room}","data":{{"content":""#)
             }
+            Dialect::Socketio => return socketio::write_message(out, &self.name_of(room), write_content),
+            Dialect::Nats => return peers::write_nats_message(out, &self.name_of(room), write_content),
+            Dialect::Nchan => return write_content(out),
         };
         written.expect("a Vec takes every write");
         write_content(out);
@@ -88,13 +132,32 @@ impl Wire {
 
     /// What a message means to a connection that waits for an answer.
     pub(crate) fn read_reply(&self, text: &[u8]) -> Reply {
+        match self.dialect {
+            Dialect::Event | Dialect::Topic => self.read_json_reply(text),
+            Dialect::Socketio => socketio::read_reply(text),
+            Dialect::Nats => peers::read_nats_reply(text),
+            Dialect::Nchan => Reply::Unrelated,
+        }
+    }
+
+    /// The code of an error message; `None` for any other message.
+    pub(crate) fn read_error(&self, text: &[u8]) -> Option<String> {
+        match self.dialect {
+            Dialect::Event | Dialect::Topic => read_error(text),
+            Dialect::Socketio => socketio::read_error(text),
+            Dialect::Nats => peers::read_nats_error(text),
+            Dialect::Nchan => None,
+        }
+    }
+
+    fn read_json_reply(&self, text: &[u8]) -> Reply {
         let Ok(frame) = serde_json::from_slice::<Value>(text) else {
             return Reply::Unrelated;
         };
         let (name, id) = match self.dialect {
             Dialect::Event => (frame["event"].as_str(), frame["requestId"].as_str()),
             // It has no request ids: one room, one answer.
-            Dialect::Topic => (frame["type"].as_str(), Some(JOIN_REQUEST_ID)),
+            _ => (frame["type"].as_str(), Some(JOIN_REQUEST_ID)),
         };
         match (name, id) {
             (Some("room:joined" | "subscribed"), Some(JOIN_REQUEST_ID)) => {
@@ -116,8 +179,8 @@ impl Wire {
     }
 }
 
-/// The code of an error message; `None` for any other message.
-pub(crate) fn read_error(text: &[u8]) -> Option<String> {
+/// The code of an error message of the gateway's own dialects.
+fn read_error(text: &[u8]) -> Option<String> {
     let frame = serde_json::from_slice::<Value>(text).ok()?;
     let is_error =
         |name: &Value| name.as_str().is_some_and(|name| name == "error" || name.ends_with("_error"));

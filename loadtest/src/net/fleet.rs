@@ -10,8 +10,9 @@ use rustix::net::sockopt::socket_error;
 use super::connection::{Connection, Stage};
 use super::frame::{self, Frame};
 use super::handshake::{self, Upgrade};
+use super::packing::{Packing, Part};
 use super::poller::Poller;
-use super::{Answer, End, FRAME_BYTES_MAX, Handler, RECEIVE_BUFFER_BYTES, socket};
+use super::{Answer, End, Handler, socket};
 use crate::clock;
 use crate::settings::Settings;
 
@@ -23,11 +24,14 @@ const HANDSHAKE_TIMEOUT_NS: u64 = 10_000_000_000;
 const SENDS_AT_ONCE_MAX: usize = 8;
 /// Close frame payload of a normal end, code 1000.
 const NORMAL_CLOSE: [u8; 2] = [0x03, 0xE8];
+/// Of what a server says instead of its greeting so much is reported.
+const SHOWN_CHARS: usize = 80;
 
 /// All connections, known by index.
 pub(crate) struct Fleet<'a> {
     settings: &'a Settings,
     upgrade: Upgrade,
+    packing: Packing,
     poller: Poller,
     connections: Vec<Connection>,
     /// Every connection is received into this; empty while in use.
@@ -46,12 +50,15 @@ impl<'a> Fleet<'a> {
     /// When the kernel has no descriptors left.
     pub(crate) fn new(settings: &'a Settings, upgrade: Upgrade) -> Result<Self> {
         let count = settings.args.connections;
+        let packing = upgrade.packing;
         Ok(Self {
             settings,
             upgrade,
+            packing,
             poller: Poller::new().context("creating the epoll set")?,
             connections: std::iter::repeat_with(Connection::absent).take(count).collect(),
-            buffer: vec![0; RECEIVE_BUFFER_BYTES],
+            // A part kept from before, and what completes it, always fit together.
+            buffer: vec![0; 2 * packing.frame_bytes_max()],
             text: Vec::new(),
             frame: Vec::new(),
             in_flight: 0,
@@ -160,7 +167,7 @@ impl<'a> Fleet<'a> {
             let mut text = std::mem::take(&mut self.text);
             text.clear();
             if let Some(index) = handler.next_send(now_ns, &mut text)
-                && !self.send_frame(index, frame::TEXT, &text)
+                && !self.send_frame(index, self.packing.opcode(), &text)
             {
                 handler.on_unsent(index);
             }
@@ -260,25 +267,95 @@ impl<'a> Fleet<'a> {
             used = length;
             self.on_upgraded(index, handler);
         }
-        while let Some(frame) = frame::read(&bytes[used..], FRAME_BYTES_MAX).map_err(End::Frame)? {
+        let packing = self.packing;
+        while let Some(frame) = frame::read(&bytes[used..], packing.frame_bytes_max()).map_err(End::Frame)? {
             used += frame.len;
-            if frame.opcode == frame::TEXT && self.connections[index].stage == Stage::Ready {
-                handler.on_text(index, frame.payload, now_ns);
+            if frame.opcode != packing.opcode() {
+                self.on_control_frame(index, &frame)?;
+            } else if packing == Packing::Plain {
+                self.on_message(index, frame.payload, now_ns, handler)?;
             } else {
-                self.on_rare_frame(index, &frame, handler)?;
+                self.unpack(index, frame.payload, now_ns, handler)?;
             }
         }
         Ok(used)
     }
 
+    /// Takes a frame apart that may hold more, or less, than one message.
+    fn unpack(
+        &mut self,
+        index: usize,
+        mut payload: &[u8],
+        now_ns: u64,
+        handler: &mut impl Handler,
+    ) -> std::result::Result<(), End> {
+        while let Some(part) = self.packing.next_part(&mut payload).map_err(|_| End::Packing)? {
+            match part {
+                Part::Message(message) => self.on_message(index, message, now_ns, handler)?,
+                // A failure to send comes back as an event.
+                Part::Ping(pong) => drop(self.send_frame(index, self.packing.opcode(), pong)),
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn on_message(
+        &mut self,
+        index: usize,
+        message: &[u8],
+        now_ns: u64,
+        handler: &mut impl Handler,
+    ) -> std::result::Result<(), End> {
+        if self.connections[index].stage == Stage::Ready {
+            handler.on_text(index, message, now_ns);
+            return Ok(());
+        }
+        self.on_early_message(index, message, handler)
+    }
+
+    #[cold]
+    fn on_early_message(
+        &mut self,
+        index: usize,
+        message: &[u8],
+        handler: &mut impl Handler,
+    ) -> std::result::Result<(), End> {
+        match self.connections[index].stage {
+            Stage::Greeting if self.packing.is_greeting(message) => self.ask_first(index, handler),
+            Stage::Greeting => {
+                return Err(End::Refused(
+                    String::from_utf8_lossy(message).chars().take(SHOWN_CHARS).collect(),
+                ));
+            }
+            Stage::Joining => match handler.on_answer(index, message) {
+                Answer::Unrelated => {}
+                // A failure to send comes back as an event.
+                Answer::Next(text) => drop(self.send_frame(index, self.packing.opcode(), &text)),
+                Answer::Accepted => self.become_ready(index),
+                Answer::Refused(reason) => return Err(End::Refused(reason)),
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+
     fn on_upgraded(&mut self, index: usize, handler: &mut impl Handler) {
+        if self.packing.has_greeting() {
+            self.connections[index].stage = Stage::Greeting;
+        } else {
+            self.ask_first(index, handler);
+        }
+    }
+
+    fn ask_first(&mut self, index: usize, handler: &mut impl Handler) {
         let mut first = Vec::new();
         handler.on_open(index, &mut first);
         if first.is_empty() {
             self.become_ready(index);
         } else {
             self.connections[index].stage = Stage::Joining;
-            self.send_frame(index, frame::TEXT, &first);
+            self.send_frame(index, self.packing.opcode(), &first);
         }
     }
 
@@ -288,22 +365,8 @@ impl<'a> Fleet<'a> {
     }
 
     #[cold]
-    fn on_rare_frame(
-        &mut self,
-        index: usize,
-        frame: &Frame<'_>,
-        handler: &mut impl Handler,
-    ) -> std::result::Result<(), End> {
+    fn on_control_frame(&mut self, index: usize, frame: &Frame<'_>) -> std::result::Result<(), End> {
         match frame.opcode {
-            frame::TEXT if self.connections[index].stage == Stage::Joining => {
-                match handler.on_answer(index, frame.payload) {
-                    Answer::Unrelated => {}
-                    // A failure to send comes back as an event.
-                    Answer::Next(text) => drop(self.send_frame(index, frame::TEXT, &text)),
-                    Answer::Accepted => self.become_ready(index),
-                    Answer::Refused(reason) => return Err(End::Refused(reason)),
-                }
-            }
             frame::PING => drop(self.send_frame(index, frame::PONG, frame.payload)),
             frame::CLOSE => {
                 if self.connections[index].stage != Stage::Closing {
@@ -371,7 +434,9 @@ mod tests {
         let upgrade = Upgrade {
             host: String::new(),
             path: String::new(),
-            subprotocol: "",
+            subprotocol: None,
+            packing: Packing::Plain,
+            rooms_in_path: None,
             minter: None,
             user_prefix: String::new(),
         };

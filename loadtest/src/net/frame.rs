@@ -9,6 +9,8 @@ use std::fmt;
 const CONTINUATION: u8 = 0x0;
 /// Opcode of a text message.
 pub(crate) const TEXT: u8 = 0x1;
+/// Opcode of a binary message.
+pub(crate) const BINARY: u8 = 0x2;
 /// Opcode of a close frame.
 pub(crate) const CLOSE: u8 = 0x8;
 /// Opcode of a ping.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use anyhow::Result;
 
-use super::End;
+use super::{End, Packing};
 use crate::token::Minter;
 
 /// The key of RFC 6455's own example. It must differ only between what a cache might confuse, and there is none.
@@ -19,8 +19,12 @@ pub(crate) struct Upgrade {
     pub(crate) host: String,
     /// Path and query.
     pub(crate) path: String,
-    /// The dialect's subprotocol.
-    pub(crate) subprotocol: &'static str,
+    /// The dialect's subprotocol, if it has one.
+    pub(crate) subprotocol: Option<&'static str>,
+    /// How its messages lie in frames.
+    pub(crate) packing: Packing,
+    /// What a room's name begins with, and how many rooms there are, where the path ends in its name.
+    pub(crate) rooms_in_path: Option<(String, usize)>,
     /// Signs each connection's token; `None` asks without one.
     pub(crate) minter: Option<Minter>,
     /// What a user's name begins with.
@@ -33,13 +37,20 @@ impl Upgrade {
     /// # Errors
     /// When its token cannot be signed.
     pub(super) fn request(&self, index: usize) -> Result<Vec<u8>> {
-        let Self { host, path, subprotocol, .. } = self;
+        let Self { host, path, .. } = self;
         let mut request = Vec::with_capacity(512);
+        write!(request, "GET {path}")?;
+        if let Some((prefix, count)) = &self.rooms_in_path {
+            write!(request, "{prefix}{}", index % count)?;
+        }
         write!(
             request,
-            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Protocol: {subprotocol}\r\n"
+            " HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
         )?;
+        if let Some(subprotocol) = self.subprotocol {
+            write!(request, "Sec-WebSocket-Protocol: {subprotocol}\r\n")?;
+        }
         if let Some(minter) = &self.minter {
             let token = minter.mint(&format!("{}{index}", self.user_prefix))?;
             write!(request, "Authorization: Bearer {token}\r\n")?;
@@ -96,14 +107,33 @@ mod tests {
         let mut upgrade = Upgrade {
             host: "h:1".to_owned(),
             path: "/ws".to_owned(),
-            subprotocol: "roomcast.event.v1",
+            subprotocol: Some("roomcast.event.v1"),
+            packing: Packing::Plain,
+            rooms_in_path: None,
             minter: None,
             user_prefix: "u".to_owned(),
         };
         let text = |upgrade: &Upgrade| String::from_utf8(upgrade.request(3).expect("signs")).expect("ASCII");
         assert!(text(&upgrade).starts_with("GET /ws HTTP/1.1\r\nHost: h:1\r\n"));
         assert!(!text(&upgrade).contains("Authorization"));
+        assert!(text(&upgrade).contains("\r\nSec-WebSocket-Protocol: roomcast.event.v1\r\n"));
         upgrade.minter = Some(Minter::new(b"secret"));
         assert!(text(&upgrade).contains("\r\nAuthorization: Bearer ey"));
+    }
+
+    #[test]
+    fn a_path_may_end_in_the_room() {
+        let upgrade = Upgrade {
+            host: "h:1".to_owned(),
+            path: "/rooms/".to_owned(),
+            subprotocol: None,
+            packing: Packing::Plain,
+            rooms_in_path: Some(("bench:".to_owned(), 5)),
+            minter: None,
+            user_prefix: String::new(),
+        };
+        let text = String::from_utf8(upgrade.request(13).expect("needs no token")).expect("ASCII");
+        assert!(text.starts_with("GET /rooms/bench:3 HTTP/1.1\r\n"), "{text}");
+        assert!(!text.contains("Sec-WebSocket-Protocol"), "{text}");
     }
 }

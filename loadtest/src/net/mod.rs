@@ -7,24 +7,23 @@ mod dialect;
 mod fleet;
 mod frame;
 mod handshake;
+mod packing;
 mod poller;
 mod socket;
 
 pub(crate) use connection::Stage;
-pub(crate) use dialect::{Push, Reply, Wire, read_error};
+pub(crate) use dialect::{Push, Reply, Wire};
 pub(crate) use fleet::Fleet;
 pub(crate) use handshake::Upgrade;
+pub(crate) use packing::Packing;
 pub(crate) use socket::raise_descriptor_limit;
 
 use std::fmt;
 
 use rustix::io::Errno;
 
-/// Size of the one buffer that every connection is read through.
-pub(crate) const RECEIVE_BUFFER_BYTES: usize = 256 << 10;
-/// Largest frame that is accepted from the server; half the buffer, so that a part kept from before and what
-/// completes it always fit together.
-pub(crate) const FRAME_BYTES_MAX: usize = RECEIVE_BUFFER_BYTES / 2;
+/// Largest frame that is accepted from the server in the gateway's dialects.
+pub(crate) const FRAME_BYTES_MAX: usize = 128 << 10;
 
 /// What the loop asks, and tells. Calls name a connection by its index in the fleet.
 pub(crate) trait Handler {
@@ -70,6 +69,8 @@ pub(crate) enum End {
     Os(Errno),
     /// The server broke the WebSocket protocol.
     Frame(frame::FrameError),
+    /// A frame ended within a message.
+    Packing,
     /// The upgrade was answered with this HTTP status.
     Status(u16),
     /// The upgrade's answer is not one.
@@ -89,6 +90,7 @@ impl fmt::Display for End {
             Self::Os(Errno::CONNREFUSED) => out.write_str("connection refused"),
             Self::Os(errno) => write!(out, "{errno}"),
             Self::Frame(error) => write!(out, "bad frame: {error}"),
+            Self::Packing => out.write_str("bad frame: part of a message"),
             Self::Status(status) => write!(out, "HTTP {status}"),
             Self::Upgrade(reason) => write!(out, "bad upgrade: {reason}"),
             Self::Refused(reason) => write!(out, "refused: {reason}"),

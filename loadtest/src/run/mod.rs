@@ -82,10 +82,13 @@ fn wire(settings: &Settings) -> Wire {
 }
 
 fn upgrade(settings: &Settings) -> Upgrade {
+    let wire = wire(settings);
     Upgrade {
         host: settings.target.host.clone(),
-        path: settings.target.path.clone(),
-        subprotocol: wire(settings).subprotocol(),
+        path: wire.complete_path(&settings.target.path),
+        subprotocol: wire.subprotocol(),
+        packing: wire.packing(),
+        rooms_in_path: wire.room_in_path().map(|prefix| (prefix.to_owned(), settings.args.rooms)),
         minter: settings.secret.as_deref().map(Minter::new),
         user_prefix: settings.args.user_prefix.clone(),
     }

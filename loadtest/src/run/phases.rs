@@ -98,7 +98,7 @@ impl<'a> Phases<'a> {
         Ok(())
     }
 
-    /// Waits for what was sent to arrive, as long as something arrives.
+    /// Waits for what was sent to arrive, as long as something arrives and it does not take too long in all.
     fn drain(&mut self) -> Result<()> {
         if self.interruption.is_wanted() {
             self.traffic.stop_sending();
@@ -106,6 +106,7 @@ impl<'a> Phases<'a> {
         let grace_ns = self.settings.args.grace.as_ns();
         let mut arrived = self.traffic.arrived();
         let mut progressed_ns = clock::now_ns();
+        let give_up_ns = progressed_ns.saturating_add(self.settings.args.grace_max.as_ns());
         // A message may still be due when the loop was late.
         while self.traffic.is_sending() || !self.traffic.is_complete() {
             let check_ns = clock::now_ns() + HOUSEKEEPING_NS / 10;
@@ -113,6 +114,9 @@ impl<'a> Phases<'a> {
                 self.turn(check_ns)?;
             }
             let now_ns = clock::now_ns();
+            if now_ns >= give_up_ns {
+                break;
+            }
             if self.traffic.arrived() != arrived {
                 arrived = self.traffic.arrived();
                 progressed_ns = now_ns;

@@ -8,7 +8,7 @@ use super::{Counts, count};
 use crate::clock;
 use crate::measure::marker::{Mark, Marker, Reading};
 use crate::measure::{Checker, Latency};
-use crate::net::{Answer, End, Handler, Reply, Stage, Wire, read_error};
+use crate::net::{Answer, End, Handler, Reply, Stage, Wire};
 use crate::report::ChatReport;
 use crate::scenario::{Layout, Schedule, Span};
 use crate::settings::Settings;
@@ -62,14 +62,14 @@ impl Traffic {
             layout,
             payload_bytes: args.payload_size,
             rate: args.rate,
-            marker: Marker::new(run),
+            marker: if args.dialect.has_offsets() { Marker::new(run) } else { Marker::without_offsets(run) },
             schedule: Schedule::never(),
             timeline,
             sequences: vec![0; args.connections],
             clients: Clients::new(layout, args.stop_fraction),
             chat_was_last: false,
             slow_stopped: false,
-            checker: Checker::new(layout, args.connections, args.rate),
+            checker: Checker::new(layout, args.connections, args.rate, args.dialect.has_offsets()),
             latency: Latency::new(),
             send_lag: Latency::new(),
             counted: Counted::default(),
@@ -154,7 +154,7 @@ impl Traffic {
         }
         if let Some(offset) = offset {
             self.checker.on_foreign(index, offset);
-        } else if let Some(code) = read_error(text) {
+        } else if let Some(code) = self.wire.read_error(text) {
             count(&mut self.counted.errors, code);
         }
     }
@@ -166,13 +166,19 @@ impl Handler for Traffic {
         match &self.chat {
             // The room itself comes last: its messages count from then on.
             Some(chat) if chat.has_side_rooms() => self.wire.write_join_side(first, room),
-            _ => self.wire.write_join(first, room),
+            _ => self.wire.write_first(first, room),
+        }
+        if first.is_empty() {
+            // The path has named its room.
+            self.on_joined(index, 0);
         }
     }
 
     fn on_answer(&mut self, index: usize, text: &[u8]) -> Answer {
         match self.wire.read_reply(text) {
-            Reply::JoinedSide => self.request(|wire, out| wire.write_join(out, self.layout.room_of(index))),
+            Reply::Connected | Reply::JoinedSide => {
+                self.request(|wire, out| wire.write_join(out, self.layout.room_of(index)))
+            }
             Reply::Joined(offset) => self.on_joined(index, offset),
             Reply::Watching => self.on_ready(index),
             Reply::Refused(reason) => Answer::Refused(reason),
@@ -180,7 +186,9 @@ impl Handler for Traffic {
                 // A member that is not ready yet may be in its room already.
                 match self.marker.read(text) {
                     Reading::Other(offset) => self.on_other(index, text, offset, clock::now_ns()),
-                    Reading::Delivery(..) | Reading::Malformed => self.counted.other_messages += 1,
+                    Reading::Delivery(..) | Reading::Unnumbered(_) | Reading::Malformed => {
+                        self.counted.other_messages += 1
+                    }
                 }
                 Answer::Unrelated
             }
@@ -203,6 +211,12 @@ impl Handler for Traffic {
                     && self.clients.is_able(index)
                 {
                     chat.on_delivery(index, offset, now_ns);
+                }
+            }
+            Reading::Unnumbered(mark) => {
+                self.checker.on_unnumbered(index, mark);
+                if let Some(us) = self.timeline.latency_us(mark.intended_us, now_ns) {
+                    self.latency.record(us);
                 }
             }
             Reading::Other(offset) => self.on_other(index, text, offset, now_ns),
