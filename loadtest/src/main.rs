@@ -7,6 +7,7 @@
 //! Below them `net` moves frames and `measure` judges them; neither knows the other.
 
 mod args;
+mod capacity;
 mod clock;
 mod measure;
 mod net;

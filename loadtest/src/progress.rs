@@ -75,6 +75,15 @@ impl Progress {
         self.last = Some((now_ns, snapshot));
     }
 
+    /// Shows a line that stays.
+    pub(crate) fn say(&self, line: &str) {
+        match &self.output {
+            Output::None => {}
+            Output::Live(bar) => bar.println(line),
+            Output::Plain => eprintln!("{line}"),
+        }
+    }
+
     /// Clears the live line.
     pub(crate) fn finish(&self) {
         if let Output::Live(bar) = &self.output {

@@ -28,12 +28,24 @@ impl Layout {
         (self.connections - room).div_ceil(self.rooms)
     }
 
-    /// The connection that sends message `number`: round robin over the rooms, and within a room over its members.
+    /// The connection that sends message `number`.
     pub(crate) fn sender_of(self, number: u64) -> usize {
-        let rooms = self.rooms as u64;
-        let room = number % rooms;
-        let turn = number / rooms % self.members_of(to_index(room)) as u64;
-        to_index(room + rooms * turn)
+        self.sender_among(number, self.rooms)
+    }
+
+    /// The connection that sends message `number` when only the first `rooms` are in use: round robin over them, and
+    /// within a room over its members.
+    pub(crate) fn sender_among(self, number: u64, rooms: usize) -> usize {
+        let room = to_index(number % rooms as u64);
+        let turn = number / rooms as u64 % self.members_of(room) as u64;
+        room + self.rooms * to_index(turn)
+    }
+
+    /// All connections, room after room: the first of them fill as few rooms as they can.
+    pub(crate) fn room_by_room(self) -> Vec<usize> {
+        let mut order: Vec<_> = (0..self.connections).collect();
+        order.sort_by_key(|connection| self.room_of(*connection));
+        order
     }
 
     /// The member that follows `connection` in its room, wrapping around.
@@ -146,8 +158,11 @@ mod tests {
     #[test]
     fn every_room_and_every_member_takes_its_turn() {
         let layout = Layout::new(7, 3);
-        let senders: Vec<_> = (0..9).map(|number| layout.sender_of(number)).collect();
+        let senders: Vec<_> = (0..9).map(|number| layout.sender_among(number, 3)).collect();
         assert_eq!(senders, [0, 1, 2, 3, 4, 5, 6, 1, 2]);
+        let senders: Vec<_> = (0..6).map(|number| layout.sender_among(number, 2)).collect();
+        assert_eq!(senders, [0, 1, 3, 4, 6, 1]);
+        assert_eq!(layout.room_by_room(), [0, 3, 6, 1, 4, 2, 5]);
         assert_eq!([layout.members_of(0), layout.members_of(1), layout.members_of(2)], [3, 2, 2]);
         assert_eq!([layout.next_member(0), layout.next_member(6), layout.next_member(5)], [3, 0, 2]);
     }

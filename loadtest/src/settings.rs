@@ -1,13 +1,14 @@
 //! What the flags mean together: checked once, before anything is opened. Every error names its flag.
 
 mod chat;
+pub(crate) mod ramp;
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::args::{Args, Scenario, SourceIps};
+use crate::args::{Args, RampWhat, Scenario, SourceIps};
 use crate::measure::{marker, windows_of};
 use crate::net::FRAME_BYTES_MAX;
 use crate::scenario::Layout;
@@ -30,6 +31,8 @@ pub(crate) enum Mode {
     Idle,
     /// Connect and close, so many times in all.
     Churn(u64),
+    /// Search for the most that passes.
+    Ramp(RampWhat),
 }
 
 /// Where the server is, and how it wants to be addressed.
@@ -64,22 +67,33 @@ impl Settings {
     /// # Errors
     /// Names the flag that is wrong, and why.
     pub(crate) fn from_args(args: Args) -> Result<Self> {
-        let mode = match (args.churn, args.idle) {
-            (Some(connects), _) => Mode::Churn(connects),
-            (None, true) => Mode::Idle,
-            (None, false) => Mode::Traffic,
+        let mode = match (args.churn, args.idle, args.ramp_args.ramp_what) {
+            (Some(connects), ..) => Mode::Churn(connects),
+            (None, true, _) => Mode::Idle,
+            (None, false, Some(what)) => Mode::Ramp(what),
+            (None, false, None) => Mode::Traffic,
         };
         check_numbers(&args)?;
         check_dialect(&args)?;
         chat::check(&args, mode)?;
+        ramp::check(&args, mode)?;
         let target = parse_url(&args.url).with_context(|| format!("--url {}", args.url))?;
         let wanted = match mode {
             Mode::Churn(connects) => usize::try_from(connects).unwrap_or(usize::MAX),
-            Mode::Traffic | Mode::Idle => args.connections,
+            Mode::Traffic | Mode::Idle | Mode::Ramp(_) => args.connections,
         };
         let source_ips = source_ips(args.source_ips, wanted, target.address.ip(), local_ports())?;
         let secret = read_secret(&args)?;
         Ok(Self { mode, target, secret, source_ips, args })
+    }
+
+    /// Messages a second over all rooms for which members that lag behind are to be compared. A search allows ten times
+    /// more, but hardly any lag.
+    pub(crate) fn log_rate(&self) -> f64 {
+        match self.mode {
+            Mode::Ramp(RampWhat::Rate) => ramp::range(&self.args, RampWhat::Rate).to as f64 / 10.0,
+            _ => self.args.rate,
+        }
     }
 
     /// Whether the run is more than messages.

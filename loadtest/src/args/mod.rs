@@ -1,9 +1,10 @@
 //! What was typed: flags and their environment variables, each explained for `--help`; `values` reads the odd ones,
-//! `chat` holds those of one scenario.
+//! `chat` and `ramp` hold those of one kind of run.
 //!
 //! Nothing is judged here beyond the shape of one value; what the values mean together is `settings`.
 
 mod chat;
+mod ramp;
 mod values;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 pub(crate) use chat::ChatArgs;
+pub(crate) use ramp::{RampArgs, RampWhat};
 pub(crate) use values::{HumanDuration, SourceIps};
 
 /// Drives WebSocket connections against a Roomcast gateway with an open loop of messages, and checks every delivery
@@ -169,6 +171,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) chat: ChatArgs,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) ramp_args: RampArgs,
 }
 
 #[cfg(test)]

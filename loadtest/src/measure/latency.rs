@@ -43,6 +43,13 @@ impl Latency {
         self.histogram.len()
     }
 
+    /// Number of times recorded that were longer than this, in milliseconds.
+    pub(crate) fn count_above(&self, ms: f64) -> u64 {
+        #[expect(clippy::cast_possible_truncation, reason = "a float that is too large saturates")]
+        let us = ((ms * 1e3) as u64).min(MAX_US);
+        self.histogram.len() - self.histogram.count_between(0, us)
+    }
+
     /// The percentiles so far.
     pub(crate) fn percentiles(&self) -> Percentiles {
         let at = |quantile| self.histogram.value_at_quantile(quantile) as f64 / 1e3;
@@ -70,6 +77,7 @@ mod tests {
             "{percentiles:?}"
         );
         assert_eq!(latency.count(), 1000);
+        assert_eq!([0.0, 990.3, 2000.0].map(|ms| latency.count_above(ms)), [1000, 10, 0]);
         latency.record(u64::MAX);
         assert!(latency.percentiles().max >= 3.6e6);
     }

@@ -11,7 +11,7 @@ mod stamp;
 mod window;
 
 pub(crate) use latency::{Latency, Percentiles};
-pub(crate) use process::{GeneratorCpu, ServerProcess, ServerUsage};
+pub(crate) use process::{GeneratorCpu, ServerProcess, ServerUsage, ThreadTimes};
 pub(crate) use sender_log::windows_of;
 pub(crate) use sequence::{Checker, Faults};
 pub(crate) use stamp::Stamper;

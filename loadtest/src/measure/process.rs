@@ -1,5 +1,6 @@
 //! What a run costs: the server's CPU time and memory from `/proc`, the generator's own from its clock.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use serde::Serialize;
@@ -33,6 +34,37 @@ impl ServerProcess {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
         let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
         Some(ServerUsage { cpu_ns: cpu_ticks(&stat)? * tick_ns, resident_bytes: resident_bytes(&status)? })
+    }
+}
+
+/// CPU time of each thread of a process at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ThreadTimes(BTreeMap<u32, (String, u64)>);
+
+impl ThreadTimes {
+    /// The thread that used most CPU time since `earlier`, and how much in nanoseconds.
+    pub(crate) fn busiest_since(&self, earlier: &Self) -> Option<(&str, u64)> {
+        let used = self.0.iter().map(|(id, (name, cpu_ns))| {
+            let before = earlier.0.get(id).map_or(0, |(_, cpu_ns)| *cpu_ns);
+            (name.as_str(), cpu_ns.saturating_sub(before))
+        });
+        used.max_by_key(|(_, cpu_ns)| *cpu_ns)
+    }
+}
+
+impl ServerProcess {
+    /// What each of its threads has used until now; of none when it is gone.
+    pub(crate) fn thread_times(self) -> ThreadTimes {
+        let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        let times = tasks.filter_map(|task| {
+            let id = task.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read_to_string(task.path().join("stat")).ok()?;
+            let (head, _) = stat.rsplit_once(')')?;
+            let (_, name) = head.split_once('(')?;
+            Some((id, (name.to_owned(), cpu_ticks(&stat)? * tick_ns)))
+        });
+        ThreadTimes(times.collect())
     }
 }
 
@@ -78,6 +110,16 @@ mod tests {
         assert_eq!(cpu_ticks(stat), Some(200));
         assert_eq!(cpu_ticks("42 (short) S 1"), None);
         assert_eq!(cpu_ticks(""), None);
+    }
+
+    #[test]
+    fn the_busiest_thread_is_the_one_that_used_most_since() {
+        let times = |a, b| ThreadTimes([(1, ("a".to_owned(), a)), (2, ("b".to_owned(), b))].into());
+        assert_eq!(times(500, 90).busiest_since(&times(490, 10)), Some(("b", 80)));
+        assert_eq!(times(500, 90).busiest_since(&ThreadTimes::default()), Some(("a", 500)));
+        assert!(ServerProcess::new(u32::MAX).thread_times().busiest_since(&ThreadTimes::default()).is_none());
+        let own = ServerProcess::new(std::process::id()).thread_times();
+        assert!(own.busiest_since(&ThreadTimes::default()).is_some());
     }
 
     #[test]

@@ -28,6 +28,19 @@ pub(crate) struct Faults {
     pub(crate) malformed: u64,
 }
 
+impl Faults {
+    /// Those that came about after `earlier`.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            lost: self.lost.saturating_sub(earlier.lost),
+            duplicates: self.duplicates.saturating_sub(earlier.duplicates),
+            order: self.order.saturating_sub(earlier.order),
+            misrouted: self.misrouted.saturating_sub(earlier.misrouted),
+            malformed: self.malformed.saturating_sub(earlier.malformed),
+        }
+    }
+}
+
 /// The state of all checks.
 pub(crate) struct Checker {
     layout: Layout,
@@ -49,9 +62,11 @@ struct Member {
     joined_at: u64,
     /// Distinct offsets seen, whosever messages they were.
     offsets_seen: u64,
+    /// Messages that were sent to its room before it joined.
+    sent_before: u64,
     /// Distinct messages of this run seen.
     received: u64,
-    /// Messages that it should have seen; fixed when it leaves, else all that were sent to its room.
+    /// Messages that it should have seen; fixed when it leaves, else all that were sent to its room since it joined.
     expected: Option<u64>,
 }
 
@@ -77,6 +92,7 @@ impl Checker {
             offsets: Window::starting_at(offset.saturating_add(1)),
             joined_at: offset,
             offsets_seen: 0,
+            sent_before: self.sent[self.layout.room_of(index)],
             received: 0,
             expected: None,
         };
@@ -86,7 +102,7 @@ impl Checker {
     pub(crate) fn on_left(&mut self, index: usize, forgiven: bool) {
         let sent = self.sent[self.layout.room_of(index)];
         let member = &mut self.members[index];
-        let expected = if forgiven { 0 } else { sent };
+        let expected = if forgiven { 0 } else { sent.saturating_sub(member.sent_before) };
         member.expected.get_or_insert(expected);
     }
 
@@ -198,8 +214,21 @@ impl Checker {
 
     fn missing(&self, index: usize) -> u64 {
         let member = &self.members[index];
-        let expected = member.expected.unwrap_or(self.sent[self.layout.room_of(index)]);
+        let sent = self.sent[self.layout.room_of(index)];
+        let expected = member.expected.unwrap_or(sent.saturating_sub(member.sent_before));
         expected.saturating_sub(member.received)
+    }
+
+    /// Counts what is outstanding as lost for good, so that nobody waits for it any more.
+    pub(crate) fn write_off(&mut self) {
+        for index in 0..self.members.len() {
+            let missing = self.missing(index);
+            let member = &mut self.members[index];
+            self.faults.lost += missing;
+            member.received += missing;
+            // What is lost took an offset, in all likelihood.
+            member.offsets_seen += missing;
+        }
     }
 
     /// All faults; what is outstanding now counts as lost.
@@ -224,6 +253,7 @@ impl Member {
             offsets: Window::starting_at(1),
             joined_at: 0,
             offsets_seen: 0,
+            sent_before: 0,
             received: 0,
             expected: Some(0),
         }
@@ -374,6 +404,40 @@ mod tests {
         forgiving.on_left(1, true);
         forgiving.on_delivery(0, mark(1), 41);
         assert!(forgiving.is_complete());
+    }
+
+    #[test]
+    fn what_is_written_off_is_lost_once_and_spoils_nothing_afterwards() {
+        let mut checker = checker(3);
+        for (sequence, offset) in [(1, 41), (2, 42), (3, 43)] {
+            checker.on_delivery(0, mark(sequence), offset);
+        }
+        checker.on_delivery(1, mark(1), 41);
+        checker.write_off();
+        let lost = Faults { lost: 2, ..Faults::default() };
+        assert_eq!((checker.faults(), checker.is_complete()), (lost, true));
+        checker.on_sent(0);
+        checker.on_delivery(0, mark(4), 44);
+        assert_eq!((checker.faults().since(lost).lost, checker.is_complete()), (1, false));
+        checker.on_delivery(1, mark(4), 44);
+        assert_eq!((checker.faults(), checker.is_complete()), (lost, true));
+    }
+
+    #[test]
+    fn who_joins_again_misses_only_what_is_sent_from_then_on() {
+        let mut checker = checker(2);
+        for (sequence, offset) in [(1, 41), (2, 42)] {
+            checker.on_delivery(0, mark(sequence), offset);
+        }
+        checker.on_left(1, false);
+        checker.write_off();
+        checker.on_joined(1, 42);
+        assert_eq!((checker.faults().lost, checker.is_complete()), (2, true));
+        checker.on_sent(0);
+        checker.on_delivery(0, mark(3), 43);
+        assert_eq!(checker.faults().lost, 3);
+        checker.on_delivery(1, mark(3), 43);
+        assert_eq!(checker.faults(), Faults { lost: 2, ..Faults::default() });
     }
 
     #[test]

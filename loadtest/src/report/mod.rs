@@ -13,6 +13,7 @@ use serde::Serialize;
 pub(crate) use chat::{ChatReport, MeasuredLatency};
 
 use crate::args::Args;
+use crate::capacity::{Cause, Limits, RampReport};
 use crate::measure::{Faults, Percentiles, ServerUsage};
 use crate::settings::Settings;
 
@@ -20,6 +21,16 @@ use crate::settings::Settings;
 const GENERATOR_CPU_SHARE_MAX: f64 = 0.9;
 /// Lateness of messages, in milliseconds at the 99th percentile, above which the open loop was not one.
 const SEND_LAG_P99_MAX_MS: f64 = 5.0;
+
+/// What a window must keep to, with this limit for its 99th percentile and for its losses.
+pub(crate) fn limits(p99_ms: f64, loss: u64) -> Limits {
+    Limits {
+        p99_ms,
+        loss,
+        generator_cpu_share: GENERATOR_CPU_SHARE_MAX,
+        send_lag_p99_ms: SEND_LAG_P99_MAX_MS,
+    }
+}
 
 /// Everything that is known after a run.
 #[derive(Debug, Serialize)]
@@ -30,6 +41,7 @@ pub(crate) struct Report {
     pub(crate) connects: Connects,
     pub(crate) traffic: Option<TrafficReport>,
     pub(crate) chat: Option<ChatReport>,
+    pub(crate) ramp: Option<RampReport>,
     /// Connections that ended on their own, by close code or otherwise.
     pub(crate) closes: BTreeMap<String, u64>,
     pub(crate) slow_consumers: Option<SlowConsumers>,
@@ -168,6 +180,7 @@ impl Report {
             connects: Connects::default(),
             traffic: None,
             chat: None,
+            ramp: None,
             closes: BTreeMap::new(),
             slow_consumers: None,
             errors: BTreeMap::new(),
@@ -224,6 +237,21 @@ impl Report {
             let errors: u64 = self.errors.values().sum();
             if errors > 0 {
                 self.warnings.push(format!("{errors} events were refused"));
+            }
+        }
+        if let Some(ramp) = &self.ramp {
+            let enough = ramp.answer.is_some_and(|answer| answer >= args.ramp_args.ramp_min.unwrap_or(0));
+            if !enough {
+                failures.push(match args.ramp_args.ramp_min {
+                    Some(min) => format!("{}, --ramp-min {min}", ramp.sentence()),
+                    None => ramp.sentence(),
+                });
+            }
+            if ramp.causes.contains(&Cause::Generator) {
+                self.warnings.push(
+                    "the ramp ended where the generator was at its limit: the server may hold more"
+                        .to_owned(),
+                );
             }
         }
         self.failures = failures;

@@ -22,6 +22,10 @@ impl Report {
         if let Some(chat) = &self.chat {
             chat.rows(&mut rows);
         }
+        if let Some(ramp) = &self.ramp {
+            ramp.steps.iter().for_each(|step| rows.add("step", step.line()));
+            rows.add("ramp", ramp.sentence());
+        }
         self.peer_rows(&mut rows);
         rows.add("generator CPU share", format!("{:.1} %", self.generator.cpu_share * 100.0));
         if self.traffic.is_some() {

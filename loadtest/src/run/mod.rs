@@ -4,6 +4,7 @@ mod chat;
 mod churn;
 mod clients;
 mod phases;
+mod ramp;
 mod timeline;
 mod traffic;
 
@@ -56,6 +57,7 @@ pub(crate) fn run(settings: &Settings) -> Result<Report> {
     match settings.mode {
         Mode::Churn(connects) => churn::run(settings, connects, &interruption),
         Mode::Traffic | Mode::Idle => phases::run(settings, &interruption),
+        Mode::Ramp(what) => ramp::run(settings, what, &interruption),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::scenario::Span;
 use crate::settings::{Mode, Settings};
 
 /// From the end of connecting to the first message, so that the last join's pushes are out of the way.
-const SETTLE_NS: u64 = 200_000_000;
+pub(super) const SETTLE_NS: u64 = 200_000_000;
 /// Silence after which a slow consumer's backlog counts as read.
 const QUIET_NS: u64 = 300_000_000;
 
@@ -24,7 +24,7 @@ pub(super) fn run(settings: &Settings, interruption: &Interruption) -> Result<Re
     let server = settings.args.server_pid.map(ServerProcess::new);
     let before = server.and_then(ServerProcess::usage);
     let mut phases = Phases::new(settings, interruption)?;
-    let connect_seconds = phases.connect()?;
+    let connect_seconds = phases.connect(0..settings.args.connections)?;
     phases.hold(clock::now_ns() + SETTLE_NS)?;
 
     let start_ns = clock::now_ns();
@@ -47,19 +47,23 @@ pub(super) fn run(settings: &Settings, interruption: &Interruption) -> Result<Re
     Ok(report)
 }
 
-struct Phases<'a> {
+pub(super) struct Phases<'a> {
     settings: &'a Settings,
     interruption: &'a Interruption,
-    fleet: Fleet<'a>,
-    traffic: Traffic,
-    progress: Progress,
+    pub(super) fleet: Fleet<'a>,
+    pub(super) traffic: Traffic,
+    pub(super) progress: Progress,
     housekeeping_ns: u64,
     /// When slow consumers stop reading; `u64::MAX` once they have.
     stop_slow_ns: u64,
 }
 
 impl<'a> Phases<'a> {
-    fn new(settings: &'a Settings, interruption: &'a Interruption) -> Result<Self> {
+    /// Nobody is connected.
+    ///
+    /// # Errors
+    /// When the kernel has no descriptors left, or no random number.
+    pub(super) fn new(settings: &'a Settings, interruption: &'a Interruption) -> Result<Self> {
         let run = SysRng.try_next_u32().context("choosing a number for the run")?;
         Ok(Self {
             settings,
@@ -72,26 +76,32 @@ impl<'a> Phases<'a> {
         })
     }
 
-    /// Connects and joins everybody; returns the seconds that it took.
-    fn connect(&mut self) -> Result<f64> {
+    /// Connects and joins these connections, which are absent; returns the seconds that it took.
+    pub(super) fn connect(&mut self, absent: impl IntoIterator<Item = usize>) -> Result<f64> {
         let start_ns = clock::now_ns();
         let ramp = Ramp { start_ns, per_second: self.settings.args.ramp };
-        let count = self.settings.args.connections;
-        let mut next = 0;
-        while (next < count || self.fleet.in_flight() > 0) && !self.interruption.is_wanted() {
+        let mut begun = 0;
+        let mut absent = absent.into_iter().peekable();
+        while (absent.peek().is_some() || self.fleet.in_flight() > 0) && !self.interruption.is_wanted() {
             let now_ns = clock::now_ns();
-            while next < count && self.fleet.may_open() && ramp.due_ns(next as u64) <= now_ns {
-                self.fleet.open(next, self.traffic.clients.is_slow(next), &mut self.traffic);
-                next += 1;
+            while self.fleet.may_open() && ramp.due_ns(begun) <= now_ns {
+                let Some(index) = absent.next() else { break };
+                self.fleet.open(index, self.traffic.clients.is_slow(index), &mut self.traffic);
+                begun += 1;
             }
-            let may_open = next < count && self.fleet.may_open();
-            self.turn(if may_open { ramp.due_ns(next as u64) } else { u64::MAX })?;
+            let may_open = absent.peek().is_some() && self.fleet.may_open();
+            self.turn(if may_open { ramp.due_ns(begun) } else { u64::MAX })?;
         }
         Ok(seconds(start_ns, clock::now_ns()))
     }
 
+    /// Whether the run is to end.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.interruption.is_wanted()
+    }
+
     /// Goes on until a point in time, or an interruption.
-    fn hold(&mut self, until_ns: u64) -> Result<()> {
+    pub(super) fn hold(&mut self, until_ns: u64) -> Result<()> {
         while clock::now_ns() < until_ns && !self.interruption.is_wanted() {
             self.turn(until_ns)?;
         }
@@ -99,7 +109,7 @@ impl<'a> Phases<'a> {
     }
 
     /// Waits for what was sent to arrive, as long as something arrives and it does not take too long in all.
-    fn drain(&mut self) -> Result<()> {
+    pub(super) fn drain(&mut self) -> Result<()> {
         if self.interruption.is_wanted() {
             self.traffic.stop_sending();
         }
@@ -151,7 +161,7 @@ impl<'a> Phases<'a> {
     }
 
     /// One turn of the loop, at most until the next housekeeping.
-    fn turn(&mut self, until_ns: u64) -> Result<()> {
+    pub(super) fn turn(&mut self, until_ns: u64) -> Result<()> {
         let wake_ns = until_ns.min(self.housekeeping_ns).min(self.stop_slow_ns);
         self.fleet.turn(&mut self.traffic, wake_ns)?;
         let now_ns = clock::now_ns();
@@ -185,7 +195,7 @@ impl<'a> Phases<'a> {
     }
 
     /// Says goodbye; nobody waits for the answers.
-    fn close_all(&mut self) {
+    pub(super) fn close_all(&mut self) {
         for index in 0..self.settings.args.connections {
             if self.fleet.stage(index) == Stage::Ready {
                 self.fleet.close(index);
@@ -229,7 +239,7 @@ impl<'a> Phases<'a> {
 }
 
 /// The beginning of the measured time.
-struct Window {
+pub(super) struct Window {
     start_ns: u64,
     deliveries: u64,
     cpu: GeneratorCpu,
@@ -237,15 +247,15 @@ struct Window {
 }
 
 /// What happened in the measured time.
-struct Measured {
-    seconds: f64,
-    deliveries: u64,
-    cpu_share: f64,
-    server: Option<(ServerUsage, ServerUsage)>,
+pub(super) struct Measured {
+    pub(super) seconds: f64,
+    pub(super) deliveries: u64,
+    pub(super) cpu_share: f64,
+    pub(super) server: Option<(ServerUsage, ServerUsage)>,
 }
 
 impl Window {
-    fn open(traffic: &Traffic, server: Option<ServerProcess>) -> Self {
+    pub(super) fn open(traffic: &Traffic, server: Option<ServerProcess>) -> Self {
         Self {
             start_ns: clock::now_ns(),
             deliveries: traffic.checker.deliveries(),
@@ -254,7 +264,7 @@ impl Window {
         }
     }
 
-    fn close(&self, traffic: &Traffic, server: Option<ServerProcess>) -> Measured {
+    pub(super) fn close(&self, traffic: &Traffic, server: Option<ServerProcess>) -> Measured {
         Measured {
             seconds: seconds(self.start_ns, clock::now_ns()),
             deliveries: traffic.checker.deliveries() - self.deliveries,

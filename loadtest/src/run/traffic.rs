@@ -19,6 +19,8 @@ pub(super) struct Traffic {
     layout: Layout,
     payload_bytes: usize,
     rate: f64,
+    /// Messages are sent in the first so many rooms.
+    rooms_in_use: usize,
     marker: Marker,
     schedule: Schedule,
     timeline: Timeline,
@@ -62,6 +64,7 @@ impl Traffic {
             layout,
             payload_bytes: args.payload_size,
             rate: args.rate,
+            rooms_in_use: layout.rooms(),
             marker: if args.dialect.has_offsets() { Marker::new(run) } else { Marker::without_offsets(run) },
             schedule: Schedule::never(),
             timeline,
@@ -69,7 +72,7 @@ impl Traffic {
             clients: Clients::new(layout, args.stop_fraction),
             chat_was_last: false,
             slow_stopped: false,
-            checker: Checker::new(layout, args.connections, args.rate, args.dialect.has_offsets()),
+            checker: Checker::new(layout, args.connections, settings.log_rate(), args.dialect.has_offsets()),
             latency: Latency::new(),
             send_lag: Latency::new(),
             counted: Counted::default(),
@@ -88,6 +91,17 @@ impl Traffic {
         if let Some(chat) = &mut self.chat {
             chat.start(span);
         }
+    }
+
+    /// Rooms that messages are sent in.
+    pub(super) fn rooms_in_use(&self) -> usize {
+        self.rooms_in_use
+    }
+
+    /// Changes how much is sent, and in how many rooms; whatever was measured before is forgotten.
+    pub(super) fn reshape(&mut self, rate: f64, rooms: usize) {
+        (self.rate, self.rooms_in_use) = (rate, rooms);
+        (self.latency, self.send_lag) = (Latency::new(), Latency::new());
     }
 
     /// Sends nothing more.
@@ -251,7 +265,8 @@ impl Handler for Traffic {
         if self.timeline.is_measured(intended_us) {
             self.send_lag.record((now_ns - due_ns) / 1000);
         }
-        let Some(sender) = self.clients.able_sender(self.layout.sender_of(number)) else {
+        let Some(sender) = self.clients.able_sender(self.layout.sender_among(number, self.rooms_in_use))
+        else {
             self.counted.unsent += 1;
             return None;
         };

@@ -1,6 +1,7 @@
 //! The built load generator against a server with known faults: it must report exactly those, and say so by its exit code.
 
 mod chat;
+mod ramp;
 mod stand_in;
 
 use std::path::PathBuf;

@@ -5,7 +5,7 @@
 mod chat;
 mod frame;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +20,9 @@ use self::frame::{CLOSE, PING, PONG, TEXT, close, decode, encode, write_frame};
 const PAST: u64 = 1000;
 /// The message of each room that the fault concerns, counted from 1.
 const FAULTY: u64 = 20;
+
+/// Time over which a rate of messages is counted.
+const RATE_WINDOW: Duration = Duration::from_millis(200);
 
 /// What goes wrong: with messages once in each room, for its first member; with all else always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +57,10 @@ pub(crate) enum Fault {
     RefuseChat,
     /// Nothing is wrong, but every frame arrives in pieces of a few bytes.
     Trickle,
+    /// The first member misses what exceeds so many messages a second over all rooms.
+    LoseAbove(usize),
+    /// Joining is refused beyond so many open connections.
+    RefuseAbove(usize),
 }
 
 /// The server; its threads end with the process.
@@ -71,6 +78,10 @@ struct Shared {
 struct State {
     rooms: HashMap<String, Room>,
     pongs: usize,
+    /// Connections that have joined and are open.
+    joined: usize,
+    /// When the messages of the last [`RATE_WINDOW`] came.
+    recent: VecDeque<Instant>,
     requests: Vec<String>,
     heard: Vec<Heard>,
 }
@@ -109,7 +120,10 @@ impl StandIn {
         thread::spawn(move || {
             for (id, socket) in (0..).zip(listener.incoming()) {
                 let shared = Arc::clone(&sharing);
-                thread::spawn(move || serve(&shared, id, socket.expect("accepts")));
+                thread::spawn(move || {
+                    serve(&shared, id, socket.expect("accepts"));
+                    shared.lock().leave(id);
+                });
             }
         });
         Self { address, shared }
@@ -143,6 +157,9 @@ impl Shared {
             Some("room:join") if self.fault == Fault::RefuseJoin => {
                 self.write(socket, r#"{"event":"error","data":{"code":"RATE_LIMITED"},"requestId":"j"}"#);
             }
+            Some("room:join") if matches!(self.fault, Fault::RefuseAbove(max) if self.lock().joined >= max) => {
+                self.write(socket, r#"{"event":"error","data":{"code":"FULL"},"requestId":"j"}"#);
+            }
             Some("room:join") if frame["requestId"] == "j" => self.join(id, socket, &data["roomId"], |room, offset| {
                 format!(r#"{{"event":"room:joined","data":{{"roomId":{room},"epoch":"e","offset":{offset}}},"requestId":"j"}}"#)
             }),
@@ -163,6 +180,7 @@ impl Shared {
 
     fn join(&self, id: u64, socket: &TcpStream, room: &Value, answer: impl Fn(&Value, u64) -> String) {
         let mut state = self.lock();
+        state.joined += 1;
         let Room { members, messages, .. } = state.rooms.entry(room.to_string()).or_default();
         for member in &*members {
             self.write(
@@ -177,6 +195,7 @@ impl Shared {
 
     fn publish(&self, sender: u64, room_name: &Value, frame: impl Fn(&Value, u64) -> String) {
         let mut state = self.lock();
+        let exceeds = state.exceeds(self.fault);
         let room = state.rooms.get_mut(&room_name.to_string()).expect("senders are members");
         room.messages += 1;
         let faulty = room.messages == FAULTY;
@@ -189,6 +208,7 @@ impl Shared {
                 Fault::Close(code) if faulty && place == 0 => close(&member.socket, code),
                 Fault::CloseSilent(code) if faulty && !member.has_sent => close(&member.socket, code),
                 Fault::Drop if faulty && place == 0 => {}
+                Fault::LoseAbove(_) if exceeds && place == 0 => {}
                 Fault::Duplicate if faulty && place == 0 => {
                     [(); 2].iter().for_each(|()| self.write(&member.socket, &text))
                 }
@@ -220,6 +240,29 @@ impl Shared {
             // A client may be gone at the end of a run.
             let _ = { socket }.write_all(piece);
         }
+    }
+}
+
+impl State {
+    /// The connection is gone.
+    fn leave(&mut self, id: u64) {
+        let members = |state: &Self| state.rooms.values().map(|room| room.members.len()).sum::<usize>();
+        let before = members(self);
+        for room in self.rooms.values_mut() {
+            room.members.retain(|member| member.id != id);
+        }
+        self.joined -= before - members(self);
+    }
+
+    /// Whether the message that comes now exceeds a rate.
+    fn exceeds(&mut self, fault: Fault) -> bool {
+        let Fault::LoseAbove(rate) = fault else { return false };
+        let now = Instant::now();
+        while self.recent.front().is_some_and(|then| now.duration_since(*then) > RATE_WINDOW) {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(now);
+        self.recent.len() as f64 > rate as f64 * RATE_WINDOW.as_secs_f64()
     }
 }
 
