@@ -22,7 +22,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::args::{Args, Cli};
+use crate::args::{Args, Cli, Command, ReportArgs};
+use crate::report::Report;
 use crate::settings::Settings;
 
 #[global_allocator]
@@ -41,9 +42,19 @@ fn main() -> ExitCode {
         }
     };
     match cli.command {
-        Some(command) => match command {},
+        Some(Command::Report(args)) => show(&args),
         None => load(cli.run),
     }
+}
+
+/// Reports of the past, as their exit code.
+fn show(args: &ReportArgs) -> ExitCode {
+    let reports: anyhow::Result<Vec<_>> = args.files.iter().map(|file| Report::read(file)).collect();
+    let reports = match reports {
+        Ok(reports) => reports,
+        Err(error) => return usage(&error),
+    };
+    finish(report::merge(reports).publish(args.json.as_deref()).map(|()| true))
 }
 
 /// One run, as its exit code.
@@ -51,12 +62,21 @@ fn load(args: Args) -> ExitCode {
     let prepared = Settings::from_args(args).and_then(|settings| run::prepare(&settings).map(|()| settings));
     let settings = match prepared {
         Ok(settings) => settings,
-        Err(error) => {
-            eprintln!("roomcast-loadtest: {error:#}");
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(error) => return usage(&error),
     };
-    match run::run(&settings).and_then(|report| report.publish(&settings).map(|()| report.passed())) {
+    let json = settings.args.json.as_deref();
+    finish(run::run(&settings).and_then(|report| report.publish(json).map(|()| report.passed())))
+}
+
+/// Says that what was typed makes no sense.
+fn usage(error: &anyhow::Error) -> ExitCode {
+    eprintln!("roomcast-loadtest: {error:#}");
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// The exit code of what passed, failed, or could not be done.
+fn finish(passed: anyhow::Result<bool>) -> ExitCode {
+    match passed {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

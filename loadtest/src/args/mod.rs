@@ -1,10 +1,11 @@
 //! What was typed: flags and their environment variables, each explained for `--help`; `values` reads the odd ones,
-//! `chat` and `ramp` hold those of one kind of run.
+//! `chat` and `ramp` hold those of one kind of run, `report` those of a subcommand.
 //!
 //! Nothing is judged here beyond the shape of one value; what the values mean together is `settings`.
 
 mod chat;
 mod ramp;
+mod report;
 mod values;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 pub(crate) use chat::ChatArgs;
 pub(crate) use ramp::{RampArgs, RampWhat};
+pub(crate) use report::ReportArgs;
 pub(crate) use values::{HumanDuration, SourceIps};
 
 /// Drives WebSocket connections against a Roomcast gateway with an open loop of messages, and checks every delivery
@@ -41,7 +43,9 @@ pub(crate) struct Cli {
 
 /// What there is to do besides a run.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {}
+pub(crate) enum Command {
+    Report(ReportArgs),
+}
 
 /// The flags of a run.
 #[derive(Debug, Clone, clap::Args, Serialize)]

@@ -1,7 +1,7 @@
 //! What was typed for a ramp: what is searched for, where, and how thoroughly.
 
 use clap::{Args, ValueEnum};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::HumanDuration;
 
@@ -50,7 +50,7 @@ pub(crate) struct RampArgs {
 }
 
 /// What grows in a ramp.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RampWhat {
     /// Messages a second over all rooms.

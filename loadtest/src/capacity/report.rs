@@ -1,13 +1,13 @@
 //! What a search found, for the report.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::search::{Answer, Tally};
 use super::step::{Cause, Step};
 use crate::args::RampWhat;
 
 /// A whole search.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct RampReport {
     /// What was searched.
     pub(crate) what: RampWhat,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::measure::{Faults, Percentiles};
 
@@ -20,7 +20,7 @@ pub(crate) struct Limits {
 }
 
 /// What was found in one window.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Step {
     /// Connections that were to be open.
     pub(crate) connections: usize,
@@ -52,7 +52,7 @@ pub(crate) struct Step {
 }
 
 /// What a window cost the server.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StepServer {
     /// CPU time over wall time; 1 is one core.
     pub(crate) cpu_share: f64,
@@ -64,7 +64,7 @@ pub(crate) struct StepServer {
 }
 
 /// Why a trial failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Cause {
     /// Connections could not be opened, or ended.

@@ -4,7 +4,7 @@
 //! Three questions are asked of a delivery: is its offset the next at this member (else: a gap, a late one, or one
 //! seen before); did all members see the same message at this offset of the room (`room_log`); and is it new in the room, rather than a message that was published twice.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::marker::Mark;
 use super::room_log::{Compared, RoomLog};
@@ -13,7 +13,7 @@ use super::window::{Sight, Window};
 use crate::scenario::Layout;
 
 /// What went wrong, summed over all members.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Faults {
     /// Deliveries that never came.
     pub(crate) lost: u64,

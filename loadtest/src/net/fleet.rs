@@ -136,6 +136,7 @@ impl<'a> Fleet<'a> {
             self.poller.wait(until_ns.min(handler.next_due_ns()), now_ns).context("waiting for events")?;
         for number in 0..count {
             let Some((index, flags)) = self.poller.event(number) else {
+                handler.on_wake(self.poller.late_ns());
                 continue;
             };
             let now_ns = self.on_event(index, flags, handler);

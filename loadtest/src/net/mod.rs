@@ -41,6 +41,8 @@ pub(crate) trait Handler {
     /// Writes the text message that is due into `out` (empty when called) and names its sender; `None` when nothing
     /// is due at `now_ns`.
     fn next_send(&mut self, now_ns: u64, out: &mut Vec<u8>) -> Option<usize>;
+    /// The loop, asleep until a point in time, was woken so many nanoseconds after it.
+    fn on_wake(&mut self, _late_ns: u64) {}
     /// The last message of [`Handler::next_send`] was not sent: too much was waiting, or the connection is gone.
     fn on_unsent(&mut self, index: usize);
 }

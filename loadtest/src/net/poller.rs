@@ -70,6 +70,11 @@ impl Poller {
         }
     }
 
+    /// How long ago the timer, which has just gone off, was to go off.
+    pub(super) fn late_ns(&self) -> u64 {
+        clock::now_ns().saturating_sub(self.armed_ns)
+    }
+
     /// The connection and readiness of an event of the last wait; `None` for the timer's.
     #[inline]
     pub(super) fn event(&self, number: usize) -> Option<(usize, EventFlags)> {

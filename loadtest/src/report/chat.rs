@@ -1,13 +1,14 @@
 //! What `--scenario chat` found beside deliveries: counts, two latencies, and what the thresholds say of them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::judge::Threshold;
 use super::table::Rows;
 use crate::args::ChatArgs;
-use crate::measure::{Latency, Percentiles};
+use crate::measure::{Latency, Packed, Percentiles};
 
 /// What became of everything that is no message; counts are of the whole run.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct ChatReport {
     pub(crate) presence: Presence,
     pub(crate) joins: Joins,
@@ -19,7 +20,7 @@ pub(crate) struct ChatReport {
 }
 
 /// Changes of status and who learnt of them.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Presence {
     /// `presence:update-status` sent.
     pub(crate) updates_sent: u64,
@@ -36,7 +37,7 @@ pub(crate) struct Presence {
 }
 
 /// Side rooms that were joined again.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Joins {
     /// `room:join` sent, each after a `room:leave`.
     pub(crate) sent: u64,
@@ -49,7 +50,7 @@ pub(crate) struct Joins {
 }
 
 /// Who was seen to type.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Typing {
     /// `message:typing` sent with `isTyping` true.
     pub(crate) starts_sent: u64,
@@ -60,7 +61,7 @@ pub(crate) struct Typing {
 }
 
 /// Messages that were confirmed.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Receipts {
     /// `message:read` sent.
     pub(crate) sent: u64,
@@ -69,7 +70,7 @@ pub(crate) struct Receipts {
 }
 
 /// News of the rooms' members; connecting causes them too.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Members {
     /// `room:member-joined` and `room:member-left` received.
     pub(crate) edges_received: u64,
@@ -78,17 +79,30 @@ pub(crate) struct Members {
 }
 
 /// From when something was due until its effect arrived, of what was due in the measured window.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct MeasuredLatency {
     latency_ms: Percentiles,
     /// How many times that is of.
     latencies: u64,
+    histogram: Packed,
 }
 
 impl MeasuredLatency {
     /// What a histogram says.
     pub(crate) fn of(latency: &Latency) -> Self {
-        Self { latency_ms: latency.percentiles(), latencies: latency.count() }
+        Self { latency_ms: latency.percentiles(), latencies: latency.count(), histogram: Packed::of(latency) }
+    }
+
+    /// Adds what another generator measured.
+    fn merge(&mut self, other: &Self) {
+        let mut sum = self.histogram.unpack();
+        sum.add(&other.histogram.unpack());
+        *self = Self::of(&sum);
+    }
+
+    /// The 99th percentile, if anything was measured.
+    fn p99(&self) -> Option<f64> {
+        (self.latencies > 0).then_some(self.latency_ms.p99)
     }
 
     /// What `flag` makes of it.
@@ -125,6 +139,40 @@ impl Joins {
 }
 
 impl ChatReport {
+    /// Adds what another generator found.
+    pub(super) fn merge(&mut self, other: &Self) {
+        let Self { presence, joins, typing, receipts, members, unsent } = other;
+        self.presence.updates_sent += presence.updates_sent;
+        self.presence.changes_expected += presence.changes_expected;
+        self.presence.changes_received += presence.changes_received;
+        self.presence.misrouted += presence.misrouted;
+        self.presence.others_received += presence.others_received;
+        self.presence.latency.merge(&presence.latency);
+        self.joins.sent += joins.sent;
+        self.joins.joined += joins.joined;
+        self.joins.refused += joins.refused;
+        self.joins.latency.merge(&joins.latency);
+        self.typing.starts_sent += typing.starts_sent;
+        self.typing.stops_sent += typing.stops_sent;
+        self.typing.edges_received += typing.edges_received;
+        self.receipts.sent += receipts.sent;
+        self.receipts.statuses_received += receipts.statuses_received;
+        self.members.edges_received += members.edges_received;
+        self.members.counts_received += members.counts_received;
+        self.unsent += unsent;
+    }
+
+    /// The limits that were set for this part.
+    pub(super) fn thresholds(&self, args: &ChatArgs) -> Vec<Threshold> {
+        [
+            ("--max-presence-p99", "p99 of presence, ms", args.max_presence_p99, self.presence.latency.p99()),
+            ("--max-join-p99", "p99 of joins, ms", args.max_join_p99, self.joins.latency.p99()),
+        ]
+        .into_iter()
+        .filter_map(|(flag, of, limit, found)| Some(Threshold::at_most(flag, of, limit?, found)))
+        .collect()
+    }
+
     /// What is not allowed.
     pub(super) fn failures(&self, args: &ChatArgs) -> Vec<String> {
         let mut failures = self.presence.latency.failures("--max-presence-p99", args.max_presence_p99);

@@ -1,22 +1,33 @@
-//! What a run found: as JSON, judged against the thresholds, and as a `table`; `chat` is the part of one scenario.
+//! What a run found, and where: as JSON, judged against the thresholds (`judge`), as a `table`, as a `file`, and of
+//! several generators as one (`merge`); `chat` is the part of one scenario.
 
 mod chat;
+mod file;
+mod host;
+mod judge;
+mod merge;
+mod redact;
 mod table;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub(crate) use chat::{ChatReport, MeasuredLatency};
+pub(crate) use host::Host;
+use judge::Threshold;
+pub(crate) use merge::merge;
 
-use crate::args::Args;
-use crate::capacity::{Cause, Limits, RampReport};
-use crate::measure::{Faults, Percentiles, ServerUsage};
+use crate::capacity::{Limits, RampReport};
+use crate::measure::{Faults, Latency, Packed, Percentiles, Recorder, Series, ServerUsage};
 use crate::settings::Settings;
 
+/// Version of the report's shape; greater whenever a reader of the one before would be misled.
+const FORMAT: u32 = 1;
 /// Share of its core above which the generator may have been what limited the run.
 const GENERATOR_CPU_SHARE_MAX: f64 = 0.9;
 /// Lateness of messages, in milliseconds at the 99th percentile, above which the open loop was not one.
@@ -33,9 +44,19 @@ pub(crate) fn limits(p99_ms: f64, loss: u64) -> Limits {
 }
 
 /// Everything that is known after a run.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Report {
-    settings: Args,
+    /// Version of this shape.
+    format: u32,
+    /// Version of the load generator.
+    version: String,
+    /// When the run began, in UTC.
+    pub(crate) started_at: String,
+    pub(crate) host: Host,
+    /// Generators whose findings these are.
+    pub(crate) agents: usize,
+    /// The flags, but for what lets somebody in.
+    pub(crate) settings: Value,
     source_ips: usize,
     interrupted: bool,
     pub(crate) connects: Connects,
@@ -51,12 +72,15 @@ pub(crate) struct Report {
     pub(crate) other_messages: u64,
     pub(crate) generator: Generator,
     pub(crate) server: Option<Server>,
-    warnings: Vec<String>,
-    failures: Vec<String>,
+    /// The run over time.
+    pub(crate) series: Series,
+    pub(crate) thresholds: Vec<Threshold>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) failures: Vec<String>,
 }
 
 /// How connecting went.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Connects {
     ready: u64,
     failed: u64,
@@ -67,7 +91,7 @@ pub(crate) struct Connects {
 }
 
 /// How delivering went.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct TrafficReport {
     /// Messages sent, the warmup's included.
     pub(crate) messages_sent: u64,
@@ -79,12 +103,16 @@ pub(crate) struct TrafficReport {
     pub(crate) deliveries: u64,
     /// Length of the measured window.
     pub(crate) measured_seconds: f64,
+    /// Deliveries received in it.
+    pub(crate) measured_deliveries: u64,
     /// Deliveries received in the measured window, over its length.
     pub(crate) deliveries_per_second: f64,
     /// From intended sending to receipt, of messages due in the measured window.
     pub(crate) latency_ms: Percentiles,
     /// Deliveries that the latency is of.
     pub(crate) latencies: u64,
+    /// All of these latencies.
+    pub(crate) histogram: Packed,
     /// What went wrong in the whole run.
     pub(crate) faults: Faults,
     /// Deliveries that came too far behind others to be compared with them.
@@ -92,7 +120,7 @@ pub(crate) struct TrafficReport {
 }
 
 /// What became of the clients that stopped reading.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct SlowConsumers {
     pub(crate) count: usize,
     /// Those that the server closed, by close code or otherwise.
@@ -100,21 +128,29 @@ pub(crate) struct SlowConsumers {
 }
 
 /// What the run cost on our side.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Generator {
     /// CPU time over wall time in the measured window.
     cpu_share: f64,
     send_lag_p99_ms: f64,
     send_lag_max_ms: f64,
+    /// How late messages left.
+    pub(crate) send_lag_ms: Percentiles,
+    send_lag_histogram: Packed,
+    /// How late the loop woke, in the measured window.
+    pub(crate) loop_lag_ms: Percentiles,
+    loop_lag_histogram: Packed,
     /// Whether the generator, rather than the server, may have set the figures.
     bottleneck: bool,
 }
 
 /// What the run cost on the server's side.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Server {
     /// CPU time over wall time in the measured window; 1 is one core.
     cpu_share: f64,
+    /// CPU time in the measured window.
+    cpu_seconds: f64,
     cpu_us_per_delivery: Option<f64>,
     resident_bytes_before: u64,
     resident_bytes_after: u64,
@@ -136,13 +172,18 @@ impl Connects {
 }
 
 impl Generator {
-    /// `send_lag` is how late messages left.
-    pub(crate) fn new(cpu_share: f64, send_lag: Percentiles) -> Self {
+    /// `send_lag` is how late messages left, `loop_lag` how late the loop woke.
+    pub(crate) fn new(cpu_share: f64, send_lag: &Latency, loop_lag: &Latency) -> Self {
+        let send_lag_ms = send_lag.percentiles();
         Self {
             cpu_share,
-            send_lag_p99_ms: send_lag.p99,
-            send_lag_max_ms: send_lag.max,
-            bottleneck: cpu_share > GENERATOR_CPU_SHARE_MAX || send_lag.p99 > SEND_LAG_P99_MAX_MS,
+            send_lag_p99_ms: send_lag_ms.p99,
+            send_lag_max_ms: send_lag_ms.max,
+            send_lag_ms,
+            send_lag_histogram: Packed::of(send_lag),
+            loop_lag_ms: loop_lag.percentiles(),
+            loop_lag_histogram: Packed::of(loop_lag),
+            bottleneck: cpu_share > GENERATOR_CPU_SHARE_MAX || send_lag_ms.p99 > SEND_LAG_P99_MAX_MS,
         }
     }
 }
@@ -162,6 +203,7 @@ impl Server {
         let growth = to.resident_bytes as f64 - before.resident_bytes as f64;
         Self {
             cpu_share: cpu_ns / 1e9 / seconds.max(1e-9),
+            cpu_seconds: cpu_ns / 1e9,
             cpu_us_per_delivery: (deliveries > 0).then(|| cpu_ns / 1e3 / deliveries as f64),
             resident_bytes_before: before.resident_bytes,
             resident_bytes_after: to.resident_bytes,
@@ -171,10 +213,15 @@ impl Server {
 }
 
 impl Report {
-    /// Of a run that has found nothing yet.
-    pub(crate) fn new(settings: &Settings, interrupted: bool) -> Self {
+    /// Of a run that has found nothing but what was taken down over time.
+    pub(crate) fn new(settings: &Settings, recorder: &Recorder, interrupted: bool) -> Self {
         Self {
-            settings: settings.args.clone(),
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: format!("{:.0}", recorder.started_at()),
+            host: Host::here(),
+            agents: 1,
+            settings: redacted(settings),
             source_ips: settings.source_ips,
             interrupted,
             connects: Connects::default(),
@@ -187,6 +234,8 @@ impl Report {
             other_messages: 0,
             generator: Generator::default(),
             server: None,
+            series: recorder.series().clone(),
+            thresholds: Vec::new(),
             warnings: Vec::new(),
             failures: Vec::new(),
         }
@@ -197,84 +246,19 @@ impl Report {
         self.failures.is_empty()
     }
 
-    /// Compares what was found with what is allowed.
-    pub(crate) fn judge(&mut self, args: &Args) {
-        let mut failures = Vec::new();
-        let mut fail_if = |failed: bool, text: String| {
-            if failed {
-                failures.push(text);
-            }
-        };
-        fail_if(self.connects.failed > 0, format!("{} connects failed", self.connects.failed));
-        fail_if(self.connects.ready == 0, "nobody connected".to_owned());
-        let closed: u64 = self.closes.values().sum();
-        fail_if(closed > 0, format!("{closed} connections were closed"));
-        if let Some(traffic) = &self.traffic {
-            let Faults { lost, duplicates, order, misrouted, malformed } = traffic.faults;
-            fail_if(lost > args.max_loss, format!("{lost} deliveries lost, --max-loss {}", args.max_loss));
-            fail_if(duplicates > 0, format!("{duplicates} duplicates"));
-            fail_if(order > 0, format!("{order} order faults"));
-            fail_if(misrouted > 0, format!("{misrouted} misrouted deliveries"));
-            fail_if(malformed > 0, format!("{malformed} malformed deliveries"));
-            let p99 = traffic.latency_ms.p99;
-            if let Some(max) = args.max_p99 {
-                fail_if(traffic.latencies == 0, "--max-p99: no latency was measured".to_owned());
-                fail_if(p99 > max, format!("p99 {p99:.2} ms, --max-p99 {max}"));
-            }
-            if let Some(max) = args.max_cpu_per_delivery {
-                let cost = self.server.as_ref().and_then(|server| server.cpu_us_per_delivery);
-                fail_if(cost.is_none(), "--max-cpu-per-delivery: the cost is unknown".to_owned());
-                let cost = cost.unwrap_or(0.0);
-                fail_if(cost > max, format!("{cost:.2} µs of CPU a delivery, --max-cpu-per-delivery {max}"));
-            }
-            if traffic.messages_unsent > 0 {
-                self.warnings.push(format!("{} messages could not be sent", traffic.messages_unsent));
-            }
-        }
-        if let Some(chat) = &self.chat {
-            failures.extend(chat.failures(&args.chat));
-            self.warnings.extend(chat.warnings());
-            let errors: u64 = self.errors.values().sum();
-            if errors > 0 {
-                self.warnings.push(format!("{errors} events were refused"));
-            }
-        }
-        if let Some(ramp) = &self.ramp {
-            let enough = ramp.answer.is_some_and(|answer| answer >= args.ramp_args.ramp_min.unwrap_or(0));
-            if !enough {
-                failures.push(match args.ramp_args.ramp_min {
-                    Some(min) => format!("{}, --ramp-min {min}", ramp.sentence()),
-                    None => ramp.sentence(),
-                });
-            }
-            if ramp.causes.contains(&Cause::Generator) {
-                self.warnings.push(
-                    "the ramp ended where the generator was at its limit: the server may hold more"
-                        .to_owned(),
-                );
-            }
-        }
-        self.failures = failures;
-        if self.generator.bottleneck {
-            self.warnings
-                .push("the generator itself was the bottleneck: figures say little of the server".to_owned());
-        }
-        if self.interrupted {
-            self.warnings.push("interrupted".to_owned());
-        }
-    }
-
     /// Prints the table, and writes the JSON file if one is wanted.
     ///
     /// # Errors
     /// When either cannot be written.
-    pub(crate) fn publish(&self, settings: &Settings) -> Result<()> {
+    pub(crate) fn publish(&self, json: Option<&Path>) -> Result<()> {
         std::io::stdout().write_all(table::render(self).as_bytes()).context("writing the report")?;
-        if let Some(file) = &settings.args.json {
-            let mut json = serde_json::to_vec_pretty(self).context("encoding the report")?;
-            json.push(b'\n');
-            fs::write(file, json).with_context(|| format!("--json {}", file.display()))?;
-        }
-        Ok(())
+        json.map_or(Ok(()), |file| self.write(file))
     }
+}
+
+/// The flags as a report may show them.
+fn redacted(settings: &Settings) -> Value {
+    let mut flags = serde_json::to_value(&settings.args).expect("flags are plain values");
+    flags["url"] = redact::url(&settings.args.url).into();
+    flags
 }

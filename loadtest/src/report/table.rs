@@ -32,6 +32,8 @@ impl Report {
             rows.add("send lag p99", format!("{:.3} ms", self.generator.send_lag_p99_ms));
             rows.add("send lag max", format!("{:.3} ms", self.generator.send_lag_max_ms));
         }
+        rows.add("loop lag p99", format!("{:.3} ms", self.generator.loop_lag_ms.p99));
+        rows.add("loop lag max", format!("{:.3} ms", self.generator.loop_lag_ms.max));
         if let Some(server) = &self.server {
             server.rows(&mut rows);
         }

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{Counts, HOUSEKEEPING_NS, Interruption, Ramp, count, seconds, upgrade};
 use crate::clock;
-use crate::measure::{GeneratorCpu, Percentiles, ServerProcess};
+use crate::measure::{GeneratorCpu, Latency, Recorder, ServerProcess, Totals};
 use crate::net::{Answer, End, Fleet, Handler, Stage};
 use crate::progress::{Progress, Snapshot};
 use crate::report::{Connects, Generator, Report, Server};
@@ -16,13 +16,16 @@ pub(super) fn run(settings: &Settings, connects: u64, interruption: &Interruptio
     let before = server.and_then(ServerProcess::usage);
     let cpu = GeneratorCpu::start();
     let start_ns = clock::now_ns();
-    let churn = perform(settings, connects, interruption)?;
+    let mut recorder = Recorder::new(server);
+    recorder.begin("connecting", true, Totals::default());
+    let churn = perform(settings, connects, interruption, &mut recorder)?;
+    recorder.end(churn.totals());
     let elapsed = seconds(start_ns, clock::now_ns());
 
-    let mut report = Report::new(settings, interruption.is_wanted());
+    let mut report = Report::new(settings, &recorder, interruption.is_wanted());
     report.connects = Connects::new(churn.opened, churn.failures, elapsed);
     report.closes = churn.closes;
-    report.generator = Generator::new(cpu.share(), Percentiles::default());
+    report.generator = Generator::new(cpu.share(), &Latency::coarse(), &Latency::coarse());
     report.server = before
         .zip(server.and_then(ServerProcess::usage))
         .map(|(before, after)| Server::new(before, before, after, elapsed, 0, churn.opened));
@@ -30,7 +33,12 @@ pub(super) fn run(settings: &Settings, connects: u64, interruption: &Interruptio
     Ok(report)
 }
 
-fn perform(settings: &Settings, connects: u64, interruption: &Interruption) -> Result<Churn> {
+fn perform(
+    settings: &Settings,
+    connects: u64,
+    interruption: &Interruption,
+    recorder: &mut Recorder,
+) -> Result<Churn> {
     let mut fleet = Fleet::new(settings, upgrade(settings))?;
     let mut progress = Progress::new(settings.args.quiet);
     let mut churn = Churn { idle: (0..settings.args.connections).rev().collect(), ..Churn::default() };
@@ -49,6 +57,7 @@ fn perform(settings: &Settings, connects: u64, interruption: &Interruption) -> R
             fleet.close(index);
         }
         let now_ns = clock::now_ns();
+        recorder.tick(now_ns, churn.totals());
         if now_ns >= housekeeping_ns {
             housekeeping_ns = now_ns + HOUSEKEEPING_NS;
             fleet.expire(&mut churn);
@@ -68,9 +77,17 @@ struct Churn {
     /// Connections that have just opened.
     open: Vec<usize>,
     opened: u64,
+    /// Ends, wanted or not, after the upgrade.
+    ended: u64,
     failures: Counts,
     /// Ends that we did not ask for.
     closes: Counts,
+}
+
+impl Churn {
+    fn totals(&self) -> Totals {
+        Totals { connects: self.opened, closes: self.ended, ..Totals::default() }
+    }
 }
 
 impl Handler for Churn {
@@ -88,6 +105,7 @@ impl Handler for Churn {
     fn on_end(&mut self, index: usize, stage: Stage, end: End) {
         self.idle.push(index);
         self.open.retain(|open| *open != index);
+        self.ended += u64::from(matches!(stage, Stage::Ready | Stage::Closing));
         match stage {
             Stage::Closing if matches!(end, End::Code(_) | End::Eof) => {}
             Stage::Closing | Stage::Ready => count(&mut self.closes, end.to_string()),

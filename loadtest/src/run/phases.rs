@@ -7,7 +7,7 @@ use rand::rngs::SysRng;
 use super::traffic::Traffic;
 use super::{HOUSEKEEPING_NS, Interruption, Ramp, seconds, upgrade, wire};
 use crate::clock;
-use crate::measure::{GeneratorCpu, ServerProcess, ServerUsage};
+use crate::measure::{GeneratorCpu, Packed, ServerProcess, ServerUsage};
 use crate::net::{Fleet, Stage};
 use crate::progress::{Progress, Snapshot};
 use crate::report::{Connects, Generator, Report, Server, SlowConsumers, TrafficReport};
@@ -24,7 +24,9 @@ pub(super) fn run(settings: &Settings, interruption: &Interruption) -> Result<Re
     let server = settings.args.server_pid.map(ServerProcess::new);
     let before = server.and_then(ServerProcess::usage);
     let mut phases = Phases::new(settings, interruption)?;
+    phases.traffic.begin("connecting", false);
     let connect_seconds = phases.connect(0..settings.args.connections)?;
+    phases.traffic.begin("settling", false);
     phases.hold(clock::now_ns() + SETTLE_NS)?;
 
     let start_ns = clock::now_ns();
@@ -33,15 +35,20 @@ pub(super) fn run(settings: &Settings, interruption: &Interruption) -> Result<Re
     let end_ns = measured_from_ns + settings.args.duration.as_ns();
     phases.stop_slow_ns = start_ns + settings.args.stop_after.as_ns();
     if is_traffic {
+        phases.traffic.begin("warm-up", false);
         phases.traffic.start(Span { start_ns, measured_from_ns, end_ns });
     }
     phases.hold(measured_from_ns)?;
+    phases.traffic.begin(if is_traffic { "measuring" } else { "holding" }, true);
     let window = Window::open(&phases.traffic, server);
     phases.hold(end_ns)?;
     let measured = window.close(&phases.traffic, server);
+    phases.traffic.begin("draining", false);
     phases.drain()?;
     phases.look_after_slow()?;
     phases.progress.finish();
+    let totals = phases.traffic.totals();
+    phases.traffic.recorder.end(totals);
     let report = phases.report(connect_seconds, before, &measured);
     phases.close_all();
     Ok(report)
@@ -162,11 +169,16 @@ impl<'a> Phases<'a> {
 
     /// One turn of the loop, at most until the next housekeeping.
     pub(super) fn turn(&mut self, until_ns: u64) -> Result<()> {
-        let wake_ns = until_ns.min(self.housekeeping_ns).min(self.stop_slow_ns);
+        let due_ns = self.traffic.recorder.due_ns();
+        let wake_ns = until_ns.min(self.housekeeping_ns).min(self.stop_slow_ns).min(due_ns);
         self.fleet.turn(&mut self.traffic, wake_ns)?;
         let now_ns = clock::now_ns();
         if now_ns >= self.stop_slow_ns {
             self.stop_slow();
+        }
+        if now_ns >= due_ns {
+            let totals = self.traffic.totals();
+            self.traffic.recorder.tick(now_ns, totals);
         }
         if now_ns >= self.housekeeping_ns {
             self.housekeeping_ns = now_ns + HOUSEKEEPING_NS;
@@ -178,7 +190,7 @@ impl<'a> Phases<'a> {
                 connections: traffic.counted.ready,
                 sent: traffic.counted.sent,
                 deliveries: traffic.checker.deliveries(),
-                p99_ms: (traffic.latency.count() > 0).then(|| traffic.latency.percentiles().p99),
+                p99_ms: traffic.recorder.p99_ms(),
             });
         }
         Ok(())
@@ -205,14 +217,16 @@ impl<'a> Phases<'a> {
 
     fn report(&self, connect_seconds: f64, before: Option<ServerUsage>, measured: &Measured) -> Report {
         let counted = &self.traffic.counted;
-        let lag = self.traffic.send_lag.percentiles();
-        let mut report = Report::new(self.settings, self.interruption.is_wanted());
+        let recorder = &self.traffic.recorder;
+        let latency = recorder.latency.all();
+        let mut report = Report::new(self.settings, recorder, self.interruption.is_wanted());
         report.connects = Connects::new(counted.ready, counted.failures.clone(), connect_seconds);
         report.closes = counted.closes.clone();
         let slow = self.traffic.clients.slow_count();
         report.slow_consumers =
             (slow > 0).then(|| SlowConsumers { count: slow, closes: counted.slow_closes.clone() });
-        report.generator = Generator::new(measured.cpu_share, lag);
+        report.generator =
+            Generator::new(measured.cpu_share, &recorder.send_lag.all(), &recorder.loop_lag.all());
         report.server = before.zip(measured.server).map(|(before, (from, to))| {
             Server::new(before, from, to, measured.seconds, measured.deliveries, counted.ready)
         });
@@ -225,9 +239,11 @@ impl<'a> Phases<'a> {
                 messages_unseen: self.traffic.checker.unseen(),
                 deliveries: self.traffic.checker.deliveries(),
                 measured_seconds: measured.seconds,
+                measured_deliveries: measured.deliveries,
                 deliveries_per_second: measured.deliveries as f64 / measured.seconds.max(1e-9),
-                latency_ms: self.traffic.latency.percentiles(),
-                latencies: self.traffic.latency.count(),
+                latency_ms: latency.percentiles(),
+                latencies: latency.count(),
+                histogram: Packed::of(&latency),
                 faults: self.traffic.checker.faults(),
                 uncompared: self.traffic.checker.uncompared(),
             });

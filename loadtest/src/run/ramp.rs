@@ -10,7 +10,7 @@ use super::{Counts, HOUSEKEEPING_NS, Interruption};
 use crate::args::RampWhat;
 use crate::capacity::{Limits, RampReport, Search, Step, StepServer};
 use crate::clock;
-use crate::measure::{Percentiles, ServerProcess, ThreadTimes};
+use crate::measure::{Latency, ServerProcess, ThreadTimes};
 use crate::net::Stage;
 use crate::report::{Connects, Generator, Report, limits};
 use crate::scenario::{Layout, Span};
@@ -127,6 +127,7 @@ impl<'a> Trials<'a> {
         self.phases.traffic.reshape(shape.rate, self.layout.room_of(last) + 1);
         self.phases.traffic.start(Span { start_ns, measured_from_ns, end_ns });
         self.phases.hold(measured_from_ns)?;
+        self.phases.traffic.begin(&format!("{:.0}/s, {} connections", shape.rate, shape.connections), true);
 
         let threads = self.server.map(ServerProcess::thread_times);
         let window = Window::open(&self.phases.traffic, self.server);
@@ -134,6 +135,7 @@ impl<'a> Trials<'a> {
         let measured = window.close(&self.phases.traffic, self.server);
         let server = threads.and_then(|threads| self.server_step(&threads, &measured));
         let missing_connections = self.missing(shape.connections);
+        self.phases.traffic.begin("between windows", false);
         if cut_short {
             self.phases.traffic.stop_sending();
         }
@@ -141,6 +143,7 @@ impl<'a> Trials<'a> {
 
         let traffic = &mut self.phases.traffic;
         traffic.checker.write_off();
+        let latency = traffic.recorder.latency.all();
         let mut step = Step {
             connections: shape.connections,
             missing_connections,
@@ -148,11 +151,11 @@ impl<'a> Trials<'a> {
             messages_unsent: traffic.counted.unsent - unsent,
             seconds: measured.seconds,
             deliveries_per_second: measured.deliveries as f64 / measured.seconds.max(1e-9),
-            latency_ms: traffic.latency.percentiles(),
-            latencies: traffic.latency.count(),
+            latency_ms: latency.percentiles(),
+            latencies: latency.count(),
             faults: traffic.checker.faults().since(faults),
             generator_cpu_share: measured.cpu_share,
-            send_lag_p99_ms: traffic.send_lag.percentiles().p99,
+            send_lag_p99_ms: traffic.recorder.send_lag.all().percentiles().p99,
             server,
             cut_short,
             causes: Vec::new(),
@@ -171,7 +174,7 @@ impl<'a> Trials<'a> {
             let check_ns = end_ns.min(clock::now_ns() + HOUSEKEEPING_NS);
             self.phases.hold(check_ns)?;
             // Rooms differ in size by a member; the double leaves no doubt.
-            let late = self.phases.traffic.latency.count_above(self.limits.p99_ms) as f64;
+            let late = self.phases.traffic.recorder.latency.count_above(self.limits.p99_ms) as f64;
             if late > 2.0 * late_max || self.missing(shape.connections) > 0 {
                 return Ok(true);
             }
@@ -202,17 +205,17 @@ impl<'a> Trials<'a> {
 
     fn report(&self, ramp: RampReport, failures: Counts, interrupted: bool) -> Report {
         let counted = &self.phases.traffic.counted;
-        let mut report = Report::new(self.settings, interrupted);
+        let mut report = Report::new(self.settings, &self.phases.traffic.recorder, interrupted);
         report.connects = Connects::new(counted.ready, failures, self.connect_seconds);
         report.errors = counted.errors.clone();
         report.other_messages = counted.other_messages;
         if let Some(step) = ramp.best() {
-            let lag = Percentiles {
-                p99: step.send_lag_p99_ms,
-                max: step.send_lag_p99_ms,
-                ..Percentiles::default()
-            };
-            report.generator = Generator::new(step.generator_cpu_share, lag);
+            // The histogram is the last window's; what counts is how late the best one's messages were.
+            let mut lag = Latency::coarse();
+            #[expect(clippy::cast_possible_truncation, reason = "a float that is too large saturates")]
+            lag.record((step.send_lag_p99_ms * 1e3) as u64);
+            report.generator =
+                Generator::new(step.generator_cpu_share, &lag, &self.phases.traffic.recorder.loop_lag.all());
         }
         report.ramp = Some(ramp);
         report.judge(&self.settings.args);

@@ -7,7 +7,7 @@ use super::timeline::Timeline;
 use super::{Counts, count};
 use crate::clock;
 use crate::measure::marker::{Mark, Marker, Reading};
-use crate::measure::{Checker, Latency};
+use crate::measure::{Checker, Recorder, ServerProcess, Totals};
 use crate::net::{Answer, End, Handler, Reply, Stage, Wire};
 use crate::report::ChatReport;
 use crate::scenario::{Layout, Schedule, Span};
@@ -33,8 +33,7 @@ pub(super) struct Traffic {
     /// Slow consumers have stopped; what they are found to have received later is not judged.
     slow_stopped: bool,
     pub(super) checker: Checker,
-    pub(super) latency: Latency,
-    pub(super) send_lag: Latency,
+    pub(super) recorder: Recorder,
     pub(super) counted: Counted,
 }
 
@@ -44,6 +43,8 @@ pub(super) struct Counted {
     pub(super) sent: u64,
     pub(super) unsent: u64,
     pub(super) ready: u64,
+    /// Connections that ended after they were ready.
+    pub(super) ended: u64,
     pub(super) failures: Counts,
     pub(super) closes: Counts,
     pub(super) slow_closes: Counts,
@@ -73,8 +74,7 @@ impl Traffic {
             chat_was_last: false,
             slow_stopped: false,
             checker: Checker::new(layout, args.connections, settings.log_rate(), args.dialect.has_offsets()),
-            latency: Latency::new(),
-            send_lag: Latency::new(),
+            recorder: Recorder::new(args.server_pid.map(ServerProcess::new)),
             counted: Counted::default(),
         }
     }
@@ -101,7 +101,7 @@ impl Traffic {
     /// Changes how much is sent, and in how many rooms; whatever was measured before is forgotten.
     pub(super) fn reshape(&mut self, rate: f64, rooms: usize) {
         (self.rate, self.rooms_in_use) = (rate, rooms);
-        (self.latency, self.send_lag) = (Latency::new(), Latency::new());
+        self.recorder.forget();
     }
 
     /// Sends nothing more.
@@ -125,6 +125,18 @@ impl Traffic {
     /// Deliveries, and whatever else is waited for, so far.
     pub(super) fn arrived(&self) -> u64 {
         self.checker.deliveries() + self.chat.as_ref().map_or(0, Chat::arrived)
+    }
+
+    /// What has been counted so far.
+    pub(super) fn totals(&self) -> Totals {
+        let Counted { ready, ended, sent, .. } = self.counted;
+        Totals { connects: ready, closes: ended, sent, deliveries: self.checker.deliveries() }
+    }
+
+    /// The run is in another part of it; `measured` says whether the report is about this one.
+    pub(super) fn begin(&mut self, phase: &str, measured: bool) {
+        let totals = self.totals();
+        self.recorder.begin(phase, measured, totals);
     }
 
     /// What was found beside deliveries.
@@ -218,7 +230,7 @@ impl Handler for Traffic {
             Reading::Delivery(mark, offset) => {
                 self.checker.on_delivery(index, mark, offset);
                 if let Some(us) = self.timeline.latency_us(mark.intended_us, now_ns) {
-                    self.latency.record(us);
+                    self.recorder.latency.record(us);
                 }
                 if let Some(chat) = &mut self.chat
                     && mark.sender as usize != index
@@ -230,7 +242,7 @@ impl Handler for Traffic {
             Reading::Unnumbered(mark) => {
                 self.checker.on_unnumbered(index, mark);
                 if let Some(us) = self.timeline.latency_us(mark.intended_us, now_ns) {
-                    self.latency.record(us);
+                    self.recorder.latency.record(us);
                 }
             }
             Reading::Other(offset) => self.on_other(index, text, offset, now_ns),
@@ -242,6 +254,7 @@ impl Handler for Traffic {
         self.clients.on_gone(index);
         self.checker.on_left(index, false);
         let counted = &mut self.counted;
+        counted.ended += u64::from(matches!(stage, Stage::Ready | Stage::Closing));
         let counts = match stage {
             Stage::Ready | Stage::Closing if self.clients.is_slow(index) => &mut counted.slow_closes,
             Stage::Ready | Stage::Closing => &mut counted.closes,
@@ -263,7 +276,7 @@ impl Handler for Traffic {
         let (number, due_ns) = self.schedule.take(now_ns)?;
         let intended_us = self.timeline.to_us(due_ns);
         if self.timeline.is_measured(intended_us) {
-            self.send_lag.record((now_ns - due_ns) / 1000);
+            self.recorder.send_lag.record((now_ns - due_ns) / 1000);
         }
         let Some(sender) = self.clients.able_sender(self.layout.sender_among(number, self.rooms_in_use))
         else {
@@ -282,6 +295,10 @@ impl Handler for Traffic {
         self.checker.on_sent(room);
         self.counted.sent += 1;
         Some(sender)
+    }
+
+    fn on_wake(&mut self, late_ns: u64) {
+        self.recorder.loop_lag.record(late_ns / 1000);
     }
 
     fn on_unsent(&mut self, index: usize) {

@@ -2,6 +2,7 @@
 
 mod chat;
 mod ramp;
+mod report;
 mod stand_in;
 
 use std::path::PathBuf;

@@ -1,0 +1,133 @@
+//! The report as JSON: over time, with whole histograms, without secrets; and as what `report` makes of several.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::stand_in::{Fault, StandIn};
+use crate::{CONNECTIONS, DELIVERIES, MESSAGES, command, report_file, run};
+
+fn points(report: &Value) -> &Vec<Value> {
+    report["series"]["points"].as_array().expect("a list")
+}
+
+fn sum(report: &Value, field: &str) -> u64 {
+    points(report).iter().map(|point| point[field].as_u64().expect("a count")).sum()
+}
+
+#[test]
+fn the_run_over_time_adds_up_to_the_run() {
+    let pid = std::process::id().to_string();
+    let server = StandIn::start(Fault::None);
+    let (code, report, text) = run(&server, &["--server-pid", &pid, "--duration", "2500ms"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(report["format"], 1);
+    let traffic = &report["traffic"];
+    assert_eq!(sum(&report, "sent"), traffic["messages_sent"].as_u64().expect("a count"));
+    assert_eq!(sum(&report, "deliveries"), traffic["deliveries"].as_u64().expect("a count"));
+    assert_eq!(sum(&report, "connects"), CONNECTIONS);
+    let latencies = points(&report).iter().filter_map(|point| point["latency"]["count"].as_u64());
+    assert_eq!(latencies.sum::<u64>(), traffic["latencies"].as_u64().expect("a count"));
+    let phases: Vec<_> =
+        report["series"]["phases"].as_array().expect("a list").iter().map(|phase| &phase["name"]).collect();
+    assert_eq!(phases, ["connecting", "settling", "warm-up", "measuring", "draining"]);
+    // 2.5 s are two whole intervals and a half; what is before and behind has its own.
+    let whole = points(&report)
+        .iter()
+        .filter(|point| (0.9..1.1).contains(&point["seconds"].as_f64().expect("a number")));
+    assert!(whole.count() >= 2, "{text}");
+    assert!(
+        points(&report).iter().all(|point| point["server"]["resident_bytes"].as_u64() > Some(0)),
+        "{text}"
+    );
+    assert!(report["generator"]["loop_lag_ms"]["p99"].as_f64() > Some(0.0), "{text}");
+    assert!(report["host"]["memory_bytes"].as_u64() > Some(0), "{text}");
+}
+
+#[test]
+fn runs_without_traffic_are_taken_down_too() {
+    let server = StandIn::start(Fault::None);
+    let (_, report, text) = run(&server, &["--churn", "50"]);
+    assert_eq!((sum(&report, "connects"), sum(&report, "deliveries")), (50, 0), "{text}");
+    let (_, report, text) = run(&server, &["--idle", "--duration", "1500ms"]);
+    assert_eq!(
+        points(&report).last().map(|point| &point["connections"]),
+        Some(&json!(CONNECTIONS)),
+        "{text}"
+    );
+}
+
+#[test]
+fn limits_are_listed_with_what_became_of_them() {
+    let server = StandIn::start(Fault::Drop);
+    let (_, report, text) = run(&server, &["--max-p99", "60000"]);
+    let thresholds = report["thresholds"].as_array().expect("a list");
+    let of =
+        |flag: &str| thresholds.iter().find(|threshold| threshold["flag"] == flag).expect("it is listed");
+    assert_eq!(
+        (&of("--max-p99")["passed"], &of("--max-loss")["passed"]),
+        (&json!(true), &json!(false)),
+        "{text}"
+    );
+    assert_eq!(
+        (&of("--max-loss")["limit"], &of("--max-loss")["found"]),
+        (&json!(0.0), &json!(2.0)),
+        "{text}"
+    );
+}
+
+#[test]
+fn tokens_in_the_address_stay_secret() {
+    let mut server = command(&StandIn::start(Fault::None));
+    let file = report_file();
+    let address = server
+        .get_args()
+        .nth(1)
+        .expect("the address")
+        .to_string_lossy()
+        .replace("profile=native", "access_token=hush");
+    let output =
+        server.args(["--url", &address]).arg("--json").arg(&file).output().expect("the binary starts");
+    let json = std::fs::read_to_string(&file).expect("a report");
+    let _ = std::fs::remove_file(&file);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(json.contains("access_token=REDACTED") && !json.contains("hush"), "{json}");
+}
+
+#[test]
+fn several_reports_are_shown_as_one() {
+    let server = StandIn::start(Fault::None);
+    let files = [report_file(), report_file()];
+    for file in &files {
+        assert!(command(&server).arg("--json").arg(file).status().expect("the binary starts").success());
+    }
+    let sum_file = report_file();
+    let mut show = Command::new(env!("CARGO_BIN_EXE_roomcast-loadtest"));
+    let output =
+        show.arg("report").args(&files).arg("--json").arg(&sum_file).output().expect("the binary starts");
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let report: Value = serde_json::from_slice(&std::fs::read(&sum_file).expect("a report")).expect("JSON");
+    assert_eq!(report["agents"], 2);
+    assert_eq!(report["traffic"]["messages_sent"], 2 * MESSAGES);
+    assert_eq!(report["traffic"]["latencies"], 2 * DELIVERIES * 5 / 7);
+    assert_eq!((sum(&report, "deliveries"), sum(&report, "connects")), (2 * DELIVERIES, 2 * CONNECTIONS));
+    assert!(text.contains(&format!("{}", 2 * DELIVERIES)), "{text}");
+    for file in files.iter().chain([&sum_file]) {
+        let _ = std::fs::remove_file(file);
+    }
+}
+
+#[test]
+fn files_that_are_no_reports_are_named() {
+    let file = report_file();
+    for (content, said) in [("{}", "no \"format\""), ("", "no report"), (r#"{"format":99}"#, "format 99")] {
+        std::fs::write(&file, content).expect("writable");
+        let mut show = Command::new(env!("CARGO_BIN_EXE_roomcast-loadtest"));
+        let output = show.arg("report").arg(&file).output().expect("the binary starts");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{text}");
+        assert!(text.contains(said) && text.contains(&*file.to_string_lossy()), "{text}");
+    }
+    let _ = std::fs::remove_file(&file);
+}
