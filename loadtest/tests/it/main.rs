@@ -3,6 +3,7 @@
 mod chat;
 mod ramp;
 mod report;
+mod socketio;
 mod stand_in;
 
 use std::path::PathBuf;

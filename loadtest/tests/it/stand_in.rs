@@ -4,6 +4,7 @@
 
 mod chat;
 mod frame;
+mod socketio;
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{Read as _, Write as _};
@@ -55,6 +56,8 @@ pub(crate) enum Fault {
     MuteJoin,
     /// Events beside messages, joins and leaves are unknown.
     RefuseChat,
+    /// A Socket.IO server refuses instead of greeting.
+    RefuseGreeting,
     /// Nothing is wrong, but every frame arrives in pieces of a few bytes.
     Trickle,
     /// The first member misses what exceeds so many messages a second over all rooms.
@@ -288,13 +291,20 @@ fn serve(shared: &Arc<Shared>, id: u64, mut socket: TcpStream) {
     let head = String::from_utf8(received.drain(..head_len).collect()).expect("the request is ASCII");
     // The accept value belongs to the one key that the generator sends: RFC 6455's example.
     assert!(head.contains("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), "{head}");
+    let is_socketio = head.starts_with(socketio::PATH);
     shared.lock().requests.push(head);
     let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                   Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     socket.write_all(answer.as_bytes()).expect("a new socket takes the answer");
+    if is_socketio {
+        shared.open_engine(&socket);
+    }
     loop {
         while let Some((opcode, payload)) = decode(&mut received) {
             match opcode {
+                TEXT if is_socketio => {
+                    shared.on_packet(id, &socket, std::str::from_utf8(&payload).expect("UTF-8"));
+                }
                 TEXT => shared.on_text(id, &socket, std::str::from_utf8(&payload).expect("UTF-8")),
                 PONG => {
                     assert_eq!(payload, b"are you there?");
