@@ -3,7 +3,7 @@
 //! One thread, one epoll loop. Messages leave at evenly spaced intended times whether or not the server keeps up,
 //! and latency counts from the intended time, so a stalled server cannot hide its stall (no coordinated omission).
 //!
-//! `args` (what was typed) → `settings` (what it means) → `run` (phases; who sends when: `scenario`) → `report`.
+//! `args` (what was typed, or stands in a scenario's file) → `settings` (what it means) → `run` (phases; who sends when: `scenario`) → `report`.
 //! Below them `net` moves frames and `measure` judges them; neither knows the other.
 
 mod args;
@@ -18,11 +18,10 @@ mod scenario;
 mod settings;
 mod token;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
-use crate::args::{Args, Cli, Command, ReportArgs};
+use crate::args::{Args, Command, Refusal, ReportArgs};
 use crate::report::Report;
 use crate::settings::Settings;
 
@@ -33,16 +32,21 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const EXIT_USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match args::parse(std::env::args_os()) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(Refusal::Words(error)) => {
             // Nothing sensible is left to do when the terminal is gone.
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
         }
+        Err(Refusal::Scenario(text)) => {
+            eprintln!("roomcast-loadtest: {text}");
+            return ExitCode::from(EXIT_USAGE);
+        }
     };
     match cli.command {
         Some(Command::Report(args)) => show(&args),
+        Some(Command::Scenarios { name }) => scenarios(name.as_deref()),
         None => load(cli.run),
     }
 }
@@ -55,6 +59,26 @@ fn show(args: &ReportArgs) -> ExitCode {
         Err(error) => return usage(&error),
     };
     finish(report::merge(reports).publish(args.json.as_deref()).map(|()| true))
+}
+
+/// The list of shipped scenarios, or the file of one.
+fn scenarios(name: Option<&str>) -> ExitCode {
+    let text = match name {
+        None => args::list_shipped(),
+        Some(name) => match args::shipped().find(|(shipped, _)| *shipped == name) {
+            Some((_, text)) => text.to_owned(),
+            None => {
+                eprintln!(
+                    "roomcast-loadtest: no scenario {name:?} is shipped; there are\n{}",
+                    args::list_shipped()
+                );
+                return ExitCode::from(EXIT_USAGE);
+            }
+        },
+    };
+    // A reader that wants no more is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
 }
 
 /// One run, as its exit code.

@@ -8,13 +8,15 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::args::{Args, RampWhat, Scenario, SourceIps};
+use crate::args::{Args, Kind, RampWhat, SourceIps};
 use crate::measure::{marker, windows_of};
 use crate::net::FRAME_BYTES_MAX;
 use crate::scenario::Layout;
 
 /// Share of a port range that is planned with; other processes use ports too.
 const PORTS_USED_MAX: f64 = 0.9;
+/// Connections beyond any machine, and few enough to make tables of.
+const CONNECTIONS_MAX: usize = 1 << 24;
 /// The highest host number of 127.0.0.0/24.
 const SOURCE_IPS_MAX: usize = 254;
 /// Room that a frame has for everything but the content.
@@ -98,13 +100,22 @@ impl Settings {
 
     /// Whether the run is more than messages.
     pub(crate) fn is_chat(&self) -> bool {
-        self.args.scenario == Scenario::Chat
+        self.args.kind == Kind::Chat
     }
+
+    /// Who is in which room.
+    pub(crate) fn layout(&self) -> Layout {
+        layout(&self.args)
+    }
+}
+
+fn layout(args: &Args) -> Layout {
+    Layout::new(args.connections, args.rooms, args.zipf)
 }
 
 fn check_numbers(args: &Args) -> Result<()> {
     ensure!(args.connections > 0, "--connections must be at least 1");
-    ensure!(u32::try_from(args.connections).is_ok(), "--connections is beyond any machine");
+    ensure!(args.connections <= CONNECTIONS_MAX, "--connections is beyond any machine");
     ensure!(args.rooms > 0, "--rooms must be at least 1");
     ensure!(
         args.rooms <= args.connections || args.churn.is_some(),
@@ -120,6 +131,8 @@ fn check_numbers(args: &Args) -> Result<()> {
         "--rate must be above 0, at most 1e7"
     );
     ensure!(args.ramp.is_finite() && args.ramp >= 0.0, "--ramp must be 0 or more");
+    ensure!(args.zipf.is_finite() && args.zipf >= 0.0, "--zipf must be 0 or more");
+    ensure!(args.in_flight > 0, "--in-flight must be at least 1");
     let sizes = marker::LEN..=FRAME_BYTES_MAX - ENVELOPE_BYTES_MAX;
     ensure!(
         sizes.contains(&args.payload_size),
@@ -132,6 +145,9 @@ fn check_numbers(args: &Args) -> Result<()> {
     ensure!(!args.duration.0.is_zero() || args.churn.is_some(), "--duration must be above 0");
     if args.max_cpu_per_delivery.is_some() && args.server_pid.is_none() {
         bail!("--max-cpu-per-delivery needs --server-pid");
+    }
+    if args.thresholds.max_rss_per_connection.is_some() && args.server_pid.is_none() {
+        bail!("--max-rss-per-connection needs --server-pid");
     }
     if let Some(pid) = args.server_pid {
         ensure!(
@@ -147,7 +163,7 @@ fn check_dialect(args: &Args) -> Result<()> {
         return Ok(());
     }
     ensure!(
-        windows_of(Layout::new(args.connections, args.rooms)) <= PAIRS_MAX,
+        windows_of(&layout(args)) <= PAIRS_MAX,
         "--rooms {}: rooms are too large for a dialect without offsets, which follows every pair of members; take more rooms or fewer connections",
         args.rooms
     );
@@ -242,6 +258,9 @@ mod tests {
             (&["--dialect", "nats", "--connections", "5000", "--rooms", "1"], "--rooms"),
             (&["--dialect", "nchan", "--room-prefix", "a/b"], "--room-prefix"),
             (&["--dialect", "nats", "--room-prefix", "a.>"], "--room-prefix"),
+            (&["--zipf=-1"], "--zipf"),
+            (&["--zipf", "NaN"], "--zipf"),
+            (&["--in-flight", "0"], "--in-flight"),
         ] {
             let error = settings(flags).err().map(|error| format!("{error:#}")).unwrap_or_default();
             assert!(error.contains(named), "{flags:?}: {error:?}");

@@ -1,11 +1,15 @@
 //! What was typed: flags and their environment variables, each explained for `--help`; `values` reads the odd ones,
-//! `chat` and `ramp` hold those of one kind of run, `report` those of a subcommand.
+//! `chat` and `ramp` hold those of one kind of run, `report` those of a subcommand, `thresholds` those that decide the exit
+//! code; `scenario_file` is what a scenario adds to them, and `parse` brings all together.
 //!
 //! Nothing is judged here beyond the shape of one value; what the values mean together is `settings`.
 
 mod chat;
+mod parse;
 mod ramp;
 mod report;
+mod scenario_file;
+mod thresholds;
 mod values;
 
 use std::path::PathBuf;
@@ -14,17 +18,22 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 pub(crate) use chat::ChatArgs;
+pub(crate) use parse::{Refusal, parse};
 pub(crate) use ramp::{RampArgs, RampWhat};
 pub(crate) use report::ReportArgs;
+pub(crate) use scenario_file::{list_shipped, shipped};
+pub(crate) use thresholds::ThresholdArgs;
 pub(crate) use values::{HumanDuration, SourceIps};
 
 /// Drives WebSocket connections against a Roomcast gateway with an open loop of messages, and checks every delivery
 /// for latency, loss, duplicates and order. With --scenario chat it also types, confirms, changes status, and leaves and
 /// joins rooms.
 ///
-/// Connection i is in room i modulo --rooms. Exit code: 0 when all went well; 1 when a threshold was exceeded, an
-/// order fault or a duplicate was seen, a join was never answered, or a connection failed; 64 when the settings are
-/// wrong.
+/// Connection i is in room i modulo --rooms, unless --zipf says otherwise.
+///
+/// Exit codes, for scripts and CI: 0 when all went well; 1 when a threshold (--max-…, --min-…) was missed, a duplicate,
+/// an order fault or a gap after a recovery was seen, a join was never answered, or a connection failed, was closed
+/// or never came back; 64 when the settings are wrong.
 #[derive(Debug, Parser)]
 #[command(
     name = "roomcast-loadtest",
@@ -45,6 +54,11 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Report(ReportArgs),
+    /// Lists the shipped scenarios; with a NAME prints that one's file, to begin one's own with.
+    Scenarios {
+        /// The one to print.
+        name: Option<String>,
+    },
 }
 
 /// The flags of a run.
@@ -54,9 +68,14 @@ pub(crate) struct Args {
     #[arg(long, env = "ROOMCAST_LOADTEST_URL", default_value = "ws://127.0.0.1:3000/ws")]
     pub(crate) url: String,
 
-    /// What the connections do: send messages only, or all that chat clients do.
-    #[arg(long, env = "ROOMCAST_LOADTEST_SCENARIO", value_enum, default_value_t = Scenario::Steady)]
-    pub(crate) scenario: Scenario,
+    /// A shipped scenario by its name (see the subcommand scenarios), or a TOML file of one's own. Its keys are the
+    /// names of these flags; flags that are typed, and environment variables, win over it.
+    #[arg(long, env = "ROOMCAST_LOADTEST_SCENARIO", default_value = "steady", value_name = "NAME|FILE.toml")]
+    pub(crate) scenario: String,
+
+    /// What the connections do; scenarios set it.
+    #[arg(long, env = "ROOMCAST_LOADTEST_KIND", value_enum, default_value_t = Kind::Steady)]
+    pub(crate) kind: Kind,
 
     /// Connections to hold open; with --churn at most so many at a time.
     #[arg(long, env = "ROOMCAST_LOADTEST_CONNECTIONS", default_value_t = 1000, value_name = "N")]
@@ -65,6 +84,11 @@ pub(crate) struct Args {
     /// Rooms that the connections are spread over.
     #[arg(long, env = "ROOMCAST_LOADTEST_ROOMS", default_value_t = 10, value_name = "N")]
     pub(crate) rooms: usize,
+
+    /// Sizes of the rooms by Zipf's law with this exponent: room r has a share of the connections in proportion to
+    /// 1 / (r + 1)^EXPONENT, and at least one. 0 makes all rooms equally large.
+    #[arg(long, env = "ROOMCAST_LOADTEST_ZIPF", default_value_t = 0.0, value_name = "EXPONENT")]
+    pub(crate) zipf: f64,
 
     /// What a room's name begins with; its number follows.
     #[arg(long, env = "ROOMCAST_LOADTEST_ROOM_PREFIX", default_value = "bench:", value_name = "TEXT")]
@@ -94,9 +118,13 @@ pub(crate) struct Args {
     #[arg(long, env = "ROOMCAST_LOADTEST_GRACE_MAX", default_value = "60s", value_name = "TIME")]
     pub(crate) grace_max: HumanDuration,
 
-    /// Connects a second; 0 is as fast as the server answers. Never more than 128 are in flight.
+    /// Connects a second; 0 is as fast as the server answers.
     #[arg(long, env = "ROOMCAST_LOADTEST_RAMP", default_value_t = 0.0, value_name = "PER_SECOND")]
     pub(crate) ramp: f64,
+
+    /// Connections that may be on their way at a time; too many overflow the backlog of the server's listener.
+    #[arg(long, env = "ROOMCAST_LOADTEST_IN_FLIGHT", default_value_t = 128, value_name = "N")]
+    pub(crate) in_flight: usize,
 
     /// Protocol spoken. The last two are for comparison with other servers: they number no messages, so that order is
     /// checked for each sender alone.
@@ -174,6 +202,10 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     #[serde(flatten)]
+    pub(crate) thresholds: ThresholdArgs,
+
+    #[command(flatten)]
+    #[serde(flatten)]
     pub(crate) chat: ChatArgs,
 
     #[command(flatten)]
@@ -187,14 +219,14 @@ impl Args {
     pub(crate) fn try_parse_from<T: Into<std::ffi::OsString> + Clone>(
         words: impl IntoIterator<Item = T>,
     ) -> Result<Self, clap::Error> {
-        Cli::try_parse_from(words).map(|cli| cli.run)
+        <Cli as Parser>::try_parse_from(words).map(|cli| cli.run)
     }
 }
 
 /// What a traffic run consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Scenario {
+pub(crate) enum Kind {
     /// Messages at a steady rate.
     Steady,
     /// The same messages; also typing, receipts, presence, and rooms that are left and joined.

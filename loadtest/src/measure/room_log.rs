@@ -2,6 +2,7 @@
 
 use super::marker::Mark;
 use super::window::{Sight, Window};
+use crate::scenario::Layout;
 
 /// Messages of a room that are remembered for comparison, at least and at most.
 const RING_ENTRIES: std::ops::RangeInclusive<usize> = 64..=65_536;
@@ -10,12 +11,19 @@ const RING_SECONDS: f64 = 10.0;
 
 /// The newest messages of every room, in one ring for each.
 pub(super) struct RoomLog {
-    rings: Vec<Entry>,
-    /// Entries of one ring; a power of two.
-    ring_entries: usize,
+    entries: Vec<Entry>,
+    /// For each room where its entries are.
+    rings: Vec<Ring>,
     /// For each sender its messages, as they were written down.
     senders: Vec<Window>,
     messages: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Ring {
+    begin: usize,
+    /// Number of entries, a power of two, less one.
+    mask: u64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -45,14 +53,21 @@ pub(super) enum Compared {
 
 impl RoomLog {
     /// `rate` is the messages a second over all rooms, from which the memory of each room follows.
-    pub(super) fn new(rooms: usize, senders: usize, rate: f64) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "clamped to the range of entries")]
-        let wanted = (rate / rooms as f64 * RING_SECONDS) as usize;
-        let ring_entries = wanted.clamp(*RING_ENTRIES.start(), *RING_ENTRIES.end()).next_power_of_two();
+    pub(super) fn new(layout: &Layout, rate: f64) -> Self {
+        let mut begin = 0;
+        let mut ring = |room| {
+            let share = layout.members_of(room).len() as f64 / layout.connections() as f64;
+            #[expect(clippy::cast_possible_truncation, reason = "clamped to the range of entries")]
+            let wanted = (rate * share * RING_SECONDS) as usize;
+            let count = wanted.clamp(*RING_ENTRIES.start(), *RING_ENTRIES.end()).next_power_of_two();
+            begin += count;
+            Ring { begin: begin - count, mask: count as u64 - 1 }
+        };
+        let rings = (0..layout.rooms()).map(&mut ring).collect();
         Self {
-            rings: vec![Entry::default(); ring_entries * rooms],
-            ring_entries,
-            senders: vec![Window::starting_at(1); senders],
+            entries: vec![Entry::default(); begin],
+            rings,
+            senders: vec![Window::starting_at(1); layout.connections()],
             messages: 0,
         }
     }
@@ -65,10 +80,10 @@ impl RoomLog {
     /// Compares a delivery with what is written down, or writes it down. The room and the sender must exist.
     #[inline]
     pub(super) fn compare(&mut self, room: usize, mark: Mark, offset: u64) -> Compared {
-        let in_ring = usize::try_from(offset & (self.ring_entries as u64 - 1));
-        let place =
-            room * self.ring_entries + in_ring.expect("below the number of entries, which is a usize");
-        let entry = self.rings[place];
+        let Ring { begin, mask } = self.rings[room];
+        let in_ring = usize::try_from(offset & mask);
+        let place = begin + in_ring.expect("below the number of entries, which is a usize");
+        let entry = self.entries[place];
         if entry.offset == offset && entry.sequence > 0 {
             let same = entry.sender == mark.sender && entry.sequence == mark.sequence;
             return match (same, entry.repeated) {
@@ -82,7 +97,7 @@ impl RoomLog {
         }
         let sight = self.senders[mark.sender as usize].observe(u64::from(mark.sequence));
         let repeated = sight == Sight::Duplicate;
-        self.rings[place] = Entry { offset, sender: mark.sender, sequence: mark.sequence, repeated };
+        self.entries[place] = Entry { offset, sender: mark.sender, sequence: mark.sequence, repeated };
         self.messages += u64::from(!repeated);
         match sight {
             Sight::Next | Sight::Ahead => Compared::Same,
@@ -102,7 +117,7 @@ mod tests {
 
     #[test]
     fn rooms_are_apart_and_old_offsets_are_forgotten() {
-        let mut log = RoomLog::new(2, 1, 1.0);
+        let mut log = RoomLog::new(&Layout::new(2, 2, 0.0), 1.0);
         assert_eq!(log.compare(0, mark(1), 5), Compared::Same);
         assert_eq!(log.compare(0, mark(1), 5), Compared::Same);
         assert_eq!(log.compare(0, mark(9), 5), Compared::Different);

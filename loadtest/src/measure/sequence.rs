@@ -73,13 +73,13 @@ struct Member {
 impl Checker {
     /// `rate` is the messages a second over all rooms, from which the memory of each room follows; `has_offsets` says
     /// whether every message bears its place in the room.
-    pub(crate) fn new(layout: Layout, connections: usize, rate: f64, has_offsets: bool) -> Self {
+    pub(crate) fn new(layout: Layout, rate: f64, has_offsets: bool) -> Self {
         Self {
-            layout,
-            members: std::iter::repeat_with(Member::absent).take(connections).collect(),
+            members: std::iter::repeat_with(Member::absent).take(layout.connections()).collect(),
             sent: vec![0; layout.rooms()],
-            log: RoomLog::new(layout.rooms(), connections, rate),
-            senders: (!has_offsets).then(|| SenderLog::new(layout, connections)),
+            log: RoomLog::new(&layout, rate),
+            senders: (!has_offsets).then(|| SenderLog::new(layout.clone())),
+            layout,
             faults: Faults::default(),
             deliveries: 0,
             uncompared: 0,
@@ -266,7 +266,7 @@ mod tests {
 
     /// Two members in one room; connection 0 sends messages 1 to `sent`.
     fn checker(sent: u64) -> Checker {
-        let mut checker = Checker::new(Layout::new(2, 1), 2, 100.0, true);
+        let mut checker = Checker::new(Layout::new(2, 1, 0.0), 100.0, true);
         checker.on_joined(0, 40);
         checker.on_joined(1, 40);
         (0..sent).for_each(|_| checker.on_sent(0));
@@ -365,7 +365,7 @@ mod tests {
     fn without_offsets_each_sender_is_followed_alone() {
         // Two senders; member 1 sees their messages interleaved otherwise than member 0, which cannot be told.
         let faults_when = |seen: &[(u32, u32)]| {
-            let mut checker = Checker::new(Layout::new(2, 1), 2, 100.0, false);
+            let mut checker = Checker::new(Layout::new(2, 1, 0.0), 100.0, false);
             checker.on_joined(0, 0);
             checker.on_joined(1, 0);
             for (sender, sequence) in [(0, 1), (1, 1), (0, 2), (0, 3)] {
@@ -442,7 +442,7 @@ mod tests {
 
     #[test]
     fn strangers_are_misrouted_and_never_panic() {
-        let mut checker = Checker::new(Layout::new(2, 2), 2, 1.0, true);
+        let mut checker = Checker::new(Layout::new(2, 2, 0.0), 1.0, true);
         checker.on_delivery(0, Mark { sender: 1, ..mark(1) }, 1);
         checker.on_delivery(0, Mark { sender: u32::MAX, ..mark(1) }, u64::MAX);
         assert_eq!(checker.faults().misrouted, 2);

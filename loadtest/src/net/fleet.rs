@@ -16,8 +16,6 @@ use super::{Answer, End, Handler, socket};
 use crate::clock;
 use crate::settings::Settings;
 
-/// Connections that may be on their way at a time; beyond it a listener's backlog would overflow.
-const IN_FLIGHT_MAX: usize = 128;
 /// Time that a connection has to become ready, and to close.
 const HANDSHAKE_TIMEOUT_NS: u64 = 10_000_000_000;
 /// Messages sent before sockets are looked at again; sending more than there is time for must not end all reading.
@@ -69,7 +67,7 @@ impl<'a> Fleet<'a> {
 
     /// Whether another connection may begin to connect.
     pub(crate) fn may_open(&self) -> bool {
-        self.in_flight < IN_FLIGHT_MAX
+        self.in_flight < self.settings.args.in_flight
     }
 
     /// Connections that are neither ready nor gone.
@@ -333,7 +331,7 @@ impl<'a> Fleet<'a> {
                 Answer::Unrelated => {}
                 // A failure to send comes back as an event.
                 Answer::Next(text) => drop(self.send_frame(index, self.packing.opcode(), &text)),
-                Answer::Accepted => self.become_ready(index),
+                Answer::Accepted => self.become_ready(index, handler),
                 Answer::Refused(reason) => return Err(End::Refused(reason)),
             },
             _ => {}
@@ -353,16 +351,18 @@ impl<'a> Fleet<'a> {
         let mut first = Vec::new();
         handler.on_open(index, &mut first);
         if first.is_empty() {
-            self.become_ready(index);
+            self.become_ready(index, handler);
         } else {
             self.connections[index].stage = Stage::Joining;
             self.send_frame(index, self.packing.opcode(), &first);
         }
     }
 
-    fn become_ready(&mut self, index: usize) {
-        self.connections[index].stage = Stage::Ready;
+    fn become_ready(&mut self, index: usize, handler: &mut impl Handler) {
+        let connection = &mut self.connections[index];
+        connection.stage = Stage::Ready;
         self.in_flight -= 1;
+        handler.on_ready(index, clock::now_ns().saturating_sub(connection.since_ns));
     }
 
     #[cold]
@@ -409,6 +409,8 @@ mod tests {
         fn on_answer(&mut self, _index: usize, _text: &[u8]) -> Answer {
             Answer::Unrelated
         }
+
+        fn on_ready(&mut self, _index: usize, _took_ns: u64) {}
 
         fn on_text(&mut self, _index: usize, _text: &[u8], _now_ns: u64) {}
 

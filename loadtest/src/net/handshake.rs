@@ -5,6 +5,7 @@ use std::io::Write as _;
 use anyhow::Result;
 
 use super::{End, Packing};
+use crate::scenario::Layout;
 use crate::token::Minter;
 
 /// The key of RFC 6455's own example. It must differ only between what a cache might confuse, and there is none.
@@ -23,8 +24,8 @@ pub(crate) struct Upgrade {
     pub(crate) subprotocol: Option<&'static str>,
     /// How its messages lie in frames.
     pub(crate) packing: Packing,
-    /// What a room's name begins with, and how many rooms there are, where the path ends in its name.
-    pub(crate) rooms_in_path: Option<(String, usize)>,
+    /// What a room's name begins with, and who is in which room, where the path ends in its name.
+    pub(crate) rooms_in_path: Option<(String, Layout)>,
     /// Signs each connection's token; `None` asks without one.
     pub(crate) minter: Option<Minter>,
     /// What a user's name begins with.
@@ -40,8 +41,8 @@ impl Upgrade {
         let Self { host, path, .. } = self;
         let mut request = Vec::with_capacity(512);
         write!(request, "GET {path}")?;
-        if let Some((prefix, count)) = &self.rooms_in_path {
-            write!(request, "{prefix}{}", index % count)?;
+        if let Some((prefix, layout)) = &self.rooms_in_path {
+            write!(request, "{prefix}{}", layout.room_of(index))?;
         }
         write!(
             request,
@@ -128,7 +129,7 @@ mod tests {
             path: "/rooms/".to_owned(),
             subprotocol: None,
             packing: Packing::Plain,
-            rooms_in_path: Some(("bench:".to_owned(), 5)),
+            rooms_in_path: Some(("bench:".to_owned(), Layout::new(20, 5, 0.0))),
             minter: None,
             user_prefix: String::new(),
         };

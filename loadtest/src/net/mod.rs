@@ -32,6 +32,8 @@ pub(crate) trait Handler {
     fn on_open(&mut self, index: usize, first: &mut Vec<u8>);
     /// A text message came before the connection was ready.
     fn on_answer(&mut self, index: usize, text: &[u8]) -> Answer;
+    /// The connection is ready, so long after it began to connect.
+    fn on_ready(&mut self, index: usize, took_ns: u64);
     /// A text message came at `now_ns`. The hot path.
     fn on_text(&mut self, index: usize, text: &[u8], now_ns: u64);
     /// The connection is gone; `stage` is how far it had come.

@@ -81,9 +81,9 @@ pub(crate) struct Members {
 /// From when something was due until its effect arrived, of what was due in the measured window.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct MeasuredLatency {
-    latency_ms: Percentiles,
+    pub(super) latency_ms: Percentiles,
     /// How many times that is of.
-    latencies: u64,
+    pub(super) latencies: u64,
     histogram: Packed,
 }
 
@@ -94,14 +94,14 @@ impl MeasuredLatency {
     }
 
     /// Adds what another generator measured.
-    fn merge(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         let mut sum = self.histogram.unpack();
         sum.add(&other.histogram.unpack());
         *self = Self::of(&sum);
     }
 
     /// The 99th percentile, if anything was measured.
-    fn p99(&self) -> Option<f64> {
+    pub(super) fn p99(&self) -> Option<f64> {
         (self.latencies > 0).then_some(self.latency_ms.p99)
     }
 

@@ -26,6 +26,22 @@ impl Threshold {
         let passed = found.is_some_and(|found| found <= limit);
         Self { flag: flag.to_owned(), of: of.to_owned(), limit, found, passed }
     }
+
+    /// At least `limit` is wanted.
+    pub(super) fn at_least(flag: &str, of: &str, limit: f64, found: Option<f64>) -> Self {
+        let passed = found.is_some_and(|found| found >= limit);
+        Self { flag: flag.to_owned(), of: of.to_owned(), limit, found, passed }
+    }
+
+    /// What is wrong, in words.
+    pub(super) fn failure(&self) -> Option<String> {
+        let Self { flag, of, limit, .. } = self;
+        match self.found {
+            _ if self.passed => None,
+            Some(found) => Some(format!("{of}: {found:.2}, {flag} {limit}")),
+            None => Some(format!("{flag}: nothing was measured")),
+        }
+    }
 }
 
 impl Report {
@@ -60,6 +76,7 @@ impl Report {
         if let Some(chat) = &self.chat {
             thresholds.extend(chat.thresholds(&args.chat));
         }
+        thresholds.extend(self.limits(&args.thresholds));
         thresholds
     }
 
@@ -97,6 +114,7 @@ impl Report {
         if let Some(chat) = &self.chat {
             failures.extend(chat.failures(&args.chat));
         }
+        failures.extend(self.limits(&args.thresholds).iter().filter_map(Threshold::failure));
         if let Some(ramp) = &self.ramp {
             let enough = ramp.answer.is_some_and(|answer| answer >= args.ramp_args.ramp_min.unwrap_or(0));
             if !enough {

@@ -86,6 +86,7 @@ impl Connects {
         self.seconds = self.seconds.max(other.seconds);
         self.per_second = self.ready as f64 / self.seconds.max(1e-9);
         add_counts(&mut self.failures, other.failures);
+        self.latency.merge(&other.latency);
     }
 }
 
@@ -180,7 +181,7 @@ mod tests {
         recorder.end(Totals { connects: ready, deliveries: 100, ..Totals::default() });
         let mut report = Report::new(&settings, &recorder, false);
         let failures = BTreeMap::from([("connection refused".to_owned(), 1)]);
-        report.connects = Connects::new(ready, failures, 2.0);
+        report.connects = Connects::new(ready, failures, 2.0, &Latency::new());
         report.closes = BTreeMap::from([("4409".to_owned(), 1)]);
         report.traffic = Some(TrafficReport {
             messages_sent: 10,

@@ -5,6 +5,7 @@ mod chat;
 mod file;
 mod host;
 mod judge;
+mod limits;
 mod merge;
 mod redact;
 mod table;
@@ -88,6 +89,9 @@ pub(crate) struct Connects {
     per_second: f64,
     /// Why the failed ones failed.
     failures: BTreeMap<String, u64>,
+    /// From the connect until the connection was ready.
+    #[serde(flatten)]
+    latency: MeasuredLatency,
 }
 
 /// How delivering went.
@@ -160,13 +164,14 @@ pub(crate) struct Server {
 
 impl Connects {
     /// `seconds` is from the first connect to the last answer.
-    pub(crate) fn new(ready: u64, failures: BTreeMap<String, u64>, seconds: f64) -> Self {
+    pub(crate) fn new(ready: u64, failures: BTreeMap<String, u64>, seconds: f64, latency: &Latency) -> Self {
         Self {
             ready,
             failed: failures.values().sum(),
             seconds,
             per_second: ready as f64 / seconds.max(1e-9),
             failures,
+            latency: MeasuredLatency::of(latency),
         }
     }
 }

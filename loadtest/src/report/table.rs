@@ -46,6 +46,9 @@ impl Report {
         let Connects { ready, failed, per_second, failures, .. } = &self.connects;
         rows.add("connected", format!("{ready}"));
         rows.add("connects/s", format!("{per_second:.0}"));
+        if self.connects.latency.latencies > 0 {
+            rows.add("connect p99", format!("{:.2} ms", self.connects.latency.latency_ms.p99));
+        }
         rows.add("connect failures", format!("{failed}{}", details(failures)));
     }
 

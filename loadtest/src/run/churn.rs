@@ -23,7 +23,7 @@ pub(super) fn run(settings: &Settings, connects: u64, interruption: &Interruptio
     let elapsed = seconds(start_ns, clock::now_ns());
 
     let mut report = Report::new(settings, &recorder, interruption.is_wanted());
-    report.connects = Connects::new(churn.opened, churn.failures, elapsed);
+    report.connects = Connects::new(churn.opened, churn.failures, elapsed, &churn.connect_latency);
     report.closes = churn.closes;
     report.generator = Generator::new(cpu.share(), &Latency::coarse(), &Latency::coarse());
     report.server = before
@@ -41,7 +41,7 @@ fn perform(
 ) -> Result<Churn> {
     let mut fleet = Fleet::new(settings, upgrade(settings))?;
     let mut progress = Progress::new(settings.args.quiet);
-    let mut churn = Churn { idle: (0..settings.args.connections).rev().collect(), ..Churn::default() };
+    let mut churn = Churn::new(settings.args.connections);
     let ramp = Ramp { start_ns: clock::now_ns(), per_second: settings.args.ramp };
     let (mut begun, mut housekeeping_ns) = (0, 0);
     while (begun < connects || churn.idle.len() < settings.args.connections) && !interruption.is_wanted() {
@@ -70,7 +70,6 @@ fn perform(
 }
 
 /// Counts; every connection is closed as soon as it is open.
-#[derive(Default)]
 struct Churn {
     /// Connections that are absent, ready to be opened.
     idle: Vec<usize>,
@@ -82,6 +81,21 @@ struct Churn {
     failures: Counts,
     /// Ends that we did not ask for.
     closes: Counts,
+    connect_latency: Latency,
+}
+
+impl Churn {
+    fn new(connections: usize) -> Self {
+        Self {
+            idle: (0..connections).rev().collect(),
+            open: Vec::new(),
+            opened: 0,
+            failures: Counts::new(),
+            closes: Counts::new(),
+            ended: 0,
+            connect_latency: Latency::new(),
+        }
+    }
 }
 
 impl Churn {
@@ -98,6 +112,10 @@ impl Handler for Churn {
 
     fn on_answer(&mut self, _index: usize, _text: &[u8]) -> Answer {
         Answer::Unrelated
+    }
+
+    fn on_ready(&mut self, _index: usize, took_ns: u64) {
+        self.connect_latency.record(took_ns / 1000);
     }
 
     fn on_text(&mut self, _index: usize, _text: &[u8], _now_ns: u64) {}

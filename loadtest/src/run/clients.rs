@@ -15,13 +15,13 @@ pub(super) struct Clients {
 impl Clients {
     /// Nobody is connected; `stop_fraction` of them will be slow consumers.
     pub(super) fn new(layout: Layout, stop_fraction: f64) -> Self {
-        let slow = layout.stopped(stop_fraction);
-        Self { layout, able: vec![false; slow.len()], able_in: vec![0; layout.rooms()], slow }
+        let slow = layout.picked(stop_fraction);
+        Self { able: vec![false; slow.len()], able_in: vec![0; layout.rooms()], layout, slow }
     }
 
     /// Who is in which room.
-    pub(super) fn layout(&self) -> Layout {
-        self.layout
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// Whether the connection is a slow consumer.
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn others_of_the_room_stand_in_for_who_cannot_send() {
-        let mut clients = Clients::new(Layout::new(6, 2), 0.0);
+        let mut clients = Clients::new(Layout::new(6, 2, 0.0), 0.0);
         assert_eq!(clients.able_sender(0), None);
         for index in [0, 2, 3] {
             clients.on_ready(index);
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn slow_consumers_never_send() {
-        let mut clients = Clients::new(Layout::new(2, 1), 0.5);
+        let mut clients = Clients::new(Layout::new(2, 1, 0.0), 0.5);
         clients.on_ready(0);
         clients.on_ready(1);
         assert_eq!((clients.slow_count(), clients.able_in(0)), (1, 1));

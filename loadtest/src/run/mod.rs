@@ -90,7 +90,7 @@ fn upgrade(settings: &Settings) -> Upgrade {
         path: wire.complete_path(&settings.target.path),
         subprotocol: wire.subprotocol(),
         packing: wire.packing(),
-        rooms_in_path: wire.room_in_path().map(|prefix| (prefix.to_owned(), settings.args.rooms)),
+        rooms_in_path: wire.room_in_path().map(|prefix| (prefix.to_owned(), settings.layout())),
         minter: settings.secret.as_deref().map(Minter::new),
         user_prefix: settings.args.user_prefix.clone(),
     }

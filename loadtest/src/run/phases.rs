@@ -220,7 +220,12 @@ impl<'a> Phases<'a> {
         let recorder = &self.traffic.recorder;
         let latency = recorder.latency.all();
         let mut report = Report::new(self.settings, recorder, self.interruption.is_wanted());
-        report.connects = Connects::new(counted.ready, counted.failures.clone(), connect_seconds);
+        report.connects = Connects::new(
+            counted.ready,
+            counted.failures.clone(),
+            connect_seconds,
+            &self.traffic.connect_latency,
+        );
         report.closes = counted.closes.clone();
         let slow = self.traffic.clients.slow_count();
         report.slow_consumers =

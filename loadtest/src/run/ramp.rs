@@ -80,7 +80,7 @@ struct Trials<'a> {
 
 impl<'a> Trials<'a> {
     fn new(settings: &'a Settings, limits: Limits, phases: Phases<'a>) -> Self {
-        let layout = phases.traffic.clients.layout();
+        let layout = phases.traffic.clients.layout().clone();
         Self {
             settings,
             limits,
@@ -206,7 +206,12 @@ impl<'a> Trials<'a> {
     fn report(&self, ramp: RampReport, failures: Counts, interrupted: bool) -> Report {
         let counted = &self.phases.traffic.counted;
         let mut report = Report::new(self.settings, &self.phases.traffic.recorder, interrupted);
-        report.connects = Connects::new(counted.ready, failures, self.connect_seconds);
+        report.connects = Connects::new(
+            counted.ready,
+            failures,
+            self.connect_seconds,
+            &self.phases.traffic.connect_latency,
+        );
         report.errors = counted.errors.clone();
         report.other_messages = counted.other_messages;
         if let Some(step) = ramp.best() {

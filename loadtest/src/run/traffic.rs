@@ -7,7 +7,7 @@ use super::timeline::Timeline;
 use super::{Counts, count};
 use crate::clock;
 use crate::measure::marker::{Mark, Marker, Reading};
-use crate::measure::{Checker, Recorder, ServerProcess, Totals};
+use crate::measure::{Checker, Latency, Recorder, ServerProcess, Totals};
 use crate::net::{Answer, End, Handler, Reply, Stage, Wire};
 use crate::report::ChatReport;
 use crate::scenario::{Layout, Schedule, Span};
@@ -34,6 +34,7 @@ pub(super) struct Traffic {
     slow_stopped: bool,
     pub(super) checker: Checker,
     pub(super) recorder: Recorder,
+    pub(super) connect_latency: Latency,
     pub(super) counted: Counted,
 }
 
@@ -56,13 +57,13 @@ impl Traffic {
     /// Nobody connected, nothing sent. `run` tells this run's messages from those of all others.
     pub(super) fn new(settings: &Settings, wire: Wire, run: u32, origin_ns: u64) -> Self {
         let args = &settings.args;
-        let layout = Layout::new(args.connections, args.rooms);
+        let layout = settings.layout();
         let timeline = Timeline::new(origin_ns);
         let chat = || Chat::new(&args.chat, wire.clone(), args.connections, run, timeline);
         Self {
             chat: settings.is_chat().then(chat),
             wire,
-            layout,
+            layout: layout.clone(),
             payload_bytes: args.payload_size,
             rate: args.rate,
             rooms_in_use: layout.rooms(),
@@ -70,11 +71,12 @@ impl Traffic {
             schedule: Schedule::never(),
             timeline,
             sequences: vec![0; args.connections],
-            clients: Clients::new(layout, args.stop_fraction),
+            clients: Clients::new(layout.clone(), args.stop_fraction),
             chat_was_last: false,
             slow_stopped: false,
-            checker: Checker::new(layout, args.connections, settings.log_rate(), args.dialect.has_offsets()),
+            checker: Checker::new(layout, settings.log_rate(), args.dialect.has_offsets()),
             recorder: Recorder::new(args.server_pid.map(ServerProcess::new)),
+            connect_latency: Latency::new(),
             counted: Counted::default(),
         }
     }
@@ -160,11 +162,11 @@ impl Traffic {
             Some(chat) if chat.watches() => {
                 self.request(|wire, out| wire.write_watch(out, self.layout.room_of(index)))
             }
-            _ => self.on_ready(index),
+            _ => self.admit(index),
         }
     }
 
-    fn on_ready(&mut self, index: usize) -> Answer {
+    fn admit(&mut self, index: usize) -> Answer {
         self.counted.ready += 1;
         self.clients.on_ready(index);
         Answer::Accepted
@@ -206,7 +208,7 @@ impl Handler for Traffic {
                 self.request(|wire, out| wire.write_join(out, self.layout.room_of(index)))
             }
             Reply::Joined(offset) => self.on_joined(index, offset),
-            Reply::Watching => self.on_ready(index),
+            Reply::Watching => self.admit(index),
             Reply::Refused(reason) => Answer::Refused(reason),
             Reply::Unrelated => {
                 // A member that is not ready yet may be in its room already.
@@ -219,6 +221,10 @@ impl Handler for Traffic {
                 Answer::Unrelated
             }
         }
+    }
+
+    fn on_ready(&mut self, _index: usize, took_ns: u64) {
+        self.connect_latency.record(took_ns / 1000);
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::Mode;
-use crate::args::{Args, Dialect, Scenario};
+use crate::args::{Args, Dialect, Kind};
 
 /// Members of a room that may watch each other: the answer to `presence:watch` lists them all, and must be a frame that
 /// we accept.
@@ -25,7 +25,7 @@ pub(super) fn check(args: &Args, mode: Mode) -> Result<()> {
         ensure!(rate.is_finite() && (0.0..=RATE_MAX).contains(&rate), "{flag} must be from 0 to 1e7");
     }
     ensure!((0.0..=1.0).contains(&chat.receipts), "--receipts must be from 0 to 1");
-    let is_chat = args.scenario == Scenario::Chat;
+    let is_chat = args.kind == Kind::Chat;
     for (flag, threshold, rate_flag, rate) in [
         ("--max-presence-p99", chat.max_presence_p99, "--presence-rate", chat.presence_rate),
         ("--max-join-p99", chat.max_join_p99, "--join-rate", chat.join_rate),
@@ -33,15 +33,15 @@ pub(super) fn check(args: &Args, mode: Mode) -> Result<()> {
         let is_measured = is_chat && rate > 0.0;
         ensure!(
             threshold.is_none() || is_measured,
-            "{flag} needs --scenario chat and a {rate_flag} above 0: nothing is measured otherwise"
+            "{flag} needs --kind chat and a {rate_flag} above 0: nothing is measured otherwise"
         );
     }
     if !is_chat {
         return Ok(());
     }
-    ensure!(mode == Mode::Traffic, "--scenario chat is about traffic: neither --idle nor --churn has any");
-    ensure!(args.dialect == Dialect::Event, "--scenario chat speaks only --dialect event");
-    let members_max = args.connections.div_ceil(args.rooms);
+    ensure!(mode == Mode::Traffic, "--kind chat is about traffic: neither --idle nor --churn has any");
+    ensure!(args.dialect == Dialect::Event, "--kind chat speaks only --dialect event");
+    let members_max = super::layout(args).members_max();
     ensure!(
         chat.presence_rate == 0.0 || members_max <= WATCHED_MEMBERS_MAX,
         "--presence-rate: rooms of {members_max} members are too large to be watched as a whole; take more --rooms, or 0"
@@ -63,19 +63,16 @@ mod tests {
     #[test]
     fn errors_name_their_flag() {
         for (flags, named) in [
-            (&["--scenario", "chat", "--typing-rate", "inf"][..], "--typing-rate"),
-            (&["--scenario", "chat", "--presence-rate=-1"], "--presence-rate"),
-            (&["--scenario", "chat", "--join-rate", "NaN"], "--join-rate"),
-            (&["--scenario", "chat", "--receipts", "2"], "--receipts"),
-            (&["--scenario", "chat", "--idle"], "--scenario"),
-            (&["--scenario", "chat", "--churn", "5"], "--scenario"),
-            (&["--scenario", "chat", "--dialect", "topic"], "--dialect"),
-            (&["--scenario", "chat", "--connections", "1001", "--rooms", "1"], "--presence-rate"),
+            (&["--kind", "chat", "--typing-rate", "inf"][..], "--typing-rate"),
+            (&["--kind", "chat", "--presence-rate=-1"], "--presence-rate"),
+            (&["--kind", "chat", "--join-rate", "NaN"], "--join-rate"),
+            (&["--kind", "chat", "--receipts", "2"], "--receipts"),
+            (&["--kind", "chat", "--idle"], "--kind"),
+            (&["--kind", "chat", "--churn", "5"], "--kind"),
+            (&["--kind", "chat", "--dialect", "topic"], "--dialect"),
+            (&["--kind", "chat", "--connections", "1001", "--rooms", "1"], "--presence-rate"),
             (&["--max-join-p99", "5"], "--max-join-p99"),
-            (
-                &["--max-presence-p99", "5", "--scenario", "chat", "--presence-rate", "0"],
-                "--max-presence-p99",
-            ),
+            (&["--max-presence-p99", "5", "--kind", "chat", "--presence-rate", "0"], "--max-presence-p99"),
         ] {
             let refusal = refusal(flags);
             assert!(refusal.contains(named), "{flags:?}: {refusal:?}");
@@ -84,9 +81,9 @@ mod tests {
 
     #[test]
     fn large_rooms_and_thresholds_are_fine_where_they_mean_something() {
-        let large = ["--scenario", "chat", "--connections", "1001", "--rooms", "1", "--presence-rate", "0"];
+        let large = ["--kind", "chat", "--connections", "1001", "--rooms", "1", "--presence-rate", "0"];
         assert_eq!(refusal(&large), "");
-        assert_eq!(refusal(&["--scenario", "chat", "--max-join-p99", "5", "--max-presence-p99", "5"]), "");
+        assert_eq!(refusal(&["--kind", "chat", "--max-join-p99", "5", "--max-presence-p99", "5"]), "");
         assert_eq!(refusal(&["--connections", "5000", "--rooms", "1"]), "");
     }
 }

@@ -14,7 +14,7 @@ const OTHERS: u64 = CONNECTIONS / ROOMS - 1;
 /// Runs the scenario for 700 ms: 28 status updates, 14 joins, 35 typing starts, and a receipt for every message.
 fn run_chat(server: &StandIn, flags: &[&str]) -> (Option<i32>, Value, String) {
     let chat = ["--scenario", "chat", "--presence-rate", "40", "--join-rate", "20", "--typing-rate", "50"];
-    run(server, &[&chat[..], &["--receipts", "1"], flags].concat())
+    run(server, &[&chat[..], &["--receipts", "1", "--zipf", "0"], flags].concat())
 }
 
 fn number(value: &Value) -> f64 {
@@ -170,5 +170,5 @@ fn without_the_scenario_nothing_is_different() {
     }
     let (code, _, text) = run(&server, &["--max-presence-p99", "5"]);
     assert_eq!(code, Some(64), "{text}");
-    assert!(text.contains("--scenario chat"), "{text}");
+    assert!(text.contains("--kind chat"), "{text}");
 }

@@ -3,6 +3,7 @@
 mod chat;
 mod ramp;
 mod report;
+mod scenarios;
 mod socketio;
 mod stand_in;
 
@@ -138,6 +139,12 @@ fn thresholds_decide_the_exit_code() {
         (&["--max-p99", "0"][..], 1),
         (&["--max-p99", "60000"], 0),
         (&["--server-pid", &pid, "--max-cpu-per-delivery", "1000000"], 0),
+        (&["--min-deliveries", "100", "--min-connects", "0.1", "--max-connect-p99", "9999"], 0),
+        (&["--min-deliveries", "1000000"], 1),
+        (&["--min-connects", "1e9"], 1),
+        (&["--max-connect-p99", "0"], 1),
+        (&["--server-pid", &pid, "--max-rss-per-connection", "1e12"], 0),
+        (&["--server-pid", &pid, "--max-rss-per-connection=-1e12"], 1),
     ] {
         let (exit, report, text) = run(&server, flags);
         assert_eq!(exit, Some(code), "{flags:?}: {text}");
