@@ -20,9 +20,7 @@ use std::time::{Duration, Instant};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
-use rustix::net::{
-    RecvFlags, SendFlags, Shutdown, SocketFlags, acceptfrom_with, recv, send, shutdown, sockopt,
-};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, acceptfrom_with, recv, send, shutdown};
 
 use roomcast_shards::clock::Clock;
 use roomcast_shards::config::Limits;
@@ -170,8 +168,6 @@ impl Worker {
 
     fn admit(&mut self, socket: OwnedFd, peer: SocketAddr) {
         self.metrics.accepted.fetch_add(1, Ordering::Relaxed);
-        // Frames are small and leave when they are due, not when a segment is full.
-        let _ = sockopt::set_tcp_nodelay(&socket, true);
         // What the client was told before it came back has been reported before that.
         self.take_news();
         let verdict = self.admissions.admit(peer.ip(), self.clock.now().ms);

@@ -2,6 +2,7 @@
 //!
 //! The core takes [`Now`] and never asks; the rim reads [`Clock`] once a turn.
 
+use std::num::NonZeroU64;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// A moment, as the core sees it.
@@ -40,6 +41,12 @@ impl Clock {
     pub fn micros(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
+}
+
+/// A moment in milliseconds that may be missing, in the space of a number: at the very beginning it is one late.
+#[must_use]
+pub fn moment(ms: u64) -> Option<NonZeroU64> {
+    NonZeroU64::new(ms.max(1))
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

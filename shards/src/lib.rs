@@ -35,6 +35,7 @@ pub mod protocol;
 pub mod rim;
 pub mod room;
 pub mod shard;
+pub mod slots;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod timer_wheel;

@@ -54,6 +54,7 @@ use crate::room::epochs::Epochs;
 use crate::room::history_budget::HistoryBudget;
 use crate::room::owned::OwnedRoom;
 use crate::room::pattern::PatternTrie;
+use crate::slots::Slots;
 use crate::timer_wheel::TimerWheel;
 use crate::user::users::Users;
 use crate::user::watch::Watches;
@@ -105,7 +106,7 @@ pub struct Shard {
     random: StdRng,
     parser: Parser,
     pool: Pool,
-    connections: Slab<Connection>,
+    connections: Slots<Connection>,
     /// Connections ever opened: the next one's generation.
     opened: u32,
     /// Subscriptions ever made: the next one's sequence.
@@ -113,7 +114,7 @@ pub struct Shard {
     directory: Directory,
     classes: Classes,
     patterns: PatternTrie<PatternEntry>,
-    owned: Slab<OwnedRoom>,
+    owned: Slots<OwnedRoom>,
     owned_by_name: HashMap<Arc<str>, u32>,
     epochs: Epochs,
     history_budget: HistoryBudget,
@@ -160,13 +161,13 @@ impl Shard {
             router: Router::new(config.shards, mesh_seed),
             parser: Parser::new(config.limits.depth_max),
             pool: Pool::default(),
-            connections: Slab::new(),
+            connections: Slots::default(),
             opened: 0,
             sequence: 0,
             directory: Directory::default(),
             classes: Classes::new(&config.room_classes),
             patterns: PatternTrie::new(),
-            owned: Slab::new(),
+            owned: Slots::default(),
             owned_by_name: HashMap::default(),
             epochs: Epochs::new(&mut random),
             history_budget: HistoryBudget::default(),
@@ -255,7 +256,7 @@ impl Shard {
             pattern_subscriptions: self
                 .connections
                 .iter()
-                .map(|(_, client)| client.patterns.len() as u64)
+                .map(|(_, client)| client.rare().patterns.len() as u64)
                 .sum(),
             outbound_queue_bytes: self
                 .connections

@@ -11,7 +11,7 @@ pub const TICK_MS: u64 = 100;
 const SLOTS: usize = 1024;
 /// Entries for which an emptied slot keeps its memory, so that steady traffic does not allocate and a mass
 /// disconnect does not leave a thousand large slots behind.
-const SLOT_ENTRIES_KEPT: usize = 32;
+const SLOT_ENTRIES_KEPT: usize = 8;
 
 #[derive(Debug)]
 struct Entry<K> {

@@ -36,6 +36,8 @@ fn open(address: SocketAddr) -> Result<TcpListener, Errno> {
         // Each address family is asked for by itself, so that `0.0.0.0` and `[::]` can stand side by side.
         sockopt::set_ipv6_v6only(&socket, true)?;
     }
+    // Frames are small and leave when they are due, not when a segment is full. Accepted sockets inherit it.
+    sockopt::set_tcp_nodelay(&socket, true)?;
     bind_socket(&socket, &address)?;
     listen(&socket, BACKLOG)?;
     Ok(TcpListener::from(socket))

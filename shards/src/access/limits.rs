@@ -35,6 +35,9 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// As the default one.
+    pub const FULL: Self = Self { full_at_us: 0 };
+
     /// Takes `cost` events at once, or none of them.
     ///
     /// # Errors

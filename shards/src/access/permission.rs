@@ -23,14 +23,20 @@ pub struct Identity {
     pub user_type: UserType,
     /// The account, if any.
     pub account: Option<Arc<str>>,
-    /// The permissions as the token names them.
-    pub permissions: Vec<String>,
-    /// Rooms of the token, joined on connecting.
-    pub rooms: Vec<Arc<str>>,
     /// When the token ends; `None` for an anonymous connection.
     pub expires_unix_ms: Option<u64>,
-    grants: Vec<Grant>,
+    /// What the token lists; most list nothing.
+    lists: Option<Box<Lists>>,
     table: Arc<AccessTable>,
+}
+
+/// What a token lists.
+#[derive(Debug)]
+struct Lists {
+    /// The permissions as the token names them.
+    permissions: Vec<String>,
+    grants: Vec<Grant>,
+    rooms: Vec<Arc<str>>,
 }
 
 /// One permission: an action and the rooms for which it is granted.
@@ -89,18 +95,22 @@ impl Identity {
     /// without one share.
     #[must_use]
     pub fn from_claims(claims: Claims, table: &Arc<AccessTable>, tenancy: bool) -> Self {
-        let grants = claims.permissions.iter().filter_map(|text| Grant::parse(text)).collect();
         let account: Option<Arc<str>> = claims.account_id.map(Into::into);
         let namespace = tenancy.then(|| account.clone().unwrap_or_default());
         let inside = |name: &str| -> Arc<str> { qualify(namespace.as_deref(), name).into() };
+        let lists = (!claims.permissions.is_empty() || !claims.rooms.is_empty()).then(|| {
+            Box::new(Lists {
+                grants: claims.permissions.iter().filter_map(|text| Grant::parse(text)).collect(),
+                permissions: claims.permissions,
+                rooms: claims.rooms.iter().map(|room| inside(room)).collect(),
+            })
+        });
         Self {
             user: inside(&claims.sub),
             user_type: claims.user_type,
             account,
-            rooms: claims.rooms.iter().map(|room| inside(room)).collect(),
-            permissions: claims.permissions,
             expires_unix_ms: Some(claims.expires_unix_ms),
-            grants,
+            lists,
             table: Arc::clone(table),
             namespace,
         }
@@ -114,13 +124,27 @@ impl Identity {
             user: qualify(namespace.as_deref(), &format!("anon-{id}")).into(),
             user_type: UserType::Employee,
             account: None,
-            permissions: Vec::new(),
-            rooms: Vec::new(),
             expires_unix_ms: None,
-            grants: Vec::new(),
+            lists: None,
             table: Arc::clone(table),
             namespace,
         }
+    }
+
+    /// The permissions as the token names them.
+    #[must_use]
+    pub fn permissions(&self) -> &[String] {
+        self.lists.as_ref().map_or(&[], |lists| &lists.permissions)
+    }
+
+    /// Rooms of the token, joined on connecting.
+    #[must_use]
+    pub fn rooms(&self) -> &[Arc<str>] {
+        self.lists.as_ref().map_or(&[], |lists| &lists.rooms)
+    }
+
+    fn grants(&self) -> &[Grant] {
+        self.lists.as_ref().map_or(&[], |lists| &lists.grants)
     }
 
     /// Whether it has no token, and so no name of its own.
@@ -139,10 +163,10 @@ impl Identity {
     #[must_use]
     pub fn may(&self, event: Event) -> bool {
         let spec = event.spec();
-        let granted = |name: &str| self.grants.iter().any(|grant| grant.covers(name));
+        let granted = |name: &str| self.grants().iter().any(|grant| grant.covers(name));
         if self.namespace.is_some() && (spec.right.is_some() || event == Event::ConnectionStats) {
             // What concerns all accounts is for whoever runs the gateway, and not for a role within one of them.
-            return self.grants.iter().any(|grant| grant.names("monitoring:read"));
+            return self.grants().iter().any(|grant| grant.names("monitoring:read"));
         }
         self.table.role_may(self.user_type, event) || granted(spec.name) || spec.right.is_some_and(granted)
     }
@@ -155,7 +179,7 @@ impl Identity {
             Rooms::All => true,
             Rooms::Matching(pattern) => pattern.matches(room),
         };
-        let mut covering = self.grants.iter().filter(|grant| grant.covers(right));
+        let mut covering = self.grants().iter().filter(|grant| grant.covers(right));
         self.user_type == UserType::Supervisor || covering.any(grants)
     }
 
@@ -169,7 +193,7 @@ impl Identity {
         if name.starts_with("user:") {
             return is_room_of(room, &self.user);
         }
-        if self.rooms.iter().any(|allowed| **allowed == *room) {
+        if self.rooms().iter().any(|allowed| **allowed == *room) {
             return true;
         }
         if let Some(account) = name.strip_prefix("account:") {
@@ -190,7 +214,7 @@ impl Identity {
     pub fn is_entitled(&self, room: &str) -> bool {
         namespace(room) == self.namespace.as_deref()
             && (self.user_type == UserType::Supervisor
-                || self.rooms.iter().any(|allowed| **allowed == *room)
+                || self.rooms().iter().any(|allowed| **allowed == *room)
                 || self.granted(Event::RoomJoin, local(room), false))
     }
 
@@ -217,12 +241,12 @@ impl Identity {
                     Rooms::Matching(pattern) => pattern.matches(local(&room)) || pattern.matches(user),
                 }
         };
-        self.user_type == UserType::Supervisor || self.grants.iter().any(allowed)
+        self.user_type == UserType::Supervisor || self.grants().iter().any(allowed)
     }
 
     /// Whether a permission grants the event for the room, as clients know it; `explicit` asks for one that names rooms.
     fn granted(&self, event: Event, room: &str, explicit: bool) -> bool {
-        self.grants.iter().filter(|grant| grant.covers(event.spec().name)).any(|grant| match &grant.rooms {
+        self.grants().iter().filter(|grant| grant.covers(event.spec().name)).any(|grant| match &grant.rooms {
             Rooms::All => !explicit,
             Rooms::Matching(pattern) => pattern.matches(room) && self.opens(pattern, room),
         })

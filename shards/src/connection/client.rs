@@ -1,6 +1,7 @@
 //! The state of one connection, without its socket.
 
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::delivery_log::{DeliveryLog, Goodbye};
@@ -101,6 +102,51 @@ pub struct Held {
     pub bytes: usize,
 }
 
+/// What most connections never need, or only at their end: beside them, so that they stay small.
+#[derive(Debug, Default)]
+pub struct Rare {
+    /// Whether the acceptor turned it away: it is answered so once its head is read.
+    pub turn_away: Option<TurnAway>,
+    /// Unusable first messages so far.
+    pub auth_failures: u8,
+    /// Whether it resumed an earlier session.
+    pub recovered: bool,
+    /// The session that it wants to resume, until that is decided.
+    pub resume: Option<Box<Resume>>,
+    /// The user at whose owner its session is; its own, but for anonymous ones.
+    pub session_user: Option<Arc<str>>,
+    /// The token of a session that it came with, until it is authenticated.
+    pub session_token: Option<Box<str>>,
+    /// What had been written when the client closed with a close frame.
+    pub goodbye: Option<Goodbye>,
+    /// Whose presence it watches.
+    pub watches: Vec<Target>,
+    /// Its patterns.
+    pub patterns: Vec<Pattern>,
+    /// Rate of refusals, beyond which it is closed.
+    pub refusals: Bucket,
+    /// When it is closed because the server drains.
+    pub drain_ms: Option<u64>,
+    /// What it is told then.
+    pub reconnect_ms: u64,
+}
+
+/// What a connection has that needs nothing of it.
+static NOTHING_RARE: Rare = Rare {
+    turn_away: None,
+    auth_failures: 0,
+    recovered: false,
+    resume: None,
+    session_user: None,
+    session_token: None,
+    goodbye: None,
+    watches: Vec::new(),
+    patterns: Vec::new(),
+    refusals: Bucket::FULL,
+    drain_ms: None,
+    reconnect_ms: 0,
+};
+
 /// One client's end of a WebSocket.
 #[derive(Debug)]
 pub struct Connection {
@@ -126,42 +172,26 @@ pub struct Connection {
     pub identity: Option<Arc<Identity>>,
     /// What it is to the rooms.
     pub session: SessionId,
-    /// Whether it resumed an earlier session.
-    pub recovered: bool,
-    /// The session that it wants to resume, until that is decided.
-    pub resume: Option<Box<Resume>>,
     /// Up to where its client has certainly got its rooms, where that matters.
     pub log: Option<Box<DeliveryLog>>,
-    /// The user at whose owner its session is; its own, but for anonymous ones.
-    pub session_user: Option<Arc<str>>,
-    /// The token of a session that it came with, until it is authenticated.
-    pub session_token: Option<Box<str>>,
     /// Who it was, once it has left its rooms.
     pub departed: Option<Arc<Identity>>,
-    /// What had been written when the client closed with a close frame.
-    pub goodbye: Option<Goodbye>,
     /// When it is closed for another connection that resumes its session, whether it has said how far it has got or not.
-    pub evicted_ms: Option<u64>,
-    /// Whose presence it watches.
-    pub watches: Vec<Target>,
+    pub evicted_ms: Option<NonZeroU64>,
     /// What the client calls itself.
     pub agent: Option<Arc<str>>,
     /// Its rooms.
     pub subscriptions: Vec<Subscription>,
-    /// Its patterns.
-    pub patterns: Vec<Pattern>,
+    /// What most connections never need.
+    rare: Option<Box<Rare>>,
     /// Answers that must come before the next frame is read.
     pub awaiting: u32,
     /// Set while unread replies or awaited answers stop its reading.
     pub paused: bool,
     /// Rate of all events.
     pub events: Bucket,
-    /// Rate of refusals, beyond which it is closed.
-    pub refusals: Bucket,
     /// Rate of messages, shared with the user's other connections.
     pub messages: Option<Arc<SharedBucket>>,
-    /// Unusable first messages so far.
-    pub auth_failures: u8,
     /// When it was accepted; when it became a WebSocket.
     pub opened_ms: u64,
     /// When it was last heard.
@@ -169,21 +199,15 @@ pub struct Connection {
     /// When it was heard before that.
     pub heard_before_ms: u64,
     /// When a ping went out that nothing was heard since.
-    pub pinged_ms: Option<u64>,
+    pub pinged_ms: Option<NonZeroU64>,
     /// Whether `auth:expiring` was pushed for the present token.
     pub warned: bool,
-    /// When it is closed because the server drains.
-    pub drain_ms: Option<u64>,
-    /// What it is told then.
-    pub reconnect_ms: u64,
     /// The earliest entry for it in the timer wheel.
     pub timer_ms: u64,
     /// In which flush list it stands.
     pub dirty: Dirty,
     /// Whether the socket takes nothing until it is writable.
     pub blocked: bool,
-    /// Whether the acceptor turned it away: it is answered so once its head is read.
-    pub turn_away: Option<TurnAway>,
     /// Whether the acceptor still counts it as pending.
     pub counted_pending: bool,
     /// While its forced rooms are being entered: the `auth` to answer then.
@@ -216,40 +240,55 @@ impl Connection {
             held: None,
             identity: None,
             session,
-            recovered: false,
-            resume: None,
             log: None,
-            session_user: None,
-            session_token: None,
             departed: None,
-            goodbye: None,
             evicted_ms: None,
-            watches: Vec::new(),
             agent: None,
             subscriptions: Vec::new(),
-            patterns: Vec::new(),
+            rare: turn_away.map(|_| Box::new(Rare { turn_away, ..Rare::default() })),
             awaiting: 0,
             paused: false,
             events: Bucket::default(),
-            refusals: Bucket::default(),
             messages: None,
-            auth_failures: 0,
             opened_ms: now.ms,
             heard_ms: now.ms,
             heard_before_ms: now.ms,
             pinged_ms: None,
             warned: false,
-            drain_ms: None,
-            reconnect_ms: 0,
             timer_ms: u64::MAX,
             dirty: Dirty::Clean,
             blocked: false,
-            turn_away,
             counted_pending: turn_away.is_none(),
             attach: None,
             shut: false,
             reset: false,
         }
+    }
+
+    /// What most connections do not have.
+    #[must_use]
+    pub fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(&NOTHING_RARE)
+    }
+
+    /// The same to change it, if there is anything.
+    pub fn rare_if_any(&mut self) -> Option<&mut Rare> {
+        self.rare.as_deref_mut()
+    }
+
+    /// The same to put something there.
+    pub fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// The user at whose owner its session is, who has it no longer.
+    pub fn take_session_user(&mut self) -> Option<Arc<str>> {
+        self.rare_if_any()?.session_user.take()
+    }
+
+    /// All that it watches, and watches no more.
+    pub fn take_watches(&mut self) -> Vec<Target> {
+        self.rare_if_any().map(|rare| std::mem::take(&mut rare.watches)).unwrap_or_default()
     }
 
     /// When an answer to the ping is overdue. Counted from the ping, so that a process that stood still for a while
@@ -258,7 +297,7 @@ impl Connection {
     pub fn pong_due_ms(&self, config: &Config) -> u64 {
         let (interval_ms, timeout_ms) = self.ping_ms(config);
         let patience_ms = timeout_ms.saturating_sub(interval_ms);
-        self.pinged_ms.map_or(u64::MAX, |pinged_ms| pinged_ms + patience_ms)
+        self.pinged_ms.map_or(u64::MAX, |pinged_ms| pinged_ms.get() + patience_ms)
     }
 
     /// Silence after which it is pinged, and after which it is closed.

@@ -9,4 +9,4 @@ pub mod http;
 pub mod outbound_queue;
 pub mod websocket;
 
-pub use client::{Connection, Dirty, Held, Phase, Resume, Subscription};
+pub use client::{Connection, Dirty, Held, Phase, Rare, Resume, Subscription};

@@ -46,7 +46,12 @@ pub enum Pushed {
 /// The frames that wait for one connection.
 #[derive(Debug, Default)]
 pub struct OutboundQueue {
-    frames: VecDeque<Queued>,
+    /// The frame that goes next. Mostly it is the only one, and then the queue needs no memory beside itself.
+    first: Option<Queued>,
+    /// Those behind it.
+    rest: VecDeque<Queued>,
+    /// Whether any stood behind the first since the queue was last empty.
+    was_shared: bool,
     /// Bytes of the first frame that were written.
     written: usize,
     /// Unwritten bytes.
@@ -61,7 +66,7 @@ pub struct OutboundQueue {
     sealed: bool,
 }
 
-/// Frames for which an empty queue keeps its memory.
+/// Frames for which a queue that was emptied keeps its memory, if it needed any.
 const CAPACITY_KEPT: usize = 32;
 
 impl OutboundQueue {
@@ -83,9 +88,9 @@ impl OutboundQueue {
     fn push_dropping(&mut self, bytes: Bytes, bytes_max: usize) -> Pushed {
         let mut dropped = 0;
         let mut at = usize::from(self.written > 0);
-        while self.bytes - self.reply_bytes + bytes.len() > bytes_max && at < self.frames.len() {
-            if self.frames[at].class == FrameClass::Ephemeral {
-                self.bytes -= self.frames.remove(at).map_or(0, |frame| frame.bytes.len());
+        while self.bytes - self.reply_bytes + bytes.len() > bytes_max && at < self.len() {
+            if self.get(at).is_some_and(|frame| frame.class == FrameClass::Ephemeral) {
+                self.bytes -= self.remove(at).map_or(0, |frame| frame.bytes.len());
                 dropped += 1;
             } else {
                 at += 1;
@@ -120,12 +125,15 @@ impl OutboundQueue {
     /// Drops all but the frame in flight and control frames, so that a close can follow: the handshake's answer may
     /// not have been written yet.
     pub fn clear(&mut self) {
-        let mut in_flight = self.written > 0;
-        self.frames.retain(|frame| std::mem::take(&mut in_flight) || frame.class == FrameClass::Control);
-        self.bytes = self.frames.iter().map(|frame| frame.bytes.len()).sum::<usize>() - self.written;
-        let answers = self.frames.iter().filter(|frame| frame.class.is_answer());
+        let is_kept = |frame: &Queued| frame.class == FrameClass::Control;
+        self.rest.retain(is_kept);
+        if self.written == 0 && !self.first.as_ref().is_some_and(is_kept) {
+            self.first = self.rest.pop_front();
+        }
+        self.bytes = self.frames().map(|frame| frame.bytes.len()).sum::<usize>() - self.written;
+        let answers = self.frames().filter(|frame| frame.class.is_answer());
         let answer_bytes: usize = answers.map(|frame| frame.bytes.len()).sum();
-        let first_is_answer = self.frames.front().is_some_and(|frame| frame.class.is_answer());
+        let first_is_answer = self.first.as_ref().is_some_and(|frame| frame.class.is_answer());
         self.reply_bytes = answer_bytes - if first_is_answer { self.written } else { 0 };
     }
 
@@ -135,21 +143,47 @@ impl OutboundQueue {
         if class.is_answer() {
             self.reply_bytes += bytes.len();
         }
-        self.frames.push_back(Queued { bytes, class });
+        let frame = Queued { bytes, class };
+        if self.first.is_none() {
+            self.first = Some(frame);
+        } else {
+            self.rest.push_back(frame);
+            self.was_shared = true;
+        }
+    }
+
+    fn frames(&self) -> impl Iterator<Item = &Queued> {
+        self.first.iter().chain(&self.rest)
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+
+    fn get(&self, at: usize) -> Option<&Queued> {
+        if at == 0 { self.first.as_ref() } else { self.rest.get(at - 1) }
+    }
+
+    fn remove(&mut self, at: usize) -> Option<Queued> {
+        if at == 0 {
+            std::mem::replace(&mut self.first, self.rest.pop_front())
+        } else {
+            self.rest.remove(at - 1)
+        }
     }
 
     /// The next bytes to write: the first frame by itself, or as many as fit `scratch_max` copied together.
     ///
     /// Copying small frames beside each other costs less than a vectored write of many pieces.
     pub fn next_write<'a>(&'a self, scratch: &'a mut Vec<u8>, scratch_max: usize) -> &'a [u8] {
-        let Some(first) = self.frames.front() else { return &[] };
+        let Some(first) = &self.first else { return &[] };
         let rest = &first.bytes[self.written..];
-        if self.frames.len() == 1 || rest.len() >= scratch_max {
+        if self.rest.is_empty() || rest.len() >= scratch_max {
             return rest;
         }
         scratch.clear();
         scratch.extend_from_slice(rest);
-        for frame in self.frames.iter().skip(1) {
+        for frame in &self.rest {
             if scratch.len() + frame.bytes.len() > scratch_max {
                 break;
             }
@@ -164,7 +198,7 @@ impl OutboundQueue {
         let mut done = 0;
         self.bytes -= written;
         self.written_total += written as u64;
-        while let Some(first) = self.frames.front() {
+        while let Some(first) = &self.first {
             let rest = first.bytes.len() - self.written;
             if first.class.is_answer() {
                 self.reply_bytes -= rest.min(left);
@@ -175,11 +209,12 @@ impl OutboundQueue {
             }
             left -= rest;
             self.written = 0;
-            self.frames.pop_front();
+            self.first = self.rest.pop_front();
             done += 1;
         }
-        if self.frames.capacity() > CAPACITY_KEPT {
-            self.frames = VecDeque::new();
+        // Whoever gets several frames at a time mostly does so again; whoever did not this time is idle, or does not.
+        if !std::mem::take(&mut self.was_shared) || self.rest.capacity() > CAPACITY_KEPT {
+            self.rest = VecDeque::new();
         }
         self.queued_total = self.written_total;
         done
@@ -200,7 +235,7 @@ impl OutboundQueue {
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.first.is_none()
     }
 
     /// Bytes that wait.
@@ -212,7 +247,7 @@ impl OutboundQueue {
     /// Bytes of the largest frame that waits.
     #[must_use]
     pub fn largest_frame(&self) -> usize {
-        self.frames.iter().map(|frame| frame.bytes.len()).max().unwrap_or(0)
+        self.frames().map(|frame| frame.bytes.len()).max().unwrap_or(0)
     }
 
     /// Bytes of replies and control frames that wait.
@@ -302,6 +337,23 @@ mod tests {
         assert_eq!(queue.reply_bytes(), 5);
         drain(&mut queue, 7);
         assert_eq!((queue.bytes(), queue.reply_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn memory_is_kept_for_as_long_as_it_is_used() {
+        let mut queue = OutboundQueue::default();
+        let mut flush = |frames: usize| {
+            for _ in 0..frames {
+                queue.push(frame("frame"), FrameClass::Reliable, 1 << 20);
+            }
+            drain(&mut queue, 64);
+            queue.rest.capacity()
+        };
+        assert_eq!(flush(1), 0, "a frame at a time needs none");
+        let kept = flush(3);
+        assert_eq!((kept > 0, flush(2)), (true, kept));
+        assert_eq!(flush(1), 0, "it was not needed this time");
+        assert_eq!(flush(2 * CAPACITY_KEPT), 0);
     }
 
     proptest! {

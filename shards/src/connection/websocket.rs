@@ -18,7 +18,7 @@ use crate::protocol::close_code::CloseCode;
 /// Bytes that a parser moves at a time.
 const READ_CHUNK: usize = 4096;
 /// A parser that saw a frame of this size is not kept: its arena would stay as large.
-const POOLED_FRAME_MAX: u64 = 16 << 10;
+const POOLED_FRAME_MAX: u32 = 16 << 10;
 /// Parsers that a shard keeps.
 const POOL_MAX: usize = 64;
 
@@ -228,7 +228,7 @@ struct Boundary {
     /// Whether a length came in more bytes than it needs, which RFC 6455 §5.2 forbids and the parser lets through.
     overlong: bool,
     /// Largest payload since the parser was taken.
-    largest: u64,
+    largest: u32,
 }
 
 impl Boundary {
@@ -296,7 +296,7 @@ impl Boundary {
     fn enter(&mut self, header: &FrameHeader, len: u64, header_bytes: usize) {
         self.overlong |= header_bytes > header.len(len);
         self.payload_left = len;
-        self.largest = self.largest.max(len);
+        self.largest = self.largest.max(u32::try_from(len).unwrap_or(u32::MAX));
         if let OpCode::Data(Data::Text | Data::Binary | Data::Continue) = header.opcode {
             self.in_message = !header.is_final;
         }

@@ -244,7 +244,7 @@ fn write_auth(out: &mut Vec<u8>, identity: &Identity, session: SessionId) {
     key(out, "userType");
     name(out, user_type_name(identity.user_type));
     key(out, "permissions");
-    list(out, &identity.permissions, |out, permission| string(out, permission));
+    list(out, identity.permissions(), |out, permission| string(out, permission));
     key(out, "sessionId");
     quoted(out, session);
     if let Some(expires) = identity.expires_unix_ms {

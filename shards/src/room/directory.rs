@@ -5,12 +5,13 @@
 use std::sync::Arc;
 
 use ahash::HashMap;
-use slab::Slab;
+use smallvec::SmallVec;
 
 use crate::config::{RoomClass, RoomClassRule};
 use crate::id::{Epoch, Offset};
 use crate::room::name::local;
 use crate::room::pattern::Pattern;
+use crate::slots::Slots;
 
 /// A room's key in the directory.
 pub type RoomKey = u32;
@@ -23,7 +24,7 @@ pub struct LocalRoom {
     /// What happens to those who are slow.
     pub class: RoomClass,
     /// Slots of the connections that receive its messages.
-    pub members: Vec<u32>,
+    pub members: SmallVec<[u32; 4]>,
     /// The stream that its members are in.
     pub epoch: Epoch,
     /// The last entry of the stream that went to them.
@@ -37,7 +38,7 @@ pub struct LocalRoom {
 /// All rooms with a subscription on this shard.
 #[derive(Debug, Default)]
 pub struct Directory {
-    rooms: Slab<LocalRoom>,
+    rooms: Slots<LocalRoom>,
     by_name: HashMap<Arc<str>, RoomKey>,
 }
 
@@ -70,13 +71,13 @@ impl Directory {
             let room = LocalRoom {
                 name: Arc::clone(&name),
                 class,
-                members: Vec::new(),
+                members: SmallVec::new(),
                 epoch: Epoch(0),
                 offset: 0,
                 users: 0,
                 references: 0,
             };
-            let key = u32::try_from(self.rooms.insert(room)).expect("a shard has fewer than 2^32 rooms");
+            let key = self.rooms.insert(room);
             self.by_name.insert(name, key);
             key
         });
@@ -88,8 +89,9 @@ impl Directory {
     pub fn release(&mut self, key: RoomKey) {
         let room = &mut self.rooms[key as usize];
         room.references -= 1;
-        if room.references == 0 {
-            let room = self.rooms.remove(key as usize);
+        if room.references == 0
+            && let Some(room) = self.rooms.remove(key as usize)
+        {
             self.by_name.remove(&room.name);
         }
     }

@@ -88,9 +88,9 @@ impl Roster {
                     since_offset,
                     status: Status::Online,
                 };
-                if self.members.is_empty() {
-                    // Most rooms are a user's own: a vector would make room for four.
-                    self.members.reserve_exact(1);
+                if self.members.len() == self.members.capacity() {
+                    // Most rooms are a user's own: a vector would make room for four. Larger ones grow by a quarter.
+                    self.members.reserve_exact(self.members.len() / 4 + 1);
                 }
                 self.members.insert(at, member);
                 if forced { Edge::None } else { Edge::Tell }

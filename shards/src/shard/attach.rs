@@ -69,8 +69,10 @@ impl Shard {
         self.send_error(slot, Some(Event::Auth), id, error, now);
         self.note_event(slot, Happened::AuthFailed, now);
         let client = &mut self.connections[slot];
-        client.auth_failures += 1;
-        if client.auth_failures >= client.variant.profile.auth_tries {
+        let tries = client.variant.profile.auth_tries;
+        let failures = &mut client.rare_mut().auth_failures;
+        *failures += 1;
+        if *failures >= tries {
             self.admission_failed(slot);
             self.close(slot, CloseCode::AuthFailed, "authentication failed", now);
         }
@@ -101,7 +103,7 @@ impl Shard {
         client.identity = Some(identity);
         client.phase = Phase::Attaching;
         client.attach = reply.map(Box::new);
-        let session = client.session_token.take();
+        let session = client.rare_if_any().and_then(|rare| rare.session_token.take());
         self.note_event(slot, Happened::Authenticated, now);
         self.watch_by_profile(slot);
         let resumes = session.is_some_and(|token| self.begin_resume(slot, &token, now));
@@ -286,7 +288,7 @@ fn auth_failed(error: TokenError) -> CommandError {
 pub(super) fn rooms_on_connect(identity: &Identity) -> Vec<Arc<str>> {
     let mut rooms: Vec<Arc<str>> = vec![user_room(&identity.user).into()];
     rooms.extend(identity.account.iter().map(|account| account_room(&identity.user, account).into()));
-    for room in &identity.rooms {
+    for room in identity.rooms() {
         if identity.may_enter(room) && !rooms.contains(room) {
             rooms.push(Arc::clone(room));
         }

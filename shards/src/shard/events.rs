@@ -1,11 +1,12 @@
 //! The latest events of connections, for whoever watches the gateway: who came, who went and why.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Shard;
 use crate::clock::Now;
-use crate::connection::Connection;
+use crate::id::SessionId;
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::error_code::ErrorCode;
 use crate::protocol::write::{display, key, name, quoted, string, time};
@@ -16,11 +17,23 @@ const EVENTS_MAX: usize = 4096;
 /// Different names that clients may have for themselves before further ones are left out.
 const AGENTS_MAX: usize = 1024;
 
-/// The latest events of a shard's connections, each already written.
+/// The latest events of a shard's connections; they are written when somebody asks.
 #[derive(Debug)]
 pub(super) struct ConnectionEvents {
-    events: VecDeque<(u64, Vec<u8>)>,
+    events: VecDeque<ConnectionEvent>,
     events_max: usize,
+}
+
+/// What happened to a connection, when, and which it was.
+#[derive(Debug)]
+struct ConnectionEvent {
+    happened: Happened,
+    unix_ms: u64,
+    lasted_ms: u64,
+    session: SessionId,
+    peer: IpAddr,
+    user: Option<Arc<str>>,
+    agent: Option<Arc<str>>,
 }
 
 impl ConnectionEvents {
@@ -28,17 +41,17 @@ impl ConnectionEvents {
         Self { events: VecDeque::new(), events_max: (EVENTS_MAX / shards.max(1)).max(1) }
     }
 
-    fn push(&mut self, unix_ms: u64, event: Vec<u8>) {
+    fn push(&mut self, event: ConnectionEvent) {
         if self.events.len() >= self.events_max {
             self.events.pop_front();
         }
-        self.events.push_back((unix_ms, event));
+        self.events.push_back(event);
     }
 
     /// The newest, in order of time.
     pub(super) fn latest(&self, limit: usize) -> Vec<(u64, Vec<u8>)> {
         let skipped = self.events.len().saturating_sub(limit);
-        self.events.iter().skip(skipped).cloned().collect()
+        self.events.iter().skip(skipped).map(|event| (event.unix_ms, event.write())).collect()
     }
 }
 
@@ -71,8 +84,16 @@ impl Happened {
 impl Shard {
     /// Notes what happened to a connection.
     pub(super) fn note_event(&mut self, slot: usize, happened: Happened, now: Now) {
-        let event = write_event(&self.connections[slot], happened, now);
-        self.connection_events.push(now.unix_ms, event);
+        let client = &self.connections[slot];
+        self.connection_events.push(ConnectionEvent {
+            happened,
+            unix_ms: now.unix_ms,
+            lasted_ms: now.ms.saturating_sub(client.opened_ms),
+            session: client.session,
+            peer: client.peer,
+            user: client.identity.as_ref().map(|identity| Arc::clone(&identity.user)),
+            agent: client.agent.clone(),
+        });
     }
 
     /// A client's name for itself, kept once for all who have the same.
@@ -90,46 +111,48 @@ impl Shard {
     }
 }
 
-fn write_event(client: &Connection, happened: Happened, now: Now) -> Vec<u8> {
-    let mut out = vec![b'{'];
-    let out_ref = &mut out;
-    key(out_ref, "timestamp");
-    time(out_ref, now.unix_ms);
-    key(out_ref, "type");
-    name(out_ref, happened.name());
-    if let Some(identity) = &client.identity {
-        key(out_ref, "userId");
-        name(out_ref, local(&identity.user));
-    }
-    key(out_ref, "sessionId");
-    quoted(out_ref, client.session);
-    key(out_ref, "ip");
-    quoted(out_ref, client.peer);
-    if let Some(agent) = &client.agent {
-        key(out_ref, "userAgent");
-        string(out_ref, agent);
-    }
-    match happened {
-        Happened::Closed(code) => {
-            key(out_ref, "code");
-            display(out_ref, code.number());
-            key(out_ref, "reason");
-            name(out_ref, code.name());
+impl ConnectionEvent {
+    fn write(&self) -> Vec<u8> {
+        let mut out = vec![b'{'];
+        let out_ref = &mut out;
+        key(out_ref, "timestamp");
+        time(out_ref, self.unix_ms);
+        key(out_ref, "type");
+        name(out_ref, self.happened.name());
+        if let Some(user) = &self.user {
+            key(out_ref, "userId");
+            name(out_ref, local(user));
         }
-        Happened::Lost => {
-            key(out_ref, "reason");
-            name(out_ref, "lost");
+        key(out_ref, "sessionId");
+        quoted(out_ref, self.session);
+        key(out_ref, "ip");
+        quoted(out_ref, self.peer);
+        if let Some(agent) = &self.agent {
+            key(out_ref, "userAgent");
+            string(out_ref, agent);
         }
-        Happened::AuthFailed => {
-            key(out_ref, "code");
-            name(out_ref, ErrorCode::AuthFailed.name());
+        match self.happened {
+            Happened::Closed(code) => {
+                key(out_ref, "code");
+                display(out_ref, code.number());
+                key(out_ref, "reason");
+                name(out_ref, code.name());
+            }
+            Happened::Lost => {
+                key(out_ref, "reason");
+                name(out_ref, "lost");
+            }
+            Happened::AuthFailed => {
+                key(out_ref, "code");
+                name(out_ref, ErrorCode::AuthFailed.name());
+            }
+            Happened::Connected | Happened::Authenticated => {}
         }
-        Happened::Connected | Happened::Authenticated => {}
+        if matches!(self.happened, Happened::Closed(_) | Happened::Lost) {
+            key(out_ref, "durationMs");
+            display(out_ref, self.lasted_ms);
+        }
+        out.push(b'}');
+        out
     }
-    if matches!(happened, Happened::Closed(_) | Happened::Lost) {
-        key(out_ref, "durationMs");
-        display(out_ref, now.ms.saturating_sub(client.opened_ms));
-    }
-    out.push(b'}');
-    out
 }

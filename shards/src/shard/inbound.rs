@@ -69,7 +69,7 @@ impl Shard {
 
     /// Why a proper upgrade cannot be had now, if so.
     fn unavailable(&self, slot: usize) -> Option<Refusal> {
-        match self.connections[slot].turn_away {
+        match self.connections[slot].rare().turn_away {
             Some(TurnAway { status, retry_after_s }) => {
                 let message = if status == 429 {
                     "too many connections from this address"
@@ -105,7 +105,9 @@ impl Shard {
         let rest = client.unread.split_off(upgrade.head_len);
         client.unread = Vec::new();
         client.opened_ms = now.ms;
-        client.session_token = upgrade.session.as_deref().map(Into::into);
+        if let Some(session) = &upgrade.session {
+            client.rare_mut().session_token = Some(session.as_str().into());
+        }
         client.phase = if upgrade.endpoint == Endpoint::Echo { Phase::Echo } else { Phase::Pending };
         let dialect = upgrade.dialect.unwrap_or(upgrade.profile.dialect);
         client.variant = Variant { dialect, profile: upgrade.profile };

@@ -46,7 +46,7 @@ impl Shard {
 
     /// Forgets a room.
     pub(super) fn forget_room(&mut self, key: usize) {
-        let room = self.owned.remove(key);
+        let Some(room) = self.owned.remove(key) else { return };
         self.owned_by_name.remove(room.name());
         self.history_budget.change(room.history_size(), (0, 0));
         if let Some(card) = room.card() {

@@ -1,6 +1,7 @@
 //! A connection's beginning and end, and the shard's drain.
 
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 
 use rand::{Rng, RngExt};
 
@@ -33,11 +34,10 @@ const REFUSALS: Rate = Rate { count: 100, interval_ms: 10_000, burst: 99 };
 impl Shard {
     /// A socket that the acceptor handed over, to be served or turned away.
     pub fn on_open(&mut self, peer: IpAddr, turn_away: Option<TurnAway>, now: Now) -> ConnectionId {
-        let entry = self.connections.vacant_entry();
         self.opened = self.opened.wrapping_add(1);
-        let slot = u32::try_from(entry.key()).expect("a shard has fewer than 2^32 connections");
-        let id = ConnectionId { slot, generation: self.opened };
-        entry.insert(Connection::new(id, peer, SessionId(self.random.next_u64()), turn_away, now));
+        let id = ConnectionId { slot: self.connections.next_slot(), generation: self.opened };
+        let session = SessionId(self.random.next_u64());
+        self.connections.insert(Connection::new(id, peer, session, turn_away, now));
         self.metrics.connections_opened += 1;
         self.schedule_client(id.slot as usize, now);
         id
@@ -100,7 +100,8 @@ impl Shard {
     /// The client closed its side, and had read all that there was.
     pub fn on_finished(&mut self, id: ConnectionId, now: Now) {
         if let Some(client) = self.client_mut(id)
-            && let (true, Some(goodbye)) = (client.shut, &mut client.goodbye)
+            && client.shut
+            && let Some(goodbye) = client.rare_if_any().and_then(|rare| rare.goodbye.as_mut())
         {
             goodbye.finished = true;
         }
@@ -152,7 +153,8 @@ impl Shard {
         let client = &mut self.connections[slot];
         client.queue.seal();
         let reads = client.log.as_ref().is_none_or(|log| log.reads(now.ms));
-        client.goodbye = Some(Goodbye { written: client.queue.written(), reads, finished: false });
+        let written = client.queue.written();
+        client.rare_mut().goodbye = Some(Goodbye { written, reads, finished: false });
         self.begin_close(slot, now);
     }
 
@@ -161,7 +163,7 @@ impl Shard {
         self.leave_everything(slot);
         let client = &mut self.connections[slot];
         // Whoever waits for its session does not wait longer because it closes.
-        let deadline_ms = client.evicted_ms.take().unwrap_or(now.ms + CLOSE_TIMEOUT_MS);
+        let deadline_ms = client.evicted_ms.take().map_or(now.ms + CLOSE_TIMEOUT_MS, NonZeroU64::get);
         client.phase = Phase::Closing { deadline_ms };
         client.held = None;
         client.unread = Vec::new();
@@ -197,7 +199,7 @@ impl Shard {
         self.unwatch_everything(slot);
         let client = &mut self.connections[slot];
         let connection = client.id;
-        let patterns = client.patterns.clone();
+        let patterns = client.rare().patterns.clone();
         let rooms: Vec<_> = client.subscriptions.iter().map(|subscription| subscription.room).collect();
         for pattern in &patterns {
             self.unsubscribe_pattern(slot, pattern);
@@ -218,9 +220,9 @@ impl Shard {
 
     /// Removes a connection whose socket is gone from here.
     pub(super) fn forget(&mut self, slot: usize) -> Connection {
-        let client = self.connections.remove(slot);
-        let event =
-            AdmissionEvent::Closed { pending: client.counted_pending, refused: client.turn_away.is_some() };
+        let client = self.connections.remove(slot).expect("whoever forgets a connection has it");
+        let refused = client.rare().turn_away.is_some();
+        let event = AdmissionEvent::Closed { pending: client.counted_pending, refused };
         self.effects.admissions.push(Admission { peer: client.peer, event });
         client
     }
@@ -230,7 +232,7 @@ impl Shard {
         if self.config.limits.events.is_none() {
             return;
         }
-        let bucket: &mut Bucket = &mut self.connections[slot].refusals;
+        let bucket: &mut Bucket = &mut self.connections[slot].rare_mut().refusals;
         if bucket.take(REFUSALS, now.ms, 1).is_err() {
             self.close(slot, CloseCode::Abuse, "too many refused requests", now);
         }
@@ -258,9 +260,9 @@ impl Shard {
                 Phase::Closing { .. } | Phase::Head => {}
                 _ => {
                     let reconnect_ms = self.random.random_range(window_ms / 10..=window_ms.max(1));
-                    let client = &mut self.connections[slot];
-                    client.reconnect_ms = reconnect_ms;
-                    client.drain_ms = Some(now.ms + self.random.random_range(0..spread_ms));
+                    let drain_ms = Some(now.ms + self.random.random_range(0..spread_ms));
+                    let rare = self.connections[slot].rare_mut();
+                    (rare.reconnect_ms, rare.drain_ms) = (reconnect_ms, drain_ms);
                     self.settle_dialect(slot, now);
                     self.push(slot, &Push::Draining { reconnect_ms }, FrameClass::Reliable, now);
                     self.schedule_client(slot, now);

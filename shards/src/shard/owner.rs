@@ -106,10 +106,9 @@ impl Shard {
         let class = self.classes.of(name);
         let room = OwnedRoom::new(Arc::clone(name), class, self.config.shards, self.epochs.of(name), now);
         let key = self.owned.insert(room);
-        self.owned_by_name
-            .insert(Arc::clone(name), u32::try_from(key).expect("a shard owns fewer than 2^32 rooms"));
-        self.schedule_room(key, now);
-        key
+        self.owned_by_name.insert(Arc::clone(name), key);
+        self.schedule_room(key as usize, now);
+        key as usize
     }
 
     /// The room to send to, created if there is none; `outside` as in [`Operation::Publish`].

@@ -15,11 +15,11 @@ impl Shard {
         pattern: Pattern,
     ) -> Result<(), CommandError> {
         let client = &mut self.connections[slot];
-        if !client.patterns.contains(&pattern) {
-            if client.patterns.len() >= self.config.limits.patterns_max {
+        if !client.rare().patterns.contains(&pattern) {
+            if client.rare().patterns.len() >= self.config.limits.patterns_max {
                 return Err(limit_reached("too many patterns", self.config.limits.patterns_max));
             }
-            client.patterns.push(pattern.clone());
+            client.rare_mut().patterns.push(pattern.clone());
             self.patterns.entry(&pattern).subscribers.push(client.id.slot);
         }
         let connection = client.id;
@@ -37,8 +37,8 @@ impl Shard {
     /// Gives a pattern up; other shards hear of it when nobody here wants it any more.
     pub(super) fn unsubscribe_pattern(&mut self, slot: usize, pattern: &Pattern) {
         let client = &mut self.connections[slot];
-        let Some(at) = client.patterns.iter().position(|known| known == pattern) else { return };
-        client.patterns.swap_remove(at);
+        let Some(at) = client.rare().patterns.iter().position(|known| known == pattern) else { return };
+        client.rare_mut().patterns.swap_remove(at);
         let own = client.id.slot;
         let Some(entry) = self.patterns.get_mut(pattern) else { return };
         entry.subscribers.retain(|subscriber| *subscriber != own);

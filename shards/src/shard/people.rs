@@ -96,7 +96,7 @@ impl Shard {
             return Err(CommandError::not_a_member());
         }
         let added = users.len() + usize::from(room.is_some());
-        if self.connections[slot].watches.len() + added > WATCHES_MAX {
+        if self.connections[slot].rare().watches.len() + added > WATCHES_MAX {
             return Err(limit_reached("too many watches", WATCHES_MAX));
         }
         let viewer = self.viewer(slot);
@@ -129,7 +129,7 @@ impl Shard {
     pub(super) fn look_around(&mut self, connection: ConnectionId, room: &Arc<str>) {
         let slot = connection.slot as usize;
         let Some(client) = self.client(connection).filter(|_| !is_forced(room)) else { return };
-        let watched: Vec<_> = client.watches.iter().filter_map(Target::user).cloned().collect();
+        let watched: Vec<_> = client.rare().watches.iter().filter_map(Target::user).cloned().collect();
         if watched.is_empty() {
             return;
         }
@@ -208,10 +208,10 @@ impl Shard {
 
     pub(super) fn watch(&mut self, slot: usize, target: Target) {
         let client = &mut self.connections[slot];
-        if client.watches.contains(&target) {
+        if client.rare().watches.contains(&target) {
             return;
         }
-        client.watches.push(target.clone());
+        client.rare_mut().watches.push(target.clone());
         if self.watches.add(target, client.id.slot) {
             self.tell_watching(true);
         }
@@ -223,10 +223,11 @@ impl Shard {
         let by_profile = *target == Target::Everybody
             && client.variant.profile.watching == Watching::Everybody
             && client.is_active();
-        let Some(at) = client.watches.iter().position(|known| known == target).filter(|_| !by_profile) else {
+        let Some(at) = client.rare().watches.iter().position(|known| known == target).filter(|_| !by_profile)
+        else {
             return;
         };
-        client.watches.swap_remove(at);
+        client.rare_mut().watches.swap_remove(at);
         let slot = client.id.slot;
         if self.watches.remove(target, slot) {
             self.tell_watching(false);
@@ -235,7 +236,7 @@ impl Shard {
 
     pub(super) fn unwatch_everything(&mut self, slot: usize) {
         let own = self.connections[slot].id.slot;
-        for target in std::mem::take(&mut self.connections[slot].watches) {
+        for target in self.connections[slot].take_watches() {
             if self.watches.remove(&target, own) {
                 self.tell_watching(false);
             }
@@ -281,8 +282,11 @@ fn sees(
     is_large: impl Fn(&str) -> bool,
 ) -> bool {
     let Some(identity) = client.identity.as_ref() else { return false };
-    let by_name =
-        client.watches.iter().any(|target| matches!(target, Target::User(user) if *user == change.user));
+    let by_name = client
+        .rare()
+        .watches
+        .iter()
+        .any(|target| matches!(target, Target::User(user) if *user == change.user));
     if identity.user == change.user && !by_name {
         return false;
     }

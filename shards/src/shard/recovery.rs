@@ -44,8 +44,8 @@ impl Shard {
         }
         let client = &mut self.connections[slot];
         client.awaiting += 1;
-        client.resume =
-            Some(Box::new(Resume { caller: Some(caller.clone()), user: user.as_str().into(), positions }));
+        let resume = Resume { caller: Some(caller.clone()), user: user.as_str().into(), positions };
+        client.rare_mut().resume = Some(Box::new(resume));
         self.ask_for_session(caller, &user, session);
         Ok(())
     }
@@ -63,7 +63,7 @@ impl Shard {
                 // Nothing is pushed before it.
                 client.held.get_or_insert_default().for_recovery = true;
                 let connection = client.id;
-                client.resume = Some(Box::new(Resume {
+                client.rare_mut().resume = Some(Box::new(Resume {
                     caller: None,
                     user: user.as_str().into(),
                     positions: Vec::new(),
@@ -141,7 +141,7 @@ impl Shard {
             }
             return;
         };
-        let Some(resume) = client.resume.take() else { return };
+        let Some(resume) = client.rare_if_any().and_then(|rare| rare.resume.take()) else { return };
         client.awaiting = client.awaiting.saturating_sub(1);
         let slot = caller.connection.slot as usize;
         match rooms {
@@ -169,14 +169,15 @@ impl Shard {
         let client = &mut self.connections[slot];
         let connection = client.id;
         // It may have had a session of its own, which it leaves behind.
-        if let (Some(user), Some(log)) = (client.session_user.take(), &client.log) {
+        if let (Some(user), Some(log)) = (client.take_session_user(), &client.log) {
             let (left, rooms) = (client.session, log.positions().collect());
             self.park(&user, left, connection, rooms);
         }
         let client = &mut self.connections[slot];
         client.session = session;
-        client.session_user = Some(Arc::clone(&resume.user));
-        client.recovered = true;
+        let rare = client.rare_mut();
+        rare.session_user = Some(Arc::clone(&resume.user));
+        rare.recovered = true;
         client.held.get_or_insert_default().for_recovery = true;
         super::sessions::follow_session(client, &self.directory);
         let positions: Vec<(Arc<str>, Position)> = rooms

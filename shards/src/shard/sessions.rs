@@ -6,7 +6,7 @@ use super::Shard;
 use super::fan_out::mark_dirty;
 use super::subscriptions::follows;
 use crate::access::permission::Identity;
-use crate::clock::Now;
+use crate::clock::{Now, moment};
 use crate::connection::delivery_log::{DeliveryLog, Goodbye, PONG_PATIENCE_MS};
 use crate::connection::outbound_queue::FrameClass;
 use crate::connection::{Connection, Phase};
@@ -36,7 +36,7 @@ impl Shard {
         let user = Arc::clone(&self.identity(slot).user);
         let Self { connections, directory, .. } = self;
         let client = &mut connections[slot];
-        let user = Arc::clone(client.session_user.get_or_insert(user));
+        let user = Arc::clone(client.rare_mut().session_user.get_or_insert(user));
         let session = client.session;
         follow_session(client, directory);
         let open = Operation::User(UserOperation::OpenSession { session });
@@ -46,7 +46,7 @@ impl Shard {
     /// The user's owner keeps the session from now on.
     pub(super) fn on_session_opened(&mut self, caller: &Caller, session: SessionId, now: Now) {
         let Some(client) = self.client(caller.connection) else { return };
-        let Some(user) = &client.session_user else { return };
+        let Some(user) = &client.rare().session_user else { return };
         let token = token(&self.config.session_key.0, session, user);
         let expires_unix_ms = now.unix_ms + self.config.session_ttl_ms;
         self.answer_client(caller, &Reply::Session { token, expires_unix_ms }, now);
@@ -61,7 +61,7 @@ impl Shard {
             connected_unix_ms: unix_ms(client.opened_ms),
             active_unix_ms: unix_ms(client.heard_before_ms),
             rooms: self.rooms_of(slot),
-            recovered: client.recovered,
+            recovered: client.rare().recovered,
         };
         self.answer_client(caller, &Reply::SessionInfo(info), now);
     }
@@ -82,7 +82,7 @@ impl Shard {
         if client.evicted_ms.is_some() {
             return;
         }
-        client.evicted_ms = Some(now.ms + PONG_PATIENCE_MS);
+        client.evicted_ms = moment(now.ms + PONG_PATIENCE_MS);
         self.leave_rooms(slot);
         let client = &mut self.connections[slot];
         let end = client.queue.end();
@@ -121,7 +121,7 @@ impl Shard {
         let client = &mut self.connections[slot];
         client.evicted_ms = None;
         let (id, session) = (client.id, client.session);
-        if let (Some(log), Some(user)) = (client.log.take(), client.session_user.take()) {
+        if let (Some(log), Some(user)) = (client.log.take(), client.take_session_user()) {
             self.park(&user, session, id, log.positions().collect());
         }
         self.metrics.sessions_replaced += 1;
@@ -146,9 +146,9 @@ impl Shard {
         let departed = Departed {
             log,
             session: client.session,
-            session_user: client.session_user.take(),
+            session_user: client.take_session_user(),
             identity,
-            goodbye: client.goodbye,
+            goodbye: client.rare().goodbye,
             written: client.queue.written(),
         };
         self.departed.insert(client.id, departed);

@@ -92,6 +92,10 @@ impl Shard {
                 (subscription.number, subscription.sequence)
             }
             None => {
+                if client.subscriptions.is_empty() {
+                    // The user's own room, and usually one that it chose; a vector would make room for four.
+                    client.subscriptions.reserve_exact(2);
+                }
                 client.subscriptions.push(Subscription {
                     room: key,
                     number: sequence,
@@ -192,7 +196,7 @@ impl Shard {
         let id = client.id;
         let room = self.directory.get(key);
         let name = Arc::clone(&room.name);
-        let got = client.goodbye.map_or(0, |goodbye| goodbye.upto());
+        let got = client.rare().goodbye.map_or(0, |goodbye| goodbye.upto());
         let certain = client.log.as_ref().and_then(|log| log.certain(subscription.number, got));
         let certain = certain.unwrap_or(room.offset);
         let seen = subscription.joined.then_some(certain);

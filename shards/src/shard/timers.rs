@@ -3,11 +3,12 @@
 //! A connection has one entry in the wheel for its next deadline. Deadlines that move later are not rescheduled: the
 //! entry fires, finds nothing due and is put back.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::Shard;
 use super::lifecycle::CLOSE_TIMEOUT_MS;
-use crate::clock::Now;
+use crate::clock::{Now, moment};
 use crate::config::Config;
 use crate::connection::http::Refusal;
 use crate::connection::outbound_queue::FrameClass;
@@ -90,7 +91,7 @@ impl Shard {
     /// Neither a drain nor the few places for those who are turned away wait long for a request that may never come.
     fn head_timeout_ms(&self, slot: usize) -> u64 {
         let timeout_ms = self.config.handshake_timeout_ms;
-        let hurried = self.draining || self.connections[slot].turn_away.is_some();
+        let hurried = self.draining || self.connections[slot].rare().turn_away.is_some();
         if hurried { timeout_ms.min(HURRIED_HEAD_TIMEOUT_MS) } else { timeout_ms }
     }
 
@@ -110,7 +111,7 @@ impl Shard {
             return;
         }
         let client = &self.connections[slot];
-        if client.evicted_ms.is_some_and(|at| at <= now.ms) {
+        if client.evicted_ms.is_some_and(|at| at.get() <= now.ms) {
             return self.give_up_session(slot, now);
         }
         if waits_for_dialect(client) && client.opened_ms + DIALECT_WAIT_MS <= now.ms {
@@ -135,10 +136,10 @@ impl Shard {
 
     /// Whether it is the connection's turn to go because the server drains.
     fn on_drain_due(&mut self, slot: usize, now: Now) -> bool {
-        let client = &self.connections[slot];
-        let due = client.drain_ms.is_some_and(|at| at <= now.ms);
+        let rare = self.connections[slot].rare();
+        let due = rare.drain_ms.is_some_and(|at| at <= now.ms);
         if due {
-            let reason = format!("reconnect={}", client.reconnect_ms);
+            let reason = format!("reconnect={}", rare.reconnect_ms);
             self.close(slot, CloseCode::Restart, &reason, now);
         }
         due
@@ -161,7 +162,7 @@ impl Shard {
                 self.close(slot, CloseCode::Policy, "ping time-out", now);
             }
             None if client.heard_ms + client.ping_ms(&self.config).0 <= now.ms => {
-                client.pinged_ms = Some(now.ms);
+                client.pinged_ms = moment(now.ms);
                 self.send(slot, frame::ping(b""), FrameClass::Control);
             }
             _ => {}
@@ -179,14 +180,14 @@ fn next_due_ms(client: &Connection, config: &Config, now: Now) -> u64 {
         Some(_) => client.pong_due_ms(config),
         None => client.heard_ms + client.ping_ms(config).0,
     };
-    let drain_ms = client.drain_ms.unwrap_or(u64::MAX);
+    let drain_ms = client.rare().drain_ms.unwrap_or(u64::MAX);
     match client.phase {
         Phase::Head => u64::MAX,
         Phase::Pending => silence_ms.min(drain_ms).min(client.opened_ms + config.auth_timeout_ms),
         Phase::Attaching | Phase::Open => {
             let held_ms =
                 if waits_for_dialect(client) { client.opened_ms + DIALECT_WAIT_MS } else { u64::MAX };
-            let evicted_ms = client.evicted_ms.unwrap_or(u64::MAX);
+            let evicted_ms = client.evicted_ms.map_or(u64::MAX, NonZeroU64::get);
             let probe_ms = client.log.as_ref().and_then(|log| log.next_probe_ms()).unwrap_or(u64::MAX);
             let token_ms = token_due_ms(client, config, now);
             [silence_ms, drain_ms, held_ms, evicted_ms, probe_ms, token_ms]

@@ -3,9 +3,11 @@
 //! Online from the first socket until a grace after the last, so that a reconnect is not seen; meanwhile it is what the
 //! user says that it is. Each call says whether there is something to tell.
 
+use std::num::NonZeroU64;
+
 use smallvec::SmallVec;
 
-use crate::clock::Now;
+use crate::clock::{Now, moment};
 use crate::protocol::command::{Status, StatusUpdate};
 use crate::room::roster::Seat;
 
@@ -24,7 +26,7 @@ pub struct Presence {
     devices: SmallVec<[Seat; 2]>,
     said: StatusUpdate,
     /// With no socket left: until when the user still counts as there.
-    gone_at_ms: Option<u64>,
+    gone_at_ms: Option<NonZeroU64>,
     last_seen_unix_ms: u64,
 }
 
@@ -54,13 +56,13 @@ impl Presence {
         if !self.devices.is_empty() {
             return None;
         }
-        self.gone_at_ms = Some(now.ms + grace_ms);
+        self.gone_at_ms = moment(now.ms + grace_ms);
         self.tick(now)
     }
 
     /// Time has passed.
     pub fn tick(&mut self, now: Now) -> Option<Change> {
-        self.gone_at_ms.filter(|at| *at <= now.ms)?;
+        self.gone_at_ms.filter(|at| at.get() <= now.ms)?;
         self.gone_at_ms = None;
         let was_seen = self.said.status != Status::Offline;
         self.said = ONLINE;
@@ -108,7 +110,7 @@ impl Presence {
     /// When the grace ends.
     #[must_use]
     pub fn next_due_ms(&self) -> Option<u64> {
-        self.gone_at_ms
+        self.gone_at_ms.map(NonZeroU64::get)
     }
 }
 
