@@ -4,13 +4,16 @@
 //! and latency counts from the intended time, so a stalled server cannot hide its stall (no coordinated omission).
 //!
 //! `args` (what was typed, or stands in a scenario's file) → `settings` (what it means) → `run` (phases; who sends when: `scenario`) → `report`.
+//! Around them `capacity` judges searches, `plan` says what a machine holds, and `agents` makes several generators one.
 //! Below them `net` moves frames and `measure` judges them; neither knows the other.
 
+mod agents;
 mod args;
 mod capacity;
 mod clock;
 mod measure;
 mod net;
+mod plan;
 mod progress;
 mod report;
 mod run;
@@ -21,8 +24,11 @@ mod token;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use crate::args::{Args, Command, Refusal, ReportArgs};
+use crate::agents::Agent;
+use crate::args::{AgentArgs, Args, Command, PlanArgs, Refusal, ReportArgs};
+use crate::plan::Plan;
 use crate::report::Report;
+use crate::run::Interruption;
 use crate::settings::Settings;
 
 #[global_allocator]
@@ -47,6 +53,8 @@ fn main() -> ExitCode {
     match cli.command {
         Some(Command::Report(args)) => show(&args),
         Some(Command::Scenarios { name }) => scenarios(name.as_deref()),
+        Some(Command::Plan(args)) => plan(args),
+        Some(Command::Agent(args)) => agent(&args),
         None => load(cli.run),
     }
 }
@@ -81,15 +89,40 @@ fn scenarios(name: Option<&str>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// A part of somebody else's run, as its exit code.
+fn agent(args: &AgentArgs) -> ExitCode {
+    match Agent::from_args(args) {
+        Ok(agent) => finish(agent.serve().map(|()| true)),
+        Err(error) => usage(&error),
+    }
+}
+
+/// A statement of what the server holds, as its exit code.
+fn plan(args: PlanArgs) -> ExitCode {
+    match Plan::from_args(args) {
+        Ok(plan) => finish(plan.run()),
+        Err(error) => usage(&error),
+    }
+}
+
 /// One run, as its exit code.
 fn load(args: Args) -> ExitCode {
-    let prepared = Settings::from_args(args).and_then(|settings| run::prepare(&settings).map(|()| settings));
-    let settings = match prepared {
+    let agents = args.agents.agents.clone();
+    let prepare = |settings: &Settings| match &agents {
+        Some(agents) => agents::check(settings, agents),
+        None => run::prepare(settings),
+    };
+    let settings = match Settings::from_args(args).and_then(|settings| prepare(&settings).map(|()| settings))
+    {
         Ok(settings) => settings,
         Err(error) => return usage(&error),
     };
     let json = settings.args.json.as_deref();
-    finish(run::run(&settings).and_then(|report| report.publish(json).map(|()| report.passed())))
+    let report = Interruption::on_signals().and_then(|interruption| match &agents {
+        Some(agents) => agents::run(&settings, agents, &interruption),
+        None => run::run(&settings, &interruption),
+    });
+    finish(report.and_then(|report| report.publish(json).map(|()| report.passed())))
 }
 
 /// Says that what was typed makes no sense.

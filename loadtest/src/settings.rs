@@ -48,6 +48,25 @@ pub(crate) struct Target {
     pub(crate) path: String,
 }
 
+/// Which part of the connections is ours, when several generators share them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// Our number, from 0.
+    pub(crate) number: usize,
+    /// How many share; at least 1.
+    pub(crate) of: usize,
+}
+
+impl Part {
+    /// Everything.
+    pub(crate) const WHOLE: Self = Self { number: 0, of: 1 };
+
+    /// How many of `whole` things that are dealt out in turn are ours.
+    pub(crate) fn share(self, whole: usize) -> usize {
+        whole / self.of + usize::from(self.number < whole % self.of)
+    }
+}
+
 /// A run, fully decided.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -61,6 +80,8 @@ pub(crate) struct Settings {
     pub(crate) secret: Option<Vec<u8>>,
     /// Source addresses to bind, from 127.0.0.1 upwards; 0 leaves the choice to the kernel.
     pub(crate) source_ips: usize,
+    /// Which part of the connections to open.
+    pub(crate) part: Part,
 }
 
 impl Settings {
@@ -86,7 +107,7 @@ impl Settings {
         };
         let source_ips = source_ips(args.source_ips, wanted, target.address.ip(), local_ports())?;
         let secret = read_secret(&args)?;
-        Ok(Self { mode, target, secret, source_ips, args })
+        Ok(Self { mode, target, secret, source_ips, part: Part::WHOLE, args })
     }
 
     /// Messages a second over all rooms for which members that lag behind are to be compared. A search allows ten times
@@ -94,7 +115,7 @@ impl Settings {
     pub(crate) fn log_rate(&self) -> f64 {
         match self.mode {
             Mode::Ramp(RampWhat::Rate) => ramp::range(&self.args, RampWhat::Rate).to as f64 / 10.0,
-            _ => self.args.rate,
+            _ => self.args.rate * self.part.of as f64,
         }
     }
 

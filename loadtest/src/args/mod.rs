@@ -4,8 +4,10 @@
 //!
 //! Nothing is judged here beyond the shape of one value; what the values mean together is `settings`.
 
+mod agents;
 mod chat;
 mod parse;
+mod plan;
 mod ramp;
 mod report;
 mod scenario_file;
@@ -17,8 +19,10 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
+pub(crate) use agents::{AgentArgs, Agents, AgentsArgs};
 pub(crate) use chat::ChatArgs;
 pub(crate) use parse::{Refusal, parse};
+pub(crate) use plan::PlanArgs;
 pub(crate) use ramp::{RampArgs, RampWhat};
 pub(crate) use report::ReportArgs;
 pub(crate) use scenario_file::{list_shipped, shipped};
@@ -59,6 +63,13 @@ pub(crate) enum Command {
         /// The one to print.
         name: Option<String>,
     },
+    /// Runs a short ladder against a server (a minute or two) and says what this machine holds, what ends first, and which
+    /// setting would move that.
+    ///
+    /// Exit code: 0; 1 when the server held nothing; 64 when the settings are wrong.
+    Plan(PlanArgs),
+    /// Waits to do a part of a run that another process coordinates (--agents HOST:PORT), until it is ended.
+    Agent(AgentArgs),
 }
 
 /// The flags of a run.
@@ -211,6 +222,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) ramp_args: RampArgs,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) agents: AgentsArgs,
 }
 
 #[cfg(test)]

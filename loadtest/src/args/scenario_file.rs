@@ -18,7 +18,7 @@ macro_rules! shipped {
     };
 }
 
-const SHIPPED: &[(&str, &str)] = &shipped!["steady", "broadcast", "chat"];
+const SHIPPED: &[(&str, &str)] = &shipped!["steady", "broadcast", "chat", "ramp"];
 
 /// The shipped scenarios: their names, and the text of their files.
 pub(crate) fn shipped() -> impl Iterator<Item = (&'static str, &'static str)> {

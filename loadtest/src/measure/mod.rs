@@ -2,6 +2,7 @@
 //! `sender_log` and `window` (is it the right one), `latency` (was it in time), `process` (what did it cost); and takes it
 //! down over time: `recorder`, which fills a `series`, whose histograms are `packed`. Knows no socket.
 
+mod faults;
 mod latency;
 pub(crate) mod marker;
 mod packed;
@@ -14,11 +15,13 @@ mod series;
 mod stamp;
 mod window;
 
+pub(crate) use faults::Faults;
 pub(crate) use latency::{Latency, Percentiles};
 pub(crate) use packed::Packed;
 pub(crate) use process::{GeneratorCpu, ServerProcess, ServerUsage, ThreadTimes};
 pub(crate) use recorder::{Recorder, Totals};
+pub(crate) use room_log::RoomDigest;
 pub(crate) use sender_log::windows_of;
-pub(crate) use sequence::{Checker, Faults};
+pub(crate) use sequence::Checker;
 pub(crate) use series::Series;
 pub(crate) use stamp::Stamper;

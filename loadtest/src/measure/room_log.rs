@@ -1,5 +1,7 @@
 //! Which message is at which offset of a room: the first member to see it writes it down, all others compare.
 
+use serde::{Deserialize, Serialize};
+
 use super::marker::Mark;
 use super::window::{Sight, Window};
 use crate::scenario::Layout;
@@ -17,6 +19,16 @@ pub(super) struct RoomLog {
     /// For each sender its messages, as they were written down.
     senders: Vec<Window>,
     messages: u64,
+    /// For each room what was written down, in short.
+    digests: Vec<RoomDigest>,
+}
+
+/// Which messages a room had, at which offsets: equal for all who saw the same, in whatever order they came to know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RoomDigest {
+    pub(crate) messages: u64,
+    /// A sum over hashes of offset, sender and sequence.
+    pub(crate) order: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -69,7 +81,13 @@ impl RoomLog {
             rings,
             senders: vec![Window::starting_at(1); layout.connections()],
             messages: 0,
+            digests: vec![RoomDigest::default(); layout.rooms()],
         }
+    }
+
+    /// What was written down of each room.
+    pub(super) fn digests(&self) -> &[RoomDigest] {
+        &self.digests
     }
 
     /// Distinct messages that were written down.
@@ -99,12 +117,31 @@ impl RoomLog {
         let repeated = sight == Sight::Duplicate;
         self.entries[place] = Entry { offset, sender: mark.sender, sequence: mark.sequence, repeated };
         self.messages += u64::from(!repeated);
+        if !repeated {
+            self.digests[room].add(mark, offset);
+        }
         match sight {
             Sight::Next | Sight::Ahead => Compared::Same,
             Sight::Late => Compared::Overtaken,
             Sight::Duplicate => Compared::Repeated,
         }
     }
+}
+
+impl RoomDigest {
+    fn add(&mut self, mark: Mark, offset: u64) {
+        self.messages += 1;
+        let message = u64::from(mark.sender) << 32 | u64::from(mark.sequence);
+        self.order = self.order.wrapping_add(mix(offset ^ mix(message)));
+    }
+}
+
+/// The finaliser of splitmix64: every bit of the result depends on every bit of the number.
+fn mix(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let number = (number ^ number >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let number = (number ^ number >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    number ^ number >> 31
 }
 
 #[cfg(test)]
@@ -126,5 +163,20 @@ mod tests {
         assert_eq!(log.compare(0, mark(3), 5 + ring), Compared::Same);
         assert_eq!(log.compare(0, mark(1), 5), Compared::Forgotten);
         assert_eq!(log.messages(), 3);
+    }
+
+    #[test]
+    fn digests_tell_orders_apart_but_not_who_saw_them_when() {
+        let digest = |seen: &[(u32, u64)]| {
+            let mut log = RoomLog::new(&Layout::new(1, 1, 0.0), 1.0);
+            for (sequence, offset) in seen {
+                log.compare(0, mark(*sequence), *offset);
+            }
+            log.digests()[0]
+        };
+        let seen = digest(&[(1, 5), (2, 6), (3, 7)]);
+        assert_eq!(digest(&[(1, 5), (3, 7), (2, 6), (2, 6)]), seen);
+        assert_ne!(digest(&[(1, 5), (3, 6), (2, 7)]).order, seen.order);
+        assert_eq!(digest(&[(1, 5), (2, 6), (2, 7)]).messages, 2, "a message that came twice is one");
     }
 }

@@ -4,42 +4,12 @@
 //! Three questions are asked of a delivery: is its offset the next at this member (else: a gap, a late one, or one
 //! seen before); did all members see the same message at this offset of the room (`room_log`); and is it new in the room, rather than a message that was published twice.
 
-use serde::{Deserialize, Serialize};
-
+use super::faults::Faults;
 use super::marker::Mark;
-use super::room_log::{Compared, RoomLog};
+use super::room_log::{Compared, RoomDigest, RoomLog};
 use super::sender_log::SenderLog;
 use super::window::{Sight, Window};
 use crate::scenario::Layout;
-
-/// What went wrong, summed over all members.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Faults {
-    /// Deliveries that never came.
-    pub(crate) lost: u64,
-    /// Deliveries that came again.
-    pub(crate) duplicates: u64,
-    /// Deliveries out of order, offsets that were skipped without a loss, and offsets at which two members saw
-    /// different messages.
-    pub(crate) order: u64,
-    /// Deliveries of a room to somebody who is not in it.
-    pub(crate) misrouted: u64,
-    /// Deliveries with a broken mark or without an offset.
-    pub(crate) malformed: u64,
-}
-
-impl Faults {
-    /// Those that came about after `earlier`.
-    pub(crate) fn since(self, earlier: Self) -> Self {
-        Self {
-            lost: self.lost.saturating_sub(earlier.lost),
-            duplicates: self.duplicates.saturating_sub(earlier.duplicates),
-            order: self.order.saturating_sub(earlier.order),
-            misrouted: self.misrouted.saturating_sub(earlier.misrouted),
-            malformed: self.malformed.saturating_sub(earlier.malformed),
-        }
-    }
-}
 
 /// The state of all checks.
 pub(crate) struct Checker {
@@ -114,6 +84,21 @@ impl Checker {
     /// The last message was not sent after all.
     pub(crate) fn on_unsent(&mut self, room: usize) {
         self.sent[room] -= 1;
+    }
+
+    /// How many messages were sent to each room.
+    pub(crate) fn sent(&self) -> &[u64] {
+        &self.sent
+    }
+
+    /// So many messages were sent to each room in all, those of other generators included.
+    pub(crate) fn all_sent(&mut self, rooms: &[u64]) {
+        self.sent.iter_mut().zip(rooms).for_each(|(sent, all)| *sent = *all);
+    }
+
+    /// What was seen of each room.
+    pub(crate) fn digests(&self) -> Vec<RoomDigest> {
+        self.log.digests().to_vec()
     }
 
     /// A message that bears our mark, but cannot be read.

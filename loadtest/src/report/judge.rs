@@ -142,10 +142,11 @@ impl Report {
             }
         }
         if self.ramp.as_ref().is_some_and(|ramp| ramp.causes.contains(&Cause::Generator)) {
-            let text = "the ramp ended where the generator was at its limit: the server may hold more";
+            let text = "where the ramp ended the generator was at its limit: the server may hold more";
             warnings.push(text.to_owned());
         }
-        if self.generator.bottleneck {
+        // A ramp's windows are judged one by one.
+        if self.generator.bottleneck && self.ramp.is_none() {
             warnings
                 .push("the generator itself was the bottleneck: figures say little of the server".to_owned());
         }

@@ -246,6 +246,11 @@ impl Report {
         }
     }
 
+    /// Says what was asked for, where that is more than one generator knows.
+    pub(crate) fn describe(&mut self, settings: &Settings) {
+        self.settings = redacted(settings);
+    }
+
     /// Whether nothing failed.
     pub(crate) fn passed(&self) -> bool {
         self.failures.is_empty()

@@ -3,6 +3,8 @@
 mod chat;
 mod churn;
 mod clients;
+mod crew;
+mod ladder;
 mod phases;
 mod ramp;
 mod timeline;
@@ -15,6 +17,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, Result, bail};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use signal_hook::consts::{SIGINT, SIGTERM};
+
+pub(crate) use crew::{Crew, run as run_in_crew};
+pub(crate) use ladder::climb as idle_ladder;
 
 use crate::net::{Upgrade, Wire, raise_descriptor_limit};
 use crate::report::Report;
@@ -36,36 +41,52 @@ pub(crate) fn prepare(settings: &Settings) -> Result<()> {
     if let Some(cpu) = settings.args.cpu {
         pin(cpu)?;
     }
-    let connections = settings.args.connections;
+    let connections = match settings.mode {
+        Mode::Churn(_) => settings.args.connections,
+        _ => settings.part.share(settings.args.connections),
+    };
     if let Err(possible) = raise_descriptor_limit(connections) {
         bail!("--connections {connections}: the descriptor limit (ulimit -n) allows {possible}");
     }
     Ok(())
 }
 
-/// Runs what the settings say and reports on it. A first SIGINT or SIGTERM ends the run early, a second one at once.
+/// Runs what the settings say and reports on it.
 ///
 /// # Errors
-/// When signals or the epoll set fail. What the server does wrong is reported, not an error.
-pub(crate) fn run(settings: &Settings) -> Result<Report> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, SIGINT_EXIT, Arc::clone(&interrupted))?;
-        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
-    }
-    let interruption = Interruption(interrupted);
+/// When the epoll set fails. What the server does wrong is reported, not an error.
+pub(crate) fn run(settings: &Settings, interruption: &Interruption) -> Result<Report> {
     match settings.mode {
-        Mode::Churn(connects) => churn::run(settings, connects, &interruption),
-        Mode::Traffic | Mode::Idle => phases::run(settings, &interruption),
-        Mode::Ramp(what) => ramp::run(settings, what, &interruption),
+        Mode::Churn(connects) => churn::run(settings, connects, interruption),
+        Mode::Traffic | Mode::Idle => phases::run(settings, interruption),
+        Mode::Ramp(what) => ramp::run(settings, what, interruption),
     }
 }
 
 /// Whether the user wants the run to end.
-struct Interruption(Arc<AtomicBool>);
+pub(crate) struct Interruption(Arc<AtomicBool>);
 
 impl Interruption {
-    fn is_wanted(&self) -> bool {
+    /// By a first SIGINT or SIGTERM; a second one ends the process at once.
+    ///
+    /// # Errors
+    /// When the signals cannot be handled.
+    pub(crate) fn on_signals() -> Result<Self> {
+        let interrupted = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register_conditional_shutdown(signal, SIGINT_EXIT, Arc::clone(&interrupted))?;
+            signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+        }
+        Ok(Self(interrupted))
+    }
+
+    /// By somebody who sets this.
+    pub(crate) fn by(wanted: Arc<AtomicBool>) -> Self {
+        Self(wanted)
+    }
+
+    /// Whether it is.
+    pub(crate) fn is_wanted(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

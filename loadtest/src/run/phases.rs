@@ -9,7 +9,7 @@ use super::{HOUSEKEEPING_NS, Interruption, Ramp, seconds, upgrade, wire};
 use crate::clock;
 use crate::measure::{GeneratorCpu, Packed, ServerProcess, ServerUsage};
 use crate::net::{Fleet, Stage};
-use crate::progress::{Progress, Snapshot};
+use crate::progress::Progress;
 use crate::report::{Connects, Generator, Report, Server, SlowConsumers, TrafficReport};
 use crate::scenario::Span;
 use crate::settings::{Mode, Settings};
@@ -72,6 +72,14 @@ impl<'a> Phases<'a> {
     /// When the kernel has no descriptors left, or no random number.
     pub(super) fn new(settings: &'a Settings, interruption: &'a Interruption) -> Result<Self> {
         let run = SysRng.try_next_u32().context("choosing a number for the run")?;
+        Self::numbered(settings, interruption, run)
+    }
+
+    /// Nobody is connected; `run` tells this run's messages from those of all others.
+    ///
+    /// # Errors
+    /// When the kernel has no descriptors left.
+    pub(super) fn numbered(settings: &'a Settings, interruption: &'a Interruption, run: u32) -> Result<Self> {
         Ok(Self {
             settings,
             interruption,
@@ -186,12 +194,7 @@ impl<'a> Phases<'a> {
                 self.fleet.expire(&mut self.traffic);
             }
             let traffic = &self.traffic;
-            self.progress.show(now_ns, || Snapshot {
-                connections: traffic.counted.ready,
-                sent: traffic.counted.sent,
-                deliveries: traffic.checker.deliveries(),
-                p99_ms: traffic.recorder.p99_ms(),
-            });
+            self.progress.show(now_ns, || traffic.snapshot());
         }
         Ok(())
     }
@@ -215,7 +218,12 @@ impl<'a> Phases<'a> {
         }
     }
 
-    fn report(&self, connect_seconds: f64, before: Option<ServerUsage>, measured: &Measured) -> Report {
+    pub(super) fn report(
+        &self,
+        connect_seconds: f64,
+        before: Option<ServerUsage>,
+        measured: &Measured,
+    ) -> Report {
         let counted = &self.traffic.counted;
         let recorder = &self.traffic.recorder;
         let latency = recorder.latency.all();

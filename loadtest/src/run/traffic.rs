@@ -9,9 +9,10 @@ use crate::clock;
 use crate::measure::marker::{Mark, Marker, Reading};
 use crate::measure::{Checker, Latency, Recorder, ServerProcess, Totals};
 use crate::net::{Answer, End, Handler, Reply, Stage, Wire};
+use crate::progress::Snapshot;
 use crate::report::ChatReport;
 use crate::scenario::{Layout, Schedule, Span};
-use crate::settings::Settings;
+use crate::settings::{Part, Settings};
 
 /// The handler of a traffic or idle run, and everything that it counts.
 pub(super) struct Traffic {
@@ -21,6 +22,9 @@ pub(super) struct Traffic {
     rate: f64,
     /// Messages are sent in the first so many rooms.
     rooms_in_use: usize,
+    part: Part,
+    /// For each connection whether it is ours, and not another generator's.
+    is_own: Vec<bool>,
     marker: Marker,
     schedule: Schedule,
     timeline: Timeline,
@@ -67,6 +71,8 @@ impl Traffic {
             payload_bytes: args.payload_size,
             rate: args.rate,
             rooms_in_use: layout.rooms(),
+            part: settings.part,
+            is_own: own(&layout, settings.part),
             marker: if args.dialect.has_offsets() { Marker::new(run) } else { Marker::without_offsets(run) },
             schedule: Schedule::never(),
             timeline,
@@ -95,6 +101,11 @@ impl Traffic {
         }
     }
 
+    /// The connections that are ours.
+    pub(super) fn own(&self) -> Vec<usize> {
+        (0..self.is_own.len()).filter(|index| self.is_own[*index]).collect()
+    }
+
     /// Rooms that messages are sent in.
     pub(super) fn rooms_in_use(&self) -> usize {
         self.rooms_in_use
@@ -117,6 +128,25 @@ impl Traffic {
     /// Whether messages are left to send.
     pub(super) fn is_sending(&self) -> bool {
         self.schedule.due_ns() != u64::MAX
+    }
+
+    /// Where the run stands.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            connections: self.counted.ready,
+            sent: self.counted.sent,
+            deliveries: self.checker.deliveries(),
+            p99_ms: self.recorder.p99_ms(),
+        }
+    }
+
+    /// Records how long a message took, if our clock was there when it was sent.
+    #[inline]
+    fn record(&mut self, mark: Mark, now_ns: u64) {
+        let is_own = self.is_own.get(mark.sender as usize).is_some_and(|own| *own);
+        if let Some(us) = self.timeline.latency_us(mark.intended_us, now_ns).filter(|_| is_own) {
+            self.recorder.latency.record(us);
+        }
     }
 
     /// Whether nothing is outstanding.
@@ -188,6 +218,20 @@ impl Traffic {
     }
 }
 
+/// For each connection whether it belongs to this part. Each room's members are dealt out in turn, so that it spans all.
+fn own(layout: &Layout, part: Part) -> Vec<bool> {
+    let order = layout.room_by_room();
+    let mut own = vec![false; order.len()];
+    order.into_iter().skip(part.number).step_by(part.of).for_each(|index| own[index] = true);
+    own
+}
+
+/// The message that part `number` sends as its `n`-th: of each round of as many as there are parts one, and not always
+/// the same, so that all meet all rooms.
+fn number_of(n: u64, Part { number, of }: Part) -> u64 {
+    n * of as u64 + (number as u64 + n) % of as u64
+}
+
 impl Handler for Traffic {
     fn on_open(&mut self, index: usize, first: &mut Vec<u8>) {
         let room = self.layout.room_of(index);
@@ -235,9 +279,7 @@ impl Handler for Traffic {
         match self.marker.read(text) {
             Reading::Delivery(mark, offset) => {
                 self.checker.on_delivery(index, mark, offset);
-                if let Some(us) = self.timeline.latency_us(mark.intended_us, now_ns) {
-                    self.recorder.latency.record(us);
-                }
+                self.record(mark, now_ns);
                 if let Some(chat) = &mut self.chat
                     && mark.sender as usize != index
                     && self.clients.is_able(index)
@@ -247,9 +289,7 @@ impl Handler for Traffic {
             }
             Reading::Unnumbered(mark) => {
                 self.checker.on_unnumbered(index, mark);
-                if let Some(us) = self.timeline.latency_us(mark.intended_us, now_ns) {
-                    self.recorder.latency.record(us);
-                }
+                self.record(mark, now_ns);
             }
             Reading::Other(offset) => self.on_other(index, text, offset, now_ns),
             Reading::Malformed => self.checker.on_malformed(),
@@ -284,6 +324,7 @@ impl Handler for Traffic {
         if self.timeline.is_measured(intended_us) {
             self.recorder.send_lag.record((now_ns - due_ns) / 1000);
         }
+        let number = number_of(number, self.part);
         let Some(sender) = self.clients.able_sender(self.layout.sender_among(number, self.rooms_in_use))
         else {
             self.counted.unsent += 1;
@@ -316,5 +357,29 @@ impl Handler for Traffic {
         self.checker.on_unsent(self.layout.room_of(index));
         self.counted.sent -= 1;
         self.counted.unsent += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_share_connections_and_messages_without_a_gap_or_an_overlap() {
+        let layout = Layout::new(23, 4, 0.0);
+        let parts: Vec<_> = (0..3).map(|number| Part { number, of: 3 }).collect();
+        let owners: Vec<_> = parts.iter().map(|part| own(&layout, *part)).collect();
+        assert!((0..23).all(|index| owners.iter().filter(|own| own[index]).count() == 1));
+        for (part, own) in parts.iter().zip(&owners) {
+            assert_eq!(own.iter().filter(|own| **own).count(), part.share(23));
+            for room in 0..4 {
+                assert!((0..23).any(|index| own[index] && layout.room_of(index) == room), "room {room}");
+            }
+        }
+        let mut numbers: Vec<_> =
+            parts.iter().flat_map(|part| (0..20).map(|n| number_of(n, *part))).collect();
+        numbers.sort_unstable();
+        assert!(numbers.into_iter().eq(0..60));
+        assert_eq!(number_of(7, Part::WHOLE), 7);
     }
 }

@@ -1,6 +1,8 @@
 //! The built load generator against a server with known faults: it must report exactly those, and say so by its exit code.
 
+mod agents;
 mod chat;
+mod plan;
 mod ramp;
 mod report;
 mod scenarios;
@@ -54,7 +56,7 @@ fn run(server: &StandIn, flags: &[&str]) -> (Option<i32>, Value, String) {
     (status.code(), json, [String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)].concat())
 }
 
-fn report_file() -> PathBuf {
+pub(crate) fn report_file() -> PathBuf {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let name = format!("report-{}-{}.json", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)

@@ -62,6 +62,8 @@ pub(crate) enum Fault {
     Trickle,
     /// The first member misses what exceeds so many messages a second over all rooms.
     LoseAbove(usize),
+    /// After so many messages of a room the first member gets nothing more.
+    LoseAfter(u64),
     /// Joining is refused beyond so many open connections.
     RefuseAbove(usize),
 }
@@ -212,6 +214,7 @@ impl Shared {
                 Fault::CloseSilent(code) if faulty && !member.has_sent => close(&member.socket, code),
                 Fault::Drop if faulty && place == 0 => {}
                 Fault::LoseAbove(_) if exceeds && place == 0 => {}
+                Fault::LoseAfter(count) if room.messages > count && place == 0 => {}
                 Fault::Duplicate if faulty && place == 0 => {
                     [(); 2].iter().for_each(|()| self.write(&member.socket, &text))
                 }
