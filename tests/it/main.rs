@@ -49,6 +49,7 @@ mod sessions;
 mod slow_consumer;
 mod storm;
 mod support;
+mod system_calls;
 mod tenancy;
 mod topic;
 mod typing;
