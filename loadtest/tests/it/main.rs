@@ -2,6 +2,7 @@
 
 mod agents;
 mod chat;
+mod nats;
 mod plan;
 mod ramp;
 mod report;

@@ -4,6 +4,7 @@
 
 mod chat;
 mod frame;
+mod nats;
 mod socketio;
 
 use std::collections::{HashMap, VecDeque};
@@ -240,7 +241,8 @@ impl Shared {
 
     fn write(&self, socket: &TcpStream, text: &str) {
         let mut bytes = Vec::new();
-        encode(&mut bytes, TEXT, text.as_bytes());
+        let opcode = if nats::is_line(text) { nats::BINARY } else { TEXT };
+        encode(&mut bytes, opcode, text.as_bytes());
         let piece = if self.fault == Fault::Trickle { 7 } else { bytes.len() };
         for piece in bytes.chunks(piece) {
             // A client may be gone at the end of a run.
@@ -295,16 +297,22 @@ fn serve(shared: &Arc<Shared>, id: u64, mut socket: TcpStream) {
     // The accept value belongs to the one key that the generator sends: RFC 6455's example.
     assert!(head.contains("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="), "{head}");
     let is_socketio = head.starts_with(socketio::PATH);
+    let is_nats = head.starts_with(nats::PATH);
     shared.lock().requests.push(head);
     let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                   Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     socket.write_all(answer.as_bytes()).expect("a new socket takes the answer");
     if is_socketio {
         shared.open_engine(&socket);
+    } else if is_nats {
+        shared.open_nats(&socket);
     }
     loop {
         while let Some((opcode, payload)) = decode(&mut received) {
             match opcode {
+                nats::BINARY if is_nats => {
+                    shared.on_lines(id, &socket, std::str::from_utf8(&payload).expect("UTF-8"));
+                }
                 TEXT if is_socketio => {
                     shared.on_packet(id, &socket, std::str::from_utf8(&payload).expect("UTF-8"));
                 }
