@@ -96,6 +96,17 @@ def column(x, y, width, by_peer, field, title, logarithmic):
     return drawn
 
 
+def failure(summary):
+    """In two words, what was wrong."""
+    if summary.delivered is None:
+        return "no figures"
+    if summary.died:
+        return "died"
+    if summary.delivered.median < 0.9995:
+        return f"lost {percent(1 - summary.delivered.median)}"
+    return "fell behind" if summary.is_late else "lost some"
+
+
 def panel(y, shape, by_peer):
     """One load: the names, and both measures beside them."""
     width = (WIDTH - 2 * MARGIN - NAME_WIDTH - GAP - 2 * VALUE_WIDTH) / 2
@@ -105,9 +116,8 @@ def panel(y, shape, by_peer):
     for place, (peer, summary) in enumerate(by_peer.items()):
         at = top + ROW * place + ROW / 2 + 4
         drawn.append(text(first - 10, at, PEERS[peer].title, "end own" if peer == "gateway" else "end"))
-        if summary.delivered is None or summary.delivered.median < 0.9995:
-            lost = "no round" if summary.delivered is None else f"lost {percent(1 - summary.delivered.median)}"
-            drawn.append(text(WIDTH - MARGIN, at, lost, "end bad"))
+        if not summary.kept_up:
+            drawn.append(text(WIDTH - MARGIN, at, failure(summary), "end bad"))
     drawn += column(first, top, width, by_peer, "cpu_us", "CPU for a delivery, µs", False)
     drawn += column(
         first + width + VALUE_WIDTH / 2 + GAP, top, width, by_peer, "p99_ms", "latency, 99th percentile, ms (logarithmic)", True

@@ -41,6 +41,8 @@ def verdict(summary):
         words.append(f"the server ended by itself in {summary.died} of {summary.rounds} rounds")
     if summary.delivered is not None and summary.delivered.low < 1:
         words.append(f"at worst {percent(1 - summary.delivered.low)} of the deliveries did not come")
+    if summary.is_late:
+        words.append(f"fell behind, at worst to a 99th percentile of {number(summary.p99_ms.high / 1000)} s")
     for name, count in sorted(summary.faults.items()):
         words.append(f"{count:,} faults: {name}")
     if summary.closed:

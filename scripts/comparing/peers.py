@@ -188,7 +188,7 @@ PEERS = {
         "/rooms/",
         start_nchan,
         nchan_version,
-        "keeps the last 1,000 messages of a channel; there is no app and no JSON, so a delivery is some 130 bytes",
+        "keeps the messages of five seconds; there is no app and no JSON, so a delivery is some 130 bytes",
         "offsets that clients see, JSON, deduplication, permissions, receipts, limits",
     ),
 }

@@ -93,8 +93,13 @@ class Summary:
             and self.delivered is not None
             and self.delivered.low >= KEPT_UP
             and self.p99_ms is not None
-            and self.p99_ms.high <= LATE_MS
+            and not self.is_late
         )
+
+    @property
+    def is_late(self):
+        """Whether what came was of no use any more, in some round."""
+        return self.p99_ms is not None and self.p99_ms.high > LATE_MS
 
 
 def delivered_share(report, shape, settings):
