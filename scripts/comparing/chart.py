@@ -40,7 +40,8 @@ class Scale:
         values = [value for value in values if value > 0] or [1]
         self.width, self.logarithmic = width, logarithmic
         if logarithmic:
-            self.low = 10 ** math.floor(math.log10(min(values)) - 0.001)
+            # The least value has a bar too.
+            self.low = 10 ** math.floor(math.log10(min(values)) - 0.3)
             self.high = 10 ** math.ceil(math.log10(max(values)) + 0.001)
         else:
             self.low, self.high = 0, max(values) * 1.02
@@ -68,10 +69,19 @@ def text(x, y, content, kind=""):
     return f'<text x="{x:.1f}" y="{y:.1f}"{attribute}>{escape(content)}</text>'
 
 
+def shown_values(by_peer, figures, logarithmic):
+    """What the scale is to hold: all, but on a linear one who did not keep up must not make all others small."""
+    values = [value for figure in figures.values() if figure for value in (figure.low, figure.high)]
+    kept_up = [figure.high for peer, figure in figures.items() if figure and by_peer[peer].kept_up]
+    if logarithmic or not kept_up:
+        return values
+    return [min(value, 2 * max(kept_up)) for value in values]
+
+
 def column(x, y, width, by_peer, field, title, logarithmic):
     """One measure of all peers under one load."""
     figures = {peer: getattr(summary, field) for peer, summary in by_peer.items()}
-    scale = Scale([figure.high for figure in figures.values() if figure], width, logarithmic)
+    scale = Scale(shown_values(by_peer, figures, logarithmic), width, logarithmic)
     bottom = y + ROW * len(by_peer)
     drawn = [text(x, y - 8, title, "quiet")]
     for mark in scale.marks():
@@ -92,7 +102,8 @@ def column(x, y, width, by_peer, field, title, logarithmic):
         low, high = x + scale(figure.low), x + scale(figure.high)
         if high - low > 1:
             drawn.append(f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{middle}" y2="{middle}" class="range"/>')
-        drawn.append(text(max(x + length, high) + 6, middle + 4, number(figure.median), "own" if peer == "gateway" else ""))
+        value = number(figure.median) + (" »" if figure.median > scale.high else "")
+        drawn.append(text(max(x + length, high) + 6, middle + 4, value, "own" if peer == "gateway" else ""))
     return drawn
 
 
@@ -136,7 +147,7 @@ def render(results):
     told = "one round of" if rounds == 1 else f"medians of {rounds} rounds, thin lines their range:"
     head = [
         text(MARGIN, 30, "One core each: what a delivery costs, and how late it is", "title"),
-        text(MARGIN, 50, f"{told} the same loads on the same core; dashed and pale: did not keep up", "quiet"),
+        text(MARGIN, 50, f"{told} the same loads on the same core; dashed and pale: did not keep up; »: beyond the axis", "quiet"),
     ]
     body = "\n".join(head + drawn)
     return (

@@ -9,7 +9,7 @@ TITLES = {
     "400k": "400,000 deliveries a second, 100 rooms of 10",
     "room-of-1000": "One room of 1,000, 4,000 messages a second: four million deliveries a second",
 }
-COLUMNS = ("server", "delivered", "deliveries/s", "CPU a delivery, µs", "of the floor's", "CPU", "p50, ms", "p99, ms", "memory, MiB")
+COLUMNS = ("server", "delivered", "deliveries/s", "CPU a delivery, µs", "× floor", "CPU", "p50, ms", "p99, ms", "memory, MiB")
 
 
 def number(value):
@@ -25,6 +25,10 @@ def spread(figure, show=number):
         return "–"
     median, low, high = show(figure.median), show(figure.low), show(figure.high)
     return median if low == high else f"{median} ({low} to {high})"
+
+
+def median(figure, show=number):
+    return "–" if figure is None else show(figure.median)
 
 
 def percent(value):
@@ -59,13 +63,13 @@ def row(peer, summary):
     return [
         name if summary.kept_up else f"{name} †",
         spread(summary.delivered, percent),
-        spread(summary.per_second, lambda value: f"{value:,.0f}"),
+        median(summary.per_second, lambda value: f"{value:,.0f}"),
         spread(summary.cpu_us),
         spread(summary.floor_ratio),
-        spread(summary.cpu_share, percent),
-        spread(summary.p50_ms),
+        median(summary.cpu_share, lambda value: f"{value * 100:.0f} %"),
+        median(summary.p50_ms),
         spread(summary.p99_ms),
-        spread(summary.resident_mib),
+        median(summary.resident_mib),
     ]
 
 
@@ -85,7 +89,8 @@ INTRODUCTION = """\
 <!-- Written by `scripts/compare`; a change here is lost. -->
 
 The same fan-out on Roomcast and on what else it could be done with: clients join a room, and a message to a room goes to
-all of its members, the sender included. Measured on {date} on {machine}; the raw figures are in
+all of its members, the sender included. Measured on {date}:
+{machine}. The raw figures are in
 [{raw}](../{raw}).
 
 ![CPU for a delivery and latency of every server under every load](comparison.svg)
@@ -93,18 +98,19 @@ all of its members, the sender included. Measured on {date} on {machine}; the ra
 Read it so:
 
 - Every server has one core (all its threads and helpers pinned to it), the load generator another: an open loop, whose
-  latency counts from when a message was to be sent. {rounds}, interleaved, the order of the
-  servers rotating; figures are medians, with the range of the rounds in brackets. {duration} s are measured after {warmup} s of
-  the same traffic. The machine's speed drifts by a factor of two within minutes, which is why the ratio to the floor in the
-  same round says more than microseconds.
+  latency counts from when a message was to be sent. {duration} s are measured after {warmup} s of the same traffic.
+- {rounds}, interleaved, the order of the servers rotating; figures are medians, with the range of the
+  rounds in brackets. The machine's speed drifts by a factor of two within minutes, which is why *× floor*, the ratio to the
+  floor's CPU in the same round, says more than microseconds.
+- The floor is no product: it is the cheapest server for this load that could be written, and understands nothing else.
 - Content is 128 bytes. No compression, no authentication, no rate limits, no TLS.
 - *Delivered* is the share of all deliveries of the load that came at most 3 s after its end. † marks who did not deliver
   everything in every round, or whose 99th percentile was above a second; its other figures are of what did come.
-- *CPU* above 100 % can be an artefact of the kernel's clock ticks. *Memory* is the process's resident memory after the
-  load, of which nginx's includes memory that it shares.
+- *CPU* counts in ticks of 10 ms. *Memory* is the process's resident memory after the load, nginx's with what it shares.
 - Where a server numbers its messages, loss, duplicates and one order for all members are checked; with NATS and nchan
   loss, duplicates and the order of each sender's messages.
 - A saturated server may look cheap for a delivery: it is never idle, so more of its messages share a system call.
+- Where the generator was at its limit, lateness and CPU may be its own doing as well.
 """
 
 CAVEATS = """\
@@ -166,7 +172,6 @@ def line(run, summary):
     head = f"{run['round']:>2} {run['shape']:<13} {run['peer']:<13}"
     if run.get("error"):
         return f"{head} {run['error'].splitlines()[0]}"
-    median = lambda figure: "–" if figure is None else number(figure.median)
     found = (
         f"{percent(summary.delivered.median):>8} {median(summary.per_second):>11}/s {median(summary.cpu_us):>7} µs"
         f" {median(summary.p50_ms):>8} ms {median(summary.p99_ms):>8} ms {median(summary.resident_mib):>6} MiB"

@@ -152,6 +152,8 @@ def floor_ratio(run, floor, shape, settings):
         report = (one or {}).get("report")
         if not report or delivered_share(report, shape, settings) < KEPT_UP:
             return None
+        if report["traffic"]["latency_ms"]["p99"] > LATE_MS:
+            return None
         costs.append((report.get("server") or {}).get("cpu_us_per_delivery"))
     return costs[0] / costs[1] if all(costs) else None
 

@@ -88,9 +88,14 @@ class Summaries(unittest.TestCase):
         self.assertIsNone(found.cpu_us)
         self.assertEqual((found.died, found.delivered.median), (1, 0.5))
 
-    def test_no_ratio_to_a_floor_that_lost(self):
-        runs = [run("floor", 1, report(5.0, lost=5)), run("ws", 1, report(20.0))]
-        self.assertIsNone(summaries(results(runs))["20k"]["ws"].floor_ratio)
+    def test_no_ratio_where_one_lost_or_was_late(self):
+        for floor, other in (
+            (report(5.0, lost=5), report(20.0)),
+            (report(5.0), report(20.0, lost=5)),
+            (report(5.0), report(20.0, p99_ms=2000.0)),
+        ):
+            runs = [run("floor", 1, floor), run("ws", 1, other)]
+            self.assertIsNone(summaries(results(runs))["20k"]["ws"].floor_ratio)
 
     def test_pieces_go_together_and_strangers_do_not(self):
         merged = merge([whole(), whole()])
@@ -133,6 +138,13 @@ class Telling(unittest.TestCase):
         broken = {"peer": "ws", "shape": "20k", "round": 1, "error": "cannot start ws"}
         drawing = chart.render(results([*whole()["runs"][:2], broken]))
         self.assertIn("no figure", drawing)
+
+    def test_who_did_not_keep_up_does_not_make_all_others_small(self):
+        runs = [run("floor", 1, report(5.0)), run("ws", 1, report(500.0, lost=90_000))]
+        drawing = chart.render(results(runs))
+        self.assertIn("500 »", drawing)
+        self.assertIn("lost 90.0 %", drawing)
+        self.assertNotIn("»", chart.render(results(runs[:1])).split("beyond the axis")[1])
 
     def test_axes_have_marks_within_them(self):
         for values, logarithmic in (([0.04, 900], True), ([3.0], False), ([0.2], False), ([1], True), ([], False)):
