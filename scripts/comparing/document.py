@@ -126,6 +126,11 @@ uWebSockets inside; uWebSockets.js itself is not in npm's registry and is not me
 publish-subscribe module: neither has rooms with members, but for the bytes they move they are what one would reach for.
 Their deliveries are smaller, since nothing wraps the content.
 
+Nobody acknowledges: the load asks for no replies. Every client reads all the time, so that the policy for slow ones matters
+only where the server falls behind. Beyond its bound for a client (4 MiB) Roomcast closes the connection with a code, and
+recovery gives again what was missed; NATS closes at 64 MiB, Bun drops messages at 16 MB, socketioxide at the 4,096 packets
+that its app allows, nchan forgets what is older than five seconds, and `ws` and Socket.IO buffer without a bound.
+
 ## Again
 
 ```sh

@@ -54,7 +54,7 @@ def own_version(context):
         if not (context.bin_dir / name).exists():
             raise BenchError(f"{context.bin_dir / name} is missing: cargo build --release --workspace")
     try:
-        commit = run("git", "rev-parse", "--short=10", "HEAD", cwd=context.cache.root).strip()
+        commit = run("git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*", cwd=context.cache.root).strip()
     except BenchError:
         commit = "unknown"
     return f"commit {commit}"
