@@ -66,7 +66,7 @@ fn show(args: &ReportArgs) -> ExitCode {
         Ok(reports) => reports,
         Err(error) => return usage(&error),
     };
-    finish(report::merge(reports).publish(args.json.as_deref()).map(|()| true))
+    finish(report::merge(reports).publish(args.json.as_deref(), args.html.as_deref()).map(|()| true))
 }
 
 /// The list of shipped scenarios, or the file of one.
@@ -117,12 +117,12 @@ fn load(args: Args) -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return usage(&error),
     };
-    let json = settings.args.json.as_deref();
+    let (json, html) = (settings.args.json.as_deref(), settings.args.html.as_deref());
     let report = Interruption::on_signals().and_then(|interruption| match &agents {
         Some(agents) => agents::run(&settings, agents, &interruption),
         None => run::run(&settings, &interruption),
     });
-    finish(report.and_then(|report| report.publish(json).map(|()| report.passed())))
+    finish(report.and_then(|report| report.publish(json, html).map(|()| report.passed())))
 }
 
 /// Says that what was typed makes no sense.

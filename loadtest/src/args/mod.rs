@@ -165,6 +165,10 @@ pub(crate) struct Args {
     #[arg(long, env = "ROOMCAST_LOADTEST_JSON", value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
+    /// File to write the report to as one self-contained page with charts.
+    #[arg(long, env = "ROOMCAST_LOADTEST_HTML", value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+
     /// Process whose CPU time and resident memory are accounted as the server's.
     #[arg(long, env = "ROOMCAST_LOADTEST_SERVER_PID", value_name = "PID")]
     pub(crate) server_pid: Option<u32>,

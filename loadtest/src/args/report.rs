@@ -14,4 +14,8 @@ pub(crate) struct ReportArgs {
     /// File to write the report of them all to, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+
+    /// File to write it to as one self-contained page with charts.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }

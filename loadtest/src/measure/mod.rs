@@ -17,11 +17,11 @@ mod window;
 
 pub(crate) use faults::Faults;
 pub(crate) use latency::{Latency, Percentiles};
-pub(crate) use packed::Packed;
+pub(crate) use packed::{Distribution, Packed};
 pub(crate) use process::{GeneratorCpu, ServerProcess, ServerUsage, ThreadTimes};
 pub(crate) use recorder::{Recorder, Totals};
 pub(crate) use room_log::RoomDigest;
 pub(crate) use sender_log::windows_of;
 pub(crate) use sequence::Checker;
-pub(crate) use series::Series;
+pub(crate) use series::{Point, Series};
 pub(crate) use stamp::Stamper;

@@ -6,6 +6,8 @@ use super::packed::Distribution;
 
 /// Points that a series never has; when there would be as many, neighbours become one. Even.
 pub(crate) const POINTS_MAX: usize = 600;
+/// Length in seconds below which an interval is none of its own.
+const SECONDS_MIN: f64 = 0.05;
 /// Phases that are remembered; further ones have no name.
 const PHASES_MAX: usize = 200;
 
@@ -117,9 +119,12 @@ impl Series {
         Self { interval_s: 1.0, ..Self::default() }
     }
 
-    /// Adds the newest point.
+    /// Adds the newest point. One of hardly any time, as between two phases, says nothing by itself: it joins the last.
     pub(crate) fn push(&mut self, point: Point) {
-        self.points.push(point);
+        match self.points.last_mut() {
+            Some(last) if point.seconds < SECONDS_MIN => *last = last.followed_by(&point),
+            _ => self.points.push(point),
+        }
         // An even number, so that everybody has a neighbour.
         if self.points.len() >= POINTS_MAX {
             self.halve();
@@ -155,8 +160,10 @@ impl Series {
     /// What several generators saw of one run, each on its own clock: seconds count from when each began to measure, so
     /// that clocks that disagree do no harm. Names of phases are the first one's.
     pub(crate) fn merged(all: &[Self]) -> Self {
-        let Some(first) = all.first() else {
-            return Self::new();
+        let first = match all {
+            [] => return Self::new(),
+            [alone] => return alone.clone(),
+            [first, ..] => first,
         };
         let interval_s = all.iter().map(|series| series.interval_s).fold(1.0, f64::max);
         let zero_s = all.iter().map(|series| series.measured().0).fold(0.0, f64::max);
@@ -185,7 +192,7 @@ impl Series {
         for point in &self.points {
             // An interval begins within a few milliseconds of its place, so it is the middle that decides.
             let middle = point.at_s + shift + point.seconds.min(interval_s) / 2.0 - zero_s;
-            let at_s = zero_s + (middle / interval_s).floor() * interval_s;
+            let at_s = (zero_s + (middle / interval_s).floor() * interval_s).max(0.0);
             match points.last_mut() {
                 Some(last) if last.at_s >= at_s => {
                     *last = Point {
@@ -248,6 +255,16 @@ mod tests {
     }
 
     #[test]
+    fn moments_between_phases_are_no_points() {
+        let mut series = Series::new();
+        for (at_s, seconds) in [(0.0, 0.01), (0.01, 1.0), (1.01, 0.001), (1.011, 0.5)] {
+            series.push(point(at_s, seconds, 2));
+        }
+        assert_eq!(deliveries(&series), [2, 4, 2]);
+        assert!((series.points[1].end_s() - 1.011).abs() < 1e-9);
+    }
+
+    #[test]
     fn the_measured_time_is_the_measured_phases() {
         let mut series = Series::new();
         assert_eq!(series.measured(), (0.0, 0.0));
@@ -284,6 +301,7 @@ mod tests {
             Some(0.5)
         );
         assert_eq!(Series::merged(&[]), Series::new());
+        assert_eq!(Series::merged(&[series(0.7, 10)]), series(0.7, 10));
     }
 
     #[test]

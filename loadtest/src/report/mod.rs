@@ -1,9 +1,10 @@
-//! What a run found, and where: as JSON, judged against the thresholds (`judge`), as a `table`, as a `file`, and of
-//! several generators as one (`merge`); `chat` is the part of one scenario.
+//! What a run found, and where: as JSON, judged against the thresholds (`judge`), as a `table`, as a page with
+//! charts (`html`), as a `file`, and of several generators as one (`merge`); `chat` is the part of one scenario.
 
 mod chat;
 mod file;
 mod host;
+mod html;
 mod judge;
 mod limits;
 mod merge;
@@ -11,6 +12,7 @@ mod redact;
 mod table;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -256,13 +258,16 @@ impl Report {
         self.failures.is_empty()
     }
 
-    /// Prints the table, and writes the JSON file if one is wanted.
+    /// Prints the table, and writes the files that are wanted: all in JSON, and the page with its charts.
     ///
     /// # Errors
-    /// When either cannot be written.
-    pub(crate) fn publish(&self, json: Option<&Path>) -> Result<()> {
+    /// When one of them cannot be written.
+    pub(crate) fn publish(&self, json: Option<&Path>, html: Option<&Path>) -> Result<()> {
         std::io::stdout().write_all(table::render(self).as_bytes()).context("writing the report")?;
-        json.map_or(Ok(()), |file| self.write(file))
+        json.map_or(Ok(()), |file| self.write(file))?;
+        html.map_or(Ok(()), |file| {
+            fs::write(file, html::page(self)).with_context(|| format!("writing {}", file.display()))
+        })
     }
 }
 

@@ -113,7 +113,7 @@ fn details(counts: &BTreeMap<String, u64>) -> String {
 
 /// Lines of a name and a value.
 #[derive(Default)]
-pub(super) struct Rows(Vec<(String, String)>);
+pub(super) struct Rows(pub(super) Vec<(String, String)>);
 
 impl Rows {
     /// Adds a line.

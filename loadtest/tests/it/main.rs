@@ -3,6 +3,7 @@
 mod agents;
 mod chat;
 mod nats;
+mod page;
 mod plan;
 mod ramp;
 mod report;
