@@ -22,12 +22,13 @@ mod settings;
 mod token;
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::agents::Agent;
-use crate::args::{AgentArgs, Args, Command, PlanArgs, Refusal, ReportArgs};
+use crate::args::{AgentArgs, Args, Command, CompareArgs, PlanArgs, Refusal, ReportArgs};
 use crate::plan::Plan;
-use crate::report::Report;
+use crate::report::{Report, Side};
 use crate::run::Interruption;
 use crate::settings::Settings;
 
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
     };
     match cli.command {
         Some(Command::Report(args)) => show(&args),
+        Some(Command::Compare(args)) => compare(&args),
         Some(Command::Scenarios { name }) => scenarios(name.as_deref()),
         Some(Command::Plan(args)) => plan(args),
         Some(Command::Agent(args)) => agent(&args),
@@ -67,6 +69,38 @@ fn show(args: &ReportArgs) -> ExitCode {
         Err(error) => return usage(&error),
     };
     finish(report::merge(reports).publish(args.json.as_deref(), args.html.as_deref()).map(|()| true))
+}
+
+/// What changed from one side to the others, as an exit code.
+fn compare(args: &CompareArgs) -> ExitCode {
+    let side = |files: &[PathBuf]| {
+        let reports = files.iter().map(|file| Report::read(file)).collect::<anyhow::Result<Vec<_>>>()?;
+        anyhow::Ok(Side::new(files.iter().map(|file| file.display().to_string()).collect(), reports))
+    };
+    let (base, news) = match args.files.split_first() {
+        Some((first, [])) => {
+            return usage(&anyhow::anyhow!("{}: nothing to compare it with", first.display()));
+        }
+        Some((first, others)) => (std::slice::from_ref(first), others.chunks(1).collect()),
+        None => (args.base.as_slice(), vec![args.new.as_slice()]),
+    };
+    let sides = side(base)
+        .and_then(|base| Ok((base, news.into_iter().map(side).collect::<anyhow::Result<Vec<_>>>()?)));
+    let (base, news) = match sides {
+        Ok(sides) => sides,
+        Err(error) => return usage(&error),
+    };
+    let comparisons: Vec<_> = news.iter().map(|new| report::compare(&base, new)).collect();
+    let text = if args.json {
+        serde_json::to_string_pretty(&comparisons).expect("comparisons are plain values") + "\n"
+    } else {
+        comparisons.iter().map(report::Comparison::table).collect::<Vec<_>>().join("\n")
+    };
+    // A reader that wants no more is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    let failed =
+        args.fail_on.is_some_and(|fail_on| comparisons.iter().any(|change| change.is_worse(fail_on.by)));
+    finish(Ok(!failed))
 }
 
 /// The list of shipped scenarios, or the file of one.

@@ -1,11 +1,12 @@
 //! What was typed: flags and their environment variables, each explained for `--help`; `values` reads the odd ones,
-//! `chat` and `ramp` hold those of one kind of run, `report` those of a subcommand, `thresholds` those that decide the exit
+//! `chat` and `ramp` hold those of one kind of run, `report` and `compare` those of subcommands, `thresholds` those that decide the exit
 //! code; `scenario_file` is what a scenario adds to them, and `parse` brings all together.
 //!
 //! Nothing is judged here beyond the shape of one value; what the values mean together is `settings`.
 
 mod agents;
 mod chat;
+mod compare;
 mod parse;
 mod plan;
 mod ramp;
@@ -21,6 +22,7 @@ use serde::Serialize;
 
 pub(crate) use agents::{AgentArgs, Agents, AgentsArgs};
 pub(crate) use chat::ChatArgs;
+pub(crate) use compare::CompareArgs;
 pub(crate) use parse::{Refusal, parse};
 pub(crate) use plan::PlanArgs;
 pub(crate) use ramp::{RampArgs, RampWhat};
@@ -58,6 +60,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Report(ReportArgs),
+    Compare(CompareArgs),
     /// Lists the shipped scenarios; with a NAME prints that one's file, to begin one's own with.
     Scenarios {
         /// The one to print.

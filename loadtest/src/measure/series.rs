@@ -157,6 +157,13 @@ impl Series {
         (self.phases[first].from_s, after.map_or(end, |phase| phase.from_s))
     }
 
+    /// The points that lie in the measured time by at least half.
+    pub(crate) fn measured_points(&self) -> impl Iterator<Item = &Point> {
+        let (from, to) = self.measured();
+        let middle = |point: &Point| point.at_s + point.seconds / 2.0;
+        self.points.iter().filter(move |point| (from..=to).contains(&middle(point)))
+    }
+
     /// What several generators saw of one run, each on its own clock: seconds count from when each began to measure, so
     /// that clocks that disagree do no harm. Names of phases are the first one's.
     pub(crate) fn merged(all: &[Self]) -> Self {

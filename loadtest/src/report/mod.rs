@@ -1,7 +1,9 @@
 //! What a run found, and where: as JSON, judged against the thresholds (`judge`), as a `table`, as a page with
-//! charts (`html`), as a `file`, and of several generators as one (`merge`); `chat` is the part of one scenario.
+//! charts (`html`), as a `file`, of several generators as one (`merge`), and of
+//! two sides by what changed (`compare`); `chat` is the part of one scenario.
 
 mod chat;
+mod compare;
 mod file;
 mod host;
 mod html;
@@ -21,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) use chat::{ChatReport, MeasuredLatency};
+pub(crate) use compare::{Comparison, Side, compare};
 pub(crate) use host::Host;
 use judge::Threshold;
 pub(crate) use merge::merge;

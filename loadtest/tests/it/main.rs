@@ -2,6 +2,7 @@
 
 mod agents;
 mod chat;
+mod compare;
 mod nats;
 mod page;
 mod plan;

@@ -7,7 +7,7 @@ mod chart;
 mod charts;
 mod scale;
 mod tables;
-mod text;
+pub(super) mod text;
 
 use self::text::{Unit, escape, number};
 use super::Report;

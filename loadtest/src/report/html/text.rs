@@ -3,7 +3,7 @@
 const KIB: f64 = 1024.0;
 
 /// A text that is nothing but text wherever it stands in the page.
-pub(super) fn escape(text: &str) -> String {
+pub(in crate::report) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -22,7 +22,7 @@ pub(super) fn escape(text: &str) -> String {
 
 /// What a number on an axis, or in a sentence, is a number of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(in crate::report) enum Unit {
     Plain,
     PerSecond,
     Milliseconds,
@@ -33,7 +33,7 @@ pub(super) enum Unit {
 
 impl Unit {
     /// A value, with three significant digits or the whole number.
-    pub(super) fn show(self, value: f64) -> String {
+    pub(in crate::report) fn show(self, value: f64) -> String {
         match self {
             Self::Plain => number(value),
             Self::PerSecond => format!("{}/s", number(value)),
@@ -44,7 +44,7 @@ impl Unit {
     }
 
     /// The value of a tick: short.
-    pub(super) fn tick(self, value: f64) -> String {
+    pub(in crate::report) fn tick(self, value: f64) -> String {
         match self {
             Self::Plain | Self::PerSecond => short(value),
             Self::Milliseconds | Self::Share | Self::Bytes => self.show(value),
@@ -53,7 +53,7 @@ impl Unit {
 }
 
 /// A number with its thousands set apart; with digits behind the point only when it is small.
-pub(super) fn number(value: f64) -> String {
+pub(in crate::report) fn number(value: f64) -> String {
     if value.abs() < 1000.0 {
         return digits(value);
     }
@@ -111,7 +111,7 @@ fn bytes(bytes: f64) -> String {
 }
 
 /// A time in the run: seconds, or minutes and hours once there are such.
-pub(super) fn clock(seconds: f64) -> String {
+pub(in crate::report) fn clock(seconds: f64) -> String {
     if seconds < 120.0 {
         return format!("{} s", digits(seconds));
     }
