@@ -227,8 +227,11 @@ mod tests {
     #[test]
     fn reports_survive_being_written() {
         let mut report = report(3, 1_000, 0, true);
-        // A share with all of a float's digits may come back with another last one.
-        report.series.points.iter_mut().for_each(|point| point.generator_cpu_share = 0.25);
+        // A float with all of its digits may come back with another last one.
+        for point in &mut report.series.points {
+            (point.at_s, point.seconds, point.generator_cpu_share) = (0.5, 1.25, 0.25);
+        }
+        report.series.phases.iter_mut().for_each(|phase| phase.from_s = 0.5);
         let json = serde_json::to_string(&report).expect("reports are plain values");
         let read: Report = serde_json::from_str(&json).expect("what was written can be read");
         assert_eq!(serde_json::to_string(&read).expect("plain values"), json);
