@@ -42,7 +42,7 @@ pub(crate) struct PlanArgs {
     pub(crate) repeats: u32,
 
     /// The highest deliveries a second to try.
-    #[arg(long, default_value_t = 5_000_000, value_name = "N")]
+    #[arg(long, default_value_t = 50_000_000, value_name = "N")]
     pub(crate) deliveries_max: u64,
 
     /// 99th percentile of latency to keep, in milliseconds.
@@ -56,6 +56,10 @@ pub(crate) struct PlanArgs {
     /// File to write everything to as JSON, beside the statement on standard output.
     #[arg(long, env = "ROOMCAST_LOADTEST_JSON", value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+
+    /// File to write everything to as one page with charts.
+    #[arg(long, env = "ROOMCAST_LOADTEST_HTML", value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 
     /// No progress on standard error.
     #[arg(long, env = "ROOMCAST_LOADTEST_QUIET")]

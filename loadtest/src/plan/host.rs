@@ -1,5 +1,6 @@
 //! Reads facts of the machine, the kernel and a process from `/proc`. What cannot be read is unknown, never an error.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use super::facts::{Kernel, Machine, ServerFacts};
@@ -42,7 +43,7 @@ pub(super) fn server(pid: u32) -> ServerFacts {
     ServerFacts {
         pid,
         name: read(&format!("/proc/{pid}/comm")).trim().to_owned(),
-        shards: names.filter(|name| is_shard(name.trim())).count(),
+        shards: names.filter_map(|name| shard_number(name.trim())).collect::<BTreeSet<_>>().len(),
         descriptors_max: limit(&limits, "Max open files"),
         locked_bytes_max: limit(&limits, "Max locked memory"),
     }
@@ -94,8 +95,10 @@ fn netstat(text: &str, table: &str, name: &str) -> Option<u64> {
     lines.next()?.split_whitespace().nth(place)?.parse().ok()
 }
 
-fn is_shard(name: &str) -> bool {
-    name.strip_prefix("shard-").is_some_and(|number| number.parse::<u32>().is_ok())
+/// The number of a shard's thread: `shard-N`, and whatever the runtime adds.
+fn shard_number(name: &str) -> Option<u32> {
+    let number = name.strip_prefix("shard-")?;
+    number.split('-').next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -118,7 +121,8 @@ mod tests {
             cpu_field("processor : 0\nmodel name\t: Some CPU @ 2 GHz\n", "model name"),
             Some("Some CPU @ 2 GHz".to_owned())
         );
-        assert_eq!(["shard-0", "shard-12", "shard-", "acceptor"].map(is_shard), [true, true, false, false]);
+        let names = ["shard-0", "shard-12-1", "shard-", "shard-x", "acceptor"];
+        assert_eq!(names.map(shard_number), [Some(0), Some(12), None, None, None]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod limits;
 #[cfg(test)]
 mod limits_tests;
 mod listener;
+mod page;
 mod statement;
 
 use std::fs;
@@ -125,6 +126,10 @@ impl Plan {
             let mut json = serde_json::to_vec_pretty(&output).context("encoding the plan")?;
             json.push(b'\n');
             fs::write(file, json).with_context(|| format!("--json {}", file.display()))?;
+        }
+        if let Some(file) = &self.args.html {
+            fs::write(file, page::render(&facts, &statement))
+                .with_context(|| format!("--html {}", file.display()))?;
         }
         let holds = |ramp: &Option<RampReport>| ramp.as_ref().is_some_and(|ramp| ramp.answer.is_some());
         Ok(facts.ladder.connections() > 0 && holds(&facts.rooms) && holds(&facts.broadcast))

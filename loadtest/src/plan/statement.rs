@@ -1,7 +1,5 @@
 //! The facts as plain sentences, each with how it is known.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 
 use super::facts::{Facts, Machine};
@@ -50,38 +48,33 @@ impl Statement {
 
     /// The statement as people read it.
     pub(crate) fn text(&self) -> String {
-        let mut text = String::new();
-        let mut line = |line: String| writeln!(text, "{line}").expect("a String takes every write");
-        for Sentence { basis, text } in &self.sentences {
-            let basis = match basis {
-                Some(Basis::Measured) => "measured",
-                Some(Basis::Extrapolated) => "extrapolated",
-                Some(Basis::Configured) => "configured",
-                None => "unknown",
-            };
-            line(format!("[{basis}] {text}"));
-        }
-        match self.limits_of_connections.first() {
-            Some(Limit { resource, at, evidence, lever, .. }) => {
-                let at = at.map(|at| format!("{at}, ")).unwrap_or_default();
-                line(format!(
-                    "First limit of connections: {at}{}: {evidence}. To move it: {lever}.",
-                    resource.name()
-                ));
-            }
-            None => line("First limit of connections: unknown.".to_owned()),
-        }
-        let rates = [
-            ("deliveries in small rooms", &self.limit_of_rooms),
-            ("deliveries in one large room", &self.limit_of_broadcast),
-            ("connecting", &self.limit_of_connects),
+        let known = self
+            .sentences
+            .iter()
+            .map(|Sentence { basis, text }| format!("[{}] {text}\n", Basis::name(*basis)));
+        let limits =
+            self.first_limits().into_iter().map(|(of, text)| format!("First limit of {of}: {text}\n"));
+        known.chain(limits).collect()
+    }
+
+    /// What ends first: of what, and the limit with what would move it.
+    pub(super) fn first_limits(&self) -> Vec<(&'static str, String)> {
+        let limits = [
+            ("connections", self.limits_of_connections.first()),
+            ("deliveries in small rooms", self.limit_of_rooms.as_ref()),
+            ("deliveries in one large room", self.limit_of_broadcast.as_ref()),
+            ("connecting", self.limit_of_connects.as_ref()),
         ];
-        for (of, limit) in rates {
-            if let Some(Limit { resource, evidence, lever, .. }) = limit {
-                line(format!("First limit of {of}: {}: {evidence}. To move it: {lever}.", resource.name()));
-            }
+        let known = limits.into_iter().filter_map(|(of, limit)| {
+            let Limit { resource, at, evidence, lever, .. } = limit?;
+            let at = at.map(|at| format!("{at}, ")).unwrap_or_default();
+            Some((of, format!("{at}{}: {evidence}. To move it: {lever}.", resource.name())))
+        });
+        let mut known: Vec<_> = known.collect();
+        if self.limits_of_connections.is_empty() {
+            known.insert(0, ("connections", "unknown.".to_owned()));
         }
-        text
+        known
     }
 
     fn say(&mut self, basis: impl Into<Option<Basis>>, text: String) {
@@ -183,6 +176,18 @@ impl Statement {
                 Basis::Extrapolated,
                 format!("{shape}: {each:.0} deliveries/s for each core that a shard has to itself, if costs stay as they are"),
             );
+        }
+    }
+}
+
+impl Basis {
+    /// The word for how something is known.
+    pub(super) fn name(basis: Option<Self>) -> &'static str {
+        match basis {
+            Some(Self::Measured) => "measured",
+            Some(Self::Extrapolated) => "extrapolated",
+            Some(Self::Configured) => "configured",
+            None => "unknown",
         }
     }
 }

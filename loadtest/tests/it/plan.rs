@@ -44,7 +44,11 @@ fn url(server: &StandIn) -> String {
 #[test]
 fn a_server_is_found_measured_and_stated() {
     let server = StandIn::start(Fault::LoseAbove(100));
-    let (code, plan, text) = plan(&url(&server), &[]);
+    let html = report_file().with_extension("html");
+    let (code, plan, text) = plan(&url(&server), &["--html", html.to_str().expect("ASCII")]);
+    let page = std::fs::read_to_string(&html).expect("a page");
+    let _ = std::fs::remove_file(&html);
+    assert!(page.contains("What ends first") && page.contains("<circle"), "{page}");
     assert_eq!(code, Some(0), "{text}");
     let facts = &plan["facts"];
     // The stand-in is this very process.
