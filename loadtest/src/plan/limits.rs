@@ -142,11 +142,11 @@ pub(crate) fn of_rate(facts: &Facts, ramp: &RampReport) -> Limit {
         return measured(Resource::MachineCpu, evidence, "a generator on another machine".to_owned());
     }
     let evidence = "deliveries came late, or not at all, while no thread that is known was busy".to_owned();
-    measured(
-        Resource::Latency,
-        evidence,
-        "look at the network, and at what else runs on the machine".to_owned(),
-    )
+    let lever = match facts.server {
+        Some(_) => "look at the network, and at what else runs on the machine",
+        None => "--server-pid tells whether it is the server's CPU",
+    };
+    measured(Resource::Latency, evidence, lever.to_owned())
 }
 
 /// A limit of connecting, if one was seen.

@@ -14,6 +14,8 @@ mod statement;
 
 use std::fs;
 use std::io::Write as _;
+use std::net::TcpStream;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
@@ -31,6 +33,8 @@ use crate::settings::Settings;
 
 /// Rooms of the first search.
 const ROOMS: usize = 20;
+/// Time to find out whether there is a server at all.
+const REACH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Deliveries a second that the searches begin with.
 const DELIVERIES_FROM: u64 = 10_000;
 
@@ -103,9 +107,11 @@ impl Plan {
     /// Runs the ladder and prints the statement. Whether the server held anything at all.
     ///
     /// # Errors
-    /// When signals or the epoll set fail, or the JSON file cannot be written.
+    /// When nothing listens, signals or the epoll set fail, or a file cannot be written.
     pub(crate) fn run(&self) -> Result<bool> {
         let interruption = Interruption::on_signals()?;
+        let target = self.idle.target.address;
+        TcpStream::connect_timeout(&target, REACH_TIMEOUT).with_context(|| format!("reaching {target}"))?;
         let mut facts = Facts {
             machine: host::machine(),
             kernel: host::kernel(),

@@ -75,7 +75,7 @@ fn chart(out: &mut String, ramp: &RampReport) {
     let x = Axis::new(measured().map(|step| step.deliveries_per_second), LEFT, WIDTH - 20.0);
     let limit = ramp.max_p99_ms;
     let y = Axis::new(measured().map(|step| step.latency_ms.p99).chain([limit]), HEIGHT - BOTTOM, TOP);
-    let label = "99th percentile of latency in milliseconds over deliveries a second";
+    let label = "The 99th percentile of latency in milliseconds over deliveries a second";
     push(out, format_args!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">"));
     let (right, floor) = (WIDTH - 20.0, HEIGHT - BOTTOM);
     for tick in x.ticks() {
@@ -131,7 +131,7 @@ fn chart(out: &mut String, ramp: &RampReport) {
             ),
         );
     }
-    push(out, format_args!("</svg>"));
+    push(out, format_args!("</svg><p>{label}: a dot for each window, filled when it passed.</p>"));
 }
 
 fn table(out: &mut String, ramp: &RampReport) {
