@@ -1,6 +1,7 @@
 //! What the flags mean together: checked once, before anything is opened. Every error names its flag.
 
 mod chat;
+mod disrupt;
 pub(crate) mod ramp;
 
 use std::fs;
@@ -8,7 +9,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::args::{Args, Kind, RampWhat, SourceIps};
+use crate::args::{Args, Dialect, Kind, RampWhat, Shares, SourceIps};
 use crate::measure::{marker, windows_of};
 use crate::net::FRAME_BYTES_MAX;
 use crate::scenario::Layout;
@@ -99,6 +100,7 @@ impl Settings {
         check_numbers(&args)?;
         check_dialect(&args)?;
         chat::check(&args, mode)?;
+        disrupt::check(&args, mode)?;
         ramp::check(&args, mode)?;
         let target = parse_url(&args.url).with_context(|| format!("--url {}", args.url))?;
         let wanted = match mode {
@@ -122,6 +124,12 @@ impl Settings {
     /// Whether the run is more than messages.
     pub(crate) fn is_chat(&self) -> bool {
         self.args.kind == Kind::Chat
+    }
+
+    /// The dialects, and the share of the connections that speaks each.
+    pub(crate) fn dialects(&self) -> Vec<(Dialect, f64)> {
+        let one = || vec![(self.args.dialect, 1.0)];
+        self.args.dialects.as_ref().map_or_else(one, |shares| shares.0.clone())
     }
 
     /// Who is in which room.
@@ -162,10 +170,25 @@ fn check_numbers(args: &Args) -> Result<()> {
         sizes.end()
     );
     ensure!((0.0..=1.0).contains(&args.stop_fraction), "--stop-fraction must be from 0 to 1");
+    ensure!((0.0..=1.0).contains(&args.slow_fraction), "--slow-fraction must be from 0 to 1");
+    ensure!(
+        args.stop_fraction + args.slow_fraction <= 1.0,
+        "--slow-fraction and --stop-fraction are more than all together"
+    );
+    ensure!(args.slow_rate > 0, "--slow-rate must be at least 1");
+    if let Some(Shares(shares)) = &args.dialects {
+        let is_ours = |(dialect, _): &(Dialect, f64)| matches!(dialect, Dialect::Event | Dialect::Topic);
+        ensure!(shares.iter().all(is_ours), "--dialects: only event and topic share their rooms in one run");
+        ensure!(args.kind != Kind::Chat, "--dialects: --kind chat speaks only event");
+    }
     ensure!(args.churn != Some(0), "--churn must be at least 1");
     ensure!(!args.duration.0.is_zero() || args.churn.is_some(), "--duration must be above 0");
     if args.max_cpu_per_delivery.is_some() && args.server_pid.is_none() {
         bail!("--max-cpu-per-delivery needs --server-pid");
+    }
+    if args.thresholds.max_rss_growth.is_some() {
+        ensure!(args.server_pid.is_some(), "--max-rss-growth needs --server-pid");
+        ensure!(args.kind == Kind::Soak, "--max-rss-growth needs --kind soak");
     }
     if args.thresholds.max_rss_per_connection.is_some() && args.server_pid.is_none() {
         bail!("--max-rss-per-connection needs --server-pid");
@@ -282,6 +305,12 @@ mod tests {
             (&["--zipf=-1"], "--zipf"),
             (&["--zipf", "NaN"], "--zipf"),
             (&["--in-flight", "0"], "--in-flight"),
+            (&["--slow-fraction", "2"], "--slow-fraction"),
+            (&["--slow-fraction", "0.6", "--stop-fraction", "0.6"], "--slow-fraction"),
+            (&["--slow-rate", "0"], "--slow-rate"),
+            (&["--dialects", "event=1,nats=1"], "--dialects"),
+            (&["--dialects", "event=1,topic=1", "--kind", "chat"], "--dialects"),
+            (&["--max-rss-growth", "5"], "--max-rss-growth"),
         ] {
             let error = settings(flags).err().map(|error| format!("{error:#}")).unwrap_or_default();
             assert!(error.contains(named), "{flags:?}: {error:?}");

@@ -1,5 +1,5 @@
 //! What was typed: flags and their environment variables, each explained for `--help`; `values` reads the odd ones,
-//! `chat` and `ramp` hold those of one kind of run, `report` and `compare` those of subcommands, `thresholds` those that decide the exit
+//! `chat`, `disrupt` and `ramp` hold those of one kind of run, `report` and `compare` those of subcommands, `thresholds` those that decide the exit
 //! code; `scenario_file` is what a scenario adds to them, and `parse` brings all together.
 //!
 //! Nothing is judged here beyond the shape of one value; what the values mean together is `settings`.
@@ -7,6 +7,7 @@
 mod agents;
 mod chat;
 mod compare;
+mod disrupt;
 mod parse;
 mod plan;
 mod ramp;
@@ -23,13 +24,14 @@ use serde::Serialize;
 pub(crate) use agents::{AgentArgs, Agents, AgentsArgs};
 pub(crate) use chat::ChatArgs;
 pub(crate) use compare::CompareArgs;
+pub(crate) use disrupt::{DisruptArgs, Recovery};
 pub(crate) use parse::{Refusal, parse};
 pub(crate) use plan::PlanArgs;
 pub(crate) use ramp::{RampArgs, RampWhat};
 pub(crate) use report::ReportArgs;
 pub(crate) use scenario_file::{list_shipped, shipped};
 pub(crate) use thresholds::ThresholdArgs;
-pub(crate) use values::{HumanDuration, SourceIps};
+pub(crate) use values::{HumanDuration, Shares, SourceIps};
 
 /// Drives WebSocket connections against a Roomcast gateway with an open loop of messages, and checks every delivery
 /// for latency, loss, duplicates and order. With --scenario chat it also types, confirms, changes status, and leaves and
@@ -145,6 +147,10 @@ pub(crate) struct Args {
     #[arg(long, env = "ROOMCAST_LOADTEST_DIALECT", value_enum, default_value_t = Dialect::Event)]
     pub(crate) dialect: Dialect,
 
+    /// Several dialects in the same rooms instead of one, by share: event=0.7,topic=0.3.
+    #[arg(long, env = "ROOMCAST_LOADTEST_DIALECTS", conflicts_with = "dialect", value_name = "NAME=SHARE,…")]
+    pub(crate) dialects: Option<Shares>,
+
     /// Secret to sign HS256 tokens with; without a secret no token is sent. Prefer --secret-file: a command line is no secret.
     #[arg(
         long,
@@ -202,6 +208,15 @@ pub(crate) struct Args {
     #[arg(long, env = "ROOMCAST_LOADTEST_STOP_FRACTION", default_value_t = 0.0, value_name = "SHARE")]
     pub(crate) stop_fraction: f64,
 
+    /// Share of the clients, 0 to 1, that read only --slow-rate bytes a second after --stop-after; in all else like
+    /// those that stop.
+    #[arg(long, env = "ROOMCAST_LOADTEST_SLOW_FRACTION", default_value_t = 0.0, value_name = "SHARE")]
+    pub(crate) slow_fraction: f64,
+
+    /// Bytes a second that slow readers read.
+    #[arg(long, env = "ROOMCAST_LOADTEST_SLOW_RATE", default_value_t = 1024, value_name = "BYTES")]
+    pub(crate) slow_rate: usize,
+
     /// Time of traffic (warmup included) after which the slow consumers stop reading.
     #[arg(long, env = "ROOMCAST_LOADTEST_STOP_AFTER", default_value = "0s", value_name = "TIME")]
     pub(crate) stop_after: HumanDuration,
@@ -225,6 +240,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) chat: ChatArgs,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) disrupt: DisruptArgs,
 
     #[command(flatten)]
     #[serde(flatten)]
@@ -253,6 +272,21 @@ pub(crate) enum Kind {
     Steady,
     /// The same messages; also typing, receipts, presence, and rooms that are left and joined.
     Chat,
+    /// The same messages, until everybody is cut off at once and comes back at once.
+    Storm,
+    /// The same messages, while connections say goodbye and come back.
+    Churn,
+    /// The same messages, while the server is drained and started anew.
+    Drain,
+    /// Messages at a steady rate, for long: the end is compared with the beginning.
+    Soak,
+}
+
+impl Kind {
+    /// Whether connections go away and are to come back.
+    pub(crate) fn is_disruptive(self) -> bool {
+        matches!(self, Self::Storm | Self::Churn | Self::Drain)
+    }
 }
 
 /// Which protocol to speak.

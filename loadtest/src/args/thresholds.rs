@@ -24,4 +24,9 @@ pub(crate) struct ThresholdArgs {
     /// Fail when a connection costs the server more bytes of resident memory than this; needs --server-pid.
     #[arg(long, env = "ROOMCAST_LOADTEST_MAX_RSS_PER_CONNECTION", value_name = "BYTES")]
     pub(crate) max_rss_per_connection: Option<f64>,
+
+    /// With --kind soak: fail when the server's resident memory is larger by more than so many percent in the last
+    /// third of the measured window than in the first; needs --server-pid.
+    #[arg(long, env = "ROOMCAST_LOADTEST_MAX_RSS_GROWTH", value_name = "PERCENT")]
+    pub(crate) max_rss_growth: Option<f64>,
 }

@@ -4,7 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::ValueEnum as _;
 use serde::{Serialize, Serializer};
+
+use super::Dialect;
 
 /// How many source addresses to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -77,9 +80,57 @@ impl Serialize for HumanDuration {
     }
 }
 
+/// Dialects and the share of the connections that speaks each; the shares add up to 1.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Shares(pub(crate) Vec<(Dialect, f64)>);
+
+impl FromStr for Shares {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let share = |part: &str| {
+            let (name, share) = part.split_once('=')?;
+            let share = share.parse::<f64>().ok().filter(|share| share.is_finite() && *share > 0.0)?;
+            Some((Dialect::from_str(name, false).ok()?, share))
+        };
+        let shares: Option<Vec<_>> = text.split(',').map(share).collect();
+        let mut shares = shares.ok_or("expected such as event=0.7,topic=0.3")?;
+        let sum: f64 = shares.iter().map(|(_, share)| share).sum();
+        shares.iter_mut().for_each(|(_, share)| *share /= sum);
+        Ok(Self(shares))
+    }
+}
+
+impl fmt::Display for Shares {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (dialect, share)) in self.0.iter().enumerate() {
+            let comma = if place == 0 { "" } else { "," };
+            let name = dialect.to_possible_value().map(|value| value.get_name().to_owned());
+            write!(out, "{comma}{}={share}", name.unwrap_or_default())?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Shares {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_add_up_to_one() {
+        let shares: Shares = "event=3,topic=1".parse().expect("valid");
+        assert_eq!(shares.0, [(Dialect::Event, 0.75), (Dialect::Topic, 0.25)]);
+        assert_eq!(shares.to_string(), "event=0.75,topic=0.25");
+        for text in ["", "event", "event=", "event=0", "event=-1", "event=NaN", "morse=1", "event=1,"] {
+            assert!(text.parse::<Shares>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn durations_need_a_unit() {

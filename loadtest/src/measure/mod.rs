@@ -22,6 +22,6 @@ pub(crate) use process::{GeneratorCpu, ServerProcess, ServerUsage, ThreadTimes};
 pub(crate) use recorder::{Recorder, Totals};
 pub(crate) use room_log::RoomDigest;
 pub(crate) use sender_log::windows_of;
-pub(crate) use sequence::Checker;
+pub(crate) use sequence::{Absences, Checker};
 pub(crate) use series::{Point, Series};
 pub(crate) use stamp::Stamper;

@@ -11,6 +11,9 @@ const RING_ENTRIES: std::ops::RangeInclusive<usize> = 64..=65_536;
 /// How far, in seconds, one member may be behind another and still be compared.
 const RING_SECONDS: f64 = 10.0;
 
+/// How far back a sender's messages are told apart.
+const REMEMBERED: u64 = 64;
+
 /// The newest messages of every room, in one ring for each.
 pub(super) struct RoomLog {
     entries: Vec<Entry>,
@@ -36,6 +39,8 @@ struct Ring {
     begin: usize,
     /// Number of entries, a power of two, less one.
     mask: u64,
+    /// The greatest offset that was written down.
+    newest: u64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -73,7 +78,7 @@ impl RoomLog {
             let wanted = (rate * share * RING_SECONDS) as usize;
             let count = wanted.clamp(*RING_ENTRIES.start(), *RING_ENTRIES.end()).next_power_of_two();
             begin += count;
-            Ring { begin: begin - count, mask: count as u64 - 1 }
+            Ring { begin: begin - count, mask: count as u64 - 1, newest: 0 }
         };
         let rings = (0..layout.rooms()).map(&mut ring).collect();
         Self {
@@ -95,10 +100,30 @@ impl RoomLog {
         self.messages
     }
 
+    /// The greatest offset of a room that was written down; 0 when there is none.
+    pub(super) fn newest(&self, room: usize) -> u64 {
+        self.rings[room].newest
+    }
+
+    /// The room's offsets begin anew.
+    pub(super) fn restart(&mut self, room: usize) {
+        let ring = &mut self.rings[room];
+        let count = usize::try_from(ring.mask).expect("a number of entries, which is a usize") + 1;
+        self.entries[ring.begin..ring.begin + count].fill(Entry::default());
+        ring.newest = 0;
+    }
+
+    /// The messages of a sender, up to its `last`, that nobody has seen, as far as that is remembered.
+    pub(super) fn unseen(&self, sender: usize, last: u32) -> Vec<u32> {
+        let window = &self.senders[sender];
+        let oldest = u32::try_from(window.newest().saturating_sub(REMEMBERED)).unwrap_or(u32::MAX).max(1);
+        (oldest..=last).filter(|sequence| !window.has_seen(u64::from(*sequence))).collect()
+    }
+
     /// Compares a delivery with what is written down, or writes it down. The room and the sender must exist.
     #[inline]
     pub(super) fn compare(&mut self, room: usize, mark: Mark, offset: u64) -> Compared {
-        let Ring { begin, mask } = self.rings[room];
+        let Ring { begin, mask, newest } = self.rings[room];
         let in_ring = usize::try_from(offset & mask);
         let place = begin + in_ring.expect("below the number of entries, which is a usize");
         let entry = self.entries[place];
@@ -115,6 +140,7 @@ impl RoomLog {
         }
         let sight = self.senders[mark.sender as usize].observe(u64::from(mark.sequence));
         let repeated = sight == Sight::Duplicate;
+        self.rings[room].newest = newest.max(offset);
         self.entries[place] = Entry { offset, sender: mark.sender, sequence: mark.sequence, repeated };
         self.messages += u64::from(!repeated);
         if !repeated {

@@ -4,12 +4,19 @@
 //! Three questions are asked of a delivery: is its offset the next at this member (else: a gap, a late one, or one
 //! seen before); did all members see the same message at this offset of the room (`room_log`); and is it new in the room, rather than a message that was published twice.
 
+mod absence;
+
+use std::collections::HashSet;
+
 use super::faults::Faults;
 use super::marker::Mark;
 use super::room_log::{Compared, RoomDigest, RoomLog};
 use super::sender_log::SenderLog;
 use super::window::{Sight, Window};
 use crate::scenario::Layout;
+use absence::Stream;
+
+pub(crate) use absence::Absences;
 
 /// The state of all checks.
 pub(crate) struct Checker {
@@ -23,6 +30,13 @@ pub(crate) struct Checker {
     faults: Faults,
     deliveries: u64,
     uncompared: u64,
+    absences: Absences,
+    /// For each room the streams that it has had, where members may come back.
+    streams: Vec<Vec<Stream>>,
+    /// Some room has had several.
+    is_renewed: bool,
+    /// Messages, as sender and number, that may have ended with their sender; they are not among the sent.
+    doubtful: HashSet<(u32, u32)>,
 }
 
 /// What one connection has seen of its room.
@@ -38,6 +52,12 @@ struct Member {
     received: u64,
     /// Messages that it should have seen; fixed when it leaves, else all that were sent to its room since it joined.
     expected: Option<u64>,
+    /// Messages that went past while it was away.
+    missed: u64,
+    /// Which of its room's streams it is in.
+    stream: Option<usize>,
+    /// The newest offset, and the number of those seen, when it went away last.
+    left_at: (u64, u64),
 }
 
 impl Checker {
@@ -47,12 +67,16 @@ impl Checker {
         Self {
             members: std::iter::repeat_with(Member::absent).take(layout.connections()).collect(),
             sent: vec![0; layout.rooms()],
+            streams: std::iter::repeat_with(Vec::new).take(layout.rooms()).collect(),
             log: RoomLog::new(&layout, rate),
             senders: (!has_offsets).then(|| SenderLog::new(layout.clone())),
             layout,
             faults: Faults::default(),
             deliveries: 0,
             uncompared: 0,
+            absences: Absences::default(),
+            is_renewed: false,
+            doubtful: HashSet::new(),
         }
     }
 
@@ -65,6 +89,9 @@ impl Checker {
             sent_before: self.sent[self.layout.room_of(index)],
             received: 0,
             expected: None,
+            missed: 0,
+            stream: None,
+            left_at: (0, 0),
         };
     }
 
@@ -123,7 +150,14 @@ impl Checker {
             self.faults.misrouted += 1;
             return;
         }
-        let compared = self.log.compare(room, mark, offset);
+        if !self.doubtful.is_empty() && self.doubtful.remove(&(mark.sender, mark.sequence)) {
+            self.sent[room] += 1;
+        }
+        let compared = if self.is_renewed && self.is_behind(index, room) {
+            Compared::Forgotten
+        } else {
+            self.log.compare(room, mark, offset)
+        };
         let member = &mut self.members[index];
         match member.offsets.observe(offset) {
             Sight::Duplicate if !matches!(compared, Compared::Different) => {
@@ -201,7 +235,7 @@ impl Checker {
         let member = &self.members[index];
         let sent = self.sent[self.layout.room_of(index)];
         let expected = member.expected.unwrap_or(sent.saturating_sub(member.sent_before));
-        expected.saturating_sub(member.received)
+        expected.saturating_sub(member.received).saturating_sub(member.missed)
     }
 
     /// Counts what is outstanding as lost for good, so that nobody waits for it any more.
@@ -241,195 +275,16 @@ impl Member {
             sent_before: 0,
             received: 0,
             expected: Some(0),
+            missed: 0,
+            stream: None,
+            left_at: (0, 0),
         }
     }
+}
+
+fn narrow(index: usize) -> u32 {
+    u32::try_from(index).expect("settings allow far fewer connections")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Two members in one room; connection 0 sends messages 1 to `sent`.
-    fn checker(sent: u64) -> Checker {
-        let mut checker = Checker::new(Layout::new(2, 1, 0.0), 100.0, true);
-        checker.on_joined(0, 40);
-        checker.on_joined(1, 40);
-        (0..sent).for_each(|_| checker.on_sent(0));
-        checker
-    }
-
-    fn mark(sequence: u32) -> Mark {
-        Mark { sender: 0, sequence, intended_us: 0 }
-    }
-
-    /// Member 0 sees messages 1 to `sent` at offsets 41 on; member 1 sees `seen`, as (message, offset).
-    fn faults_when(sent: u32, seen: &[(u32, u64)]) -> Faults {
-        let mut checker = checker(u64::from(sent));
-        for sequence in 1..=sent {
-            checker.on_delivery(0, mark(sequence), 40 + u64::from(sequence));
-        }
-        for (sequence, offset) in seen {
-            checker.on_delivery(1, mark(*sequence), *offset);
-        }
-        checker.faults()
-    }
-
-    #[test]
-    fn a_perfect_run_has_no_faults() {
-        assert_eq!(faults_when(3, &[(1, 41), (2, 42), (3, 43)]), Faults::default());
-    }
-
-    #[test]
-    fn a_planted_loss_is_one_loss_wherever_it_is() {
-        let lost = Faults { lost: 1, ..Faults::default() };
-        assert_eq!(faults_when(3, &[(2, 42), (3, 43)]), lost);
-        assert_eq!(faults_when(3, &[(1, 41), (3, 43)]), lost);
-        assert_eq!(faults_when(3, &[(1, 41), (2, 42)]), lost);
-    }
-
-    #[test]
-    fn a_planted_duplicate_is_one_duplicate_and_hides_no_loss() {
-        assert_eq!(
-            faults_when(3, &[(1, 41), (1, 41), (2, 42), (3, 43)]),
-            Faults { duplicates: 1, ..Faults::default() }
-        );
-        assert_eq!(
-            faults_when(3, &[(1, 41), (2, 42), (2, 42)]),
-            Faults { duplicates: 1, lost: 1, ..Faults::default() }
-        );
-    }
-
-    #[test]
-    fn a_planted_swap_is_one_order_fault() {
-        let swapped = faults_when(4, &[(1, 41), (3, 43), (2, 42), (4, 44)]);
-        assert_eq!(swapped, Faults { order: 1, ..Faults::default() });
-    }
-
-    #[test]
-    fn members_that_disagree_about_an_offset_are_found() {
-        let disagreeing = faults_when(3, &[(1, 41), (3, 42), (2, 43)]);
-        assert_eq!(disagreeing, Faults { order: 2, ..Faults::default() });
-        // Two messages at one offset: the second is no duplicate.
-        assert_eq!(faults_when(2, &[(1, 41), (2, 41)]), Faults { order: 1, ..Faults::default() });
-    }
-
-    #[test]
-    fn a_message_published_twice_is_a_duplicate_at_each_member() {
-        let mut checker = checker(2);
-        for member in [0, 1] {
-            for (sequence, offset) in [(1, 41), (1, 42), (2, 43)] {
-                checker.on_delivery(member, mark(sequence), offset);
-            }
-        }
-        assert_eq!(checker.faults(), Faults { duplicates: 2, ..Faults::default() });
-    }
-
-    #[test]
-    fn messages_of_one_sender_that_overtake_each_other_are_found() {
-        let mut checker = checker(2);
-        for member in [0, 1] {
-            for (sequence, offset) in [(2, 41), (1, 42)] {
-                checker.on_delivery(member, mark(sequence), offset);
-            }
-        }
-        assert_eq!(checker.faults(), Faults { order: 1, ..Faults::default() });
-    }
-
-    #[test]
-    fn offsets_that_skip_without_a_loss_are_order_faults_but_foreign_messages_are_not() {
-        let mut checker = checker(2);
-        checker.on_delivery(0, mark(1), 41);
-        checker.on_foreign(0, 42);
-        checker.on_delivery(0, mark(2), 43);
-        checker.on_delivery(1, mark(1), 41);
-        checker.on_delivery(1, mark(2), 43);
-        assert_eq!(checker.faults(), Faults { order: 1, ..Faults::default() });
-    }
-
-    #[test]
-    fn without_offsets_each_sender_is_followed_alone() {
-        // Two senders; member 1 sees their messages interleaved otherwise than member 0, which cannot be told.
-        let faults_when = |seen: &[(u32, u32)]| {
-            let mut checker = Checker::new(Layout::new(2, 1, 0.0), 100.0, false);
-            checker.on_joined(0, 0);
-            checker.on_joined(1, 0);
-            for (sender, sequence) in [(0, 1), (1, 1), (0, 2), (0, 3)] {
-                checker.on_sent(0);
-                checker.on_unnumbered(0, Mark { sender, sequence, intended_us: 0 });
-            }
-            for (sender, sequence) in seen {
-                checker.on_unnumbered(1, Mark { sender: *sender, sequence: *sequence, intended_us: 0 });
-            }
-            assert_eq!(checker.unseen(), 0);
-            checker.faults()
-        };
-        assert_eq!(faults_when(&[(1, 1), (0, 1), (0, 2), (0, 3)]), Faults::default());
-        assert_eq!(faults_when(&[(0, 1), (0, 3), (1, 1)]), Faults { lost: 1, ..Faults::default() });
-        assert_eq!(
-            faults_when(&[(0, 1), (0, 3), (0, 2), (0, 2), (1, 1)]),
-            Faults { order: 1, duplicates: 1, ..Faults::default() }
-        );
-        assert_eq!(
-            faults_when(&[(0, 1), (0, 2), (0, 3), (7, 1)]),
-            Faults { lost: 1, misrouted: 1, ..Faults::default() }
-        );
-    }
-
-    #[test]
-    fn who_left_misses_nothing_afterwards_and_who_is_forgiven_nothing_at_all() {
-        let mut checker = checker(1);
-        checker.on_left(1, false);
-        checker.on_sent(0);
-        assert_eq!(checker.faults().lost, 3);
-        assert_eq!(checker.unseen(), 2);
-        checker.on_delivery(0, mark(1), 41);
-        checker.on_delivery(0, mark(2), 42);
-        assert_eq!((checker.faults().lost, checker.unseen(), checker.is_complete()), (1, 0, false));
-        let mut forgiving = self::checker(1);
-        forgiving.on_left(1, true);
-        forgiving.on_delivery(0, mark(1), 41);
-        assert!(forgiving.is_complete());
-    }
-
-    #[test]
-    fn what_is_written_off_is_lost_once_and_spoils_nothing_afterwards() {
-        let mut checker = checker(3);
-        for (sequence, offset) in [(1, 41), (2, 42), (3, 43)] {
-            checker.on_delivery(0, mark(sequence), offset);
-        }
-        checker.on_delivery(1, mark(1), 41);
-        checker.write_off();
-        let lost = Faults { lost: 2, ..Faults::default() };
-        assert_eq!((checker.faults(), checker.is_complete()), (lost, true));
-        checker.on_sent(0);
-        checker.on_delivery(0, mark(4), 44);
-        assert_eq!((checker.faults().since(lost).lost, checker.is_complete()), (1, false));
-        checker.on_delivery(1, mark(4), 44);
-        assert_eq!((checker.faults(), checker.is_complete()), (lost, true));
-    }
-
-    #[test]
-    fn who_joins_again_misses_only_what_is_sent_from_then_on() {
-        let mut checker = checker(2);
-        for (sequence, offset) in [(1, 41), (2, 42)] {
-            checker.on_delivery(0, mark(sequence), offset);
-        }
-        checker.on_left(1, false);
-        checker.write_off();
-        checker.on_joined(1, 42);
-        assert_eq!((checker.faults().lost, checker.is_complete()), (2, true));
-        checker.on_sent(0);
-        checker.on_delivery(0, mark(3), 43);
-        assert_eq!(checker.faults().lost, 3);
-        checker.on_delivery(1, mark(3), 43);
-        assert_eq!(checker.faults(), Faults { lost: 2, ..Faults::default() });
-    }
-
-    #[test]
-    fn strangers_are_misrouted_and_never_panic() {
-        let mut checker = Checker::new(Layout::new(2, 2, 0.0), 1.0, true);
-        checker.on_delivery(0, Mark { sender: 1, ..mark(1) }, 1);
-        checker.on_delivery(0, Mark { sender: u32::MAX, ..mark(1) }, u64::MAX);
-        assert_eq!(checker.faults().misrouted, 2);
-    }
-}
+mod tests;

@@ -33,6 +33,11 @@ impl Window {
         self.next - 1
     }
 
+    /// Whether a number was seen; those too old to be remembered count as seen.
+    pub(super) fn has_seen(&self, number: u64) -> bool {
+        number < self.next && (self.next - 1 - number >= 64 || self.seen & 1 << (self.next - 1 - number) != 0)
+    }
+
     /// Takes notice of a number, which must be below `u64::MAX`.
     #[inline]
     pub(super) fn observe(&mut self, number: u64) -> Sight {

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, SendFlags, recv, send, sockopt};
 
 /// Bytes that may wait to be sent; beyond it a message is refused, and counted as not sent.
 const PENDING_BYTES_MAX: usize = 1 << 20;
@@ -134,6 +135,19 @@ impl Connection {
             // The end of the connection comes as an event of its own.
             Err(_) => false,
         }
+    }
+
+    /// Ends the connection as a failing network would: with a reset, and without a word.
+    pub(super) fn reset(self) {
+        if let Some(socket) = &self.socket {
+            // Without the option it is an ordinary end, and the server none the wiser.
+            let _ = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
+        }
+    }
+
+    /// Bytes that are kept of a frame whose rest has not arrived.
+    pub(super) fn kept(&self) -> usize {
+        self.partial.len()
     }
 
     /// Sends what waits, as far as the kernel takes it.

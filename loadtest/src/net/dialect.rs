@@ -1,11 +1,12 @@
 //! What is said inside the frames, in every dialect: joining, sending, and the few answers that must be understood. The
 //! gateway's own two are here; `socketio` is that of Socket.IO, `peers` has those that only others speak, and `chat` adds
-//! what else the event dialect's clients say and hear.
+//! what else the event dialect's clients say and hear, `recovery` how they come back.
 //!
 //! Deliveries are not parsed: `measure::marker` finds what it needs in them. Everything here is off the hot path.
 
 mod chat;
 mod peers;
+mod recovery;
 mod socketio;
 
 use std::io::Write as _;

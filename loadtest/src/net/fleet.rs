@@ -13,6 +13,7 @@ use super::handshake::{self, Upgrade};
 use super::packing::{Packing, Part};
 use super::poller::Poller;
 use super::{Answer, End, Handler, socket};
+use crate::args::Recovery;
 use crate::clock;
 use crate::settings::Settings;
 
@@ -22,6 +23,8 @@ const HANDSHAKE_TIMEOUT_NS: u64 = 10_000_000_000;
 const SENDS_AT_ONCE_MAX: usize = 8;
 /// Close frame payload of a normal end, code 1000.
 const NORMAL_CLOSE: [u8; 2] = [0x03, 0xE8];
+/// Largest answer to a recovery: what the gateway gives at most by default, and some room.
+const RECOVERY_BYTES_MAX: usize = 3 << 20;
 /// Of what a server says instead of its greeting so much is reported.
 const SHOWN_CHARS: usize = 80;
 
@@ -30,6 +33,7 @@ pub(crate) struct Fleet<'a> {
     settings: &'a Settings,
     upgrade: Upgrade,
     packing: Packing,
+    frame_bytes_max: usize,
     poller: Poller,
     connections: Vec<Connection>,
     /// Every connection is received into this; empty while in use.
@@ -49,6 +53,11 @@ impl<'a> Fleet<'a> {
     pub(crate) fn new(settings: &'a Settings, upgrade: Upgrade) -> Result<Self> {
         let count = settings.args.connections;
         let packing = upgrade.packing;
+        // All that a recovery brings comes in one frame.
+        let frame_bytes_max = match settings.args.disrupt.recovery {
+            Recovery::None => packing.frame_bytes_max(),
+            Recovery::Offset => packing.frame_bytes_max().max(RECOVERY_BYTES_MAX),
+        };
         Ok(Self {
             settings,
             upgrade,
@@ -56,7 +65,8 @@ impl<'a> Fleet<'a> {
             poller: Poller::new().context("creating the epoll set")?,
             connections: std::iter::repeat_with(Connection::absent).take(count).collect(),
             // A part kept from before, and what completes it, always fit together.
-            buffer: vec![0; 2 * packing.frame_bytes_max()],
+            buffer: vec![0; 2 * frame_bytes_max],
+            frame_bytes_max,
             text: Vec::new(),
             frame: Vec::new(),
             in_flight: 0,
@@ -111,6 +121,37 @@ impl<'a> Fleet<'a> {
             connection.stage = Stage::Closing;
             connection.since_ns = clock::now_ns();
         }
+    }
+
+    /// Cuts a connection off, as a failing network would; nobody is told.
+    pub(crate) fn cut(&mut self, index: usize) {
+        let gone = std::mem::replace(&mut self.connections[index], Connection::absent());
+        if gone.stage.is_in_flight() {
+            self.in_flight -= 1;
+        }
+        gone.reset();
+    }
+
+    /// Reads so many bytes, and no more, of a connection that is paused.
+    pub(crate) fn sip(&mut self, index: usize, bytes: usize, handler: &mut impl Handler) -> usize {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let connection = &self.connections[index];
+        let kept = connection.kept();
+        let end = (kept + bytes).min(buffer.len());
+        let received = match connection.receive(&mut buffer[..end]) {
+            Ok((0, _)) => Err(End::Eof),
+            Ok((filled, _)) => self.consume(index, &buffer[..filled], clock::now_ns(), handler).map(|used| {
+                self.connections[index].keep(&buffer[used..filled]);
+                filled - kept
+            }),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+            Err(errno) => Err(End::Os(errno)),
+        };
+        self.buffer = buffer;
+        received.unwrap_or_else(|end| {
+            self.end(index, end, handler);
+            0
+        })
     }
 
     /// Stops reading a connection, for good as far as the server can tell.
@@ -267,7 +308,7 @@ impl<'a> Fleet<'a> {
             self.on_upgraded(index, handler);
         }
         let packing = self.packing;
-        while let Some(frame) = frame::read(&bytes[used..], packing.frame_bytes_max()).map_err(End::Frame)? {
+        while let Some(frame) = frame::read(&bytes[used..], self.frame_bytes_max).map_err(End::Frame)? {
             used += frame.len;
             if frame.opcode != packing.opcode() {
                 self.on_control_frame(index, &frame)?;
@@ -373,7 +414,7 @@ impl<'a> Fleet<'a> {
                 if self.connections[index].stage != Stage::Closing {
                     self.send_frame(index, frame::CLOSE, frame.payload.get(..2).unwrap_or_default());
                 }
-                return Err(End::Code(frame::close_code(frame.payload)));
+                return Err(end_of(frame.payload));
             }
             _ => {}
         }
@@ -392,62 +433,15 @@ impl<'a> Fleet<'a> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::args::Args;
-
-    /// Always has another message that is due, as when the rate is beyond what the machine can send.
-    #[derive(Default)]
-    struct Overdue {
-        asked: usize,
-    }
-
-    impl Handler for Overdue {
-        fn on_open(&mut self, _index: usize, _first: &mut Vec<u8>) {}
-
-        fn on_answer(&mut self, _index: usize, _text: &[u8]) -> Answer {
-            Answer::Unrelated
-        }
-
-        fn on_ready(&mut self, _index: usize, _took_ns: u64) {}
-
-        fn on_text(&mut self, _index: usize, _text: &[u8], _now_ns: u64) {}
-
-        fn on_end(&mut self, _index: usize, _stage: Stage, _end: End) {}
-
-        fn next_due_ns(&self) -> u64 {
-            0
-        }
-
-        fn next_send(&mut self, _now_ns: u64, out: &mut Vec<u8>) -> Option<usize> {
-            self.asked += 1;
-            out.push(b'.');
-            Some(0)
-        }
-
-        fn on_unsent(&mut self, _index: usize) {}
-    }
-
-    #[test]
-    fn a_rate_beyond_all_means_does_not_keep_the_loop_from_reading() {
-        let args =
-            Args::try_parse_from(["loadtest", "--connections", "1", "--rooms", "1"]).expect("valid flags");
-        let settings = Settings::from_args(args).expect("valid settings");
-        let upgrade = Upgrade {
-            host: String::new(),
-            path: String::new(),
-            subprotocol: None,
-            packing: Packing::Plain,
-            rooms_in_path: None,
-            minter: None,
-            user_prefix: String::new(),
-        };
-        let mut fleet = Fleet::new(&settings, upgrade).expect("descriptors are left");
-        let mut handler = Overdue::default();
-        for turn in 1..=3 {
-            fleet.turn(&mut handler, u64::MAX).expect("the epoll set works");
-            assert_eq!(handler.asked, turn * SENDS_AT_ONCE_MAX);
-        }
+/// What a close frame says: its code, and in its reason perhaps when to come back.
+fn end_of(payload: &[u8]) -> End {
+    let code = frame::close_code(payload);
+    let reason = payload.get(2..).and_then(|reason| std::str::from_utf8(reason).ok()).unwrap_or_default();
+    match reason.strip_prefix("reconnect=").and_then(|ms| ms.parse().ok()) {
+        Some(ms) => End::Reconnect(code, ms),
+        None => End::Code(code),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,8 +20,8 @@ pub(crate) struct Upgrade {
     pub(crate) host: String,
     /// Path and query.
     pub(crate) path: String,
-    /// The dialect's subprotocol, if it has one.
-    pub(crate) subprotocol: Option<&'static str>,
+    /// The dialects' subprotocols, if they have any: one for all connections, or one for each.
+    pub(crate) subprotocols: Vec<Option<&'static str>>,
     /// How its messages lie in frames.
     pub(crate) packing: Packing,
     /// What a room's name begins with, and who is in which room, where the path ends in its name.
@@ -49,7 +49,7 @@ impl Upgrade {
             " HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
         )?;
-        if let Some(subprotocol) = self.subprotocol {
+        if let Some(subprotocol) = self.subprotocols[index % self.subprotocols.len()] {
             write!(request, "Sec-WebSocket-Protocol: {subprotocol}\r\n")?;
         }
         if let Some(minter) = &self.minter {
@@ -108,7 +108,7 @@ mod tests {
         let mut upgrade = Upgrade {
             host: "h:1".to_owned(),
             path: "/ws".to_owned(),
-            subprotocol: Some("roomcast.event.v1"),
+            subprotocols: vec![Some("roomcast.event.v1")],
             packing: Packing::Plain,
             rooms_in_path: None,
             minter: None,
@@ -127,7 +127,7 @@ mod tests {
         let upgrade = Upgrade {
             host: "h:1".to_owned(),
             path: "/rooms/".to_owned(),
-            subprotocol: None,
+            subprotocols: vec![None],
             packing: Packing::Plain,
             rooms_in_path: Some(("bench:".to_owned(), Layout::new(20, 5, 0.0))),
             minter: None,

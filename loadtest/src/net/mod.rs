@@ -67,6 +67,8 @@ pub(crate) enum Answer {
 pub(crate) enum End {
     /// A close frame with this code; 1005 when it bore none.
     Code(u16),
+    /// A close frame with this code, and the wish to be left alone for so many milliseconds.
+    Reconnect(u16, u32),
     /// End of stream without a close frame.
     Eof,
     /// A system call failed.
@@ -88,7 +90,7 @@ pub(crate) enum End {
 impl fmt::Display for End {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Code(code) => write!(out, "{code}"),
+            Self::Code(code) | Self::Reconnect(code, _) => write!(out, "{code}"),
             Self::Eof => out.write_str("eof"),
             Self::Os(Errno::CONNRESET) => out.write_str("reset"),
             Self::Os(Errno::CONNREFUSED) => out.write_str("connection refused"),

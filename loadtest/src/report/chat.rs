@@ -115,7 +115,7 @@ impl MeasuredLatency {
         }
     }
 
-    fn rows(&self, rows: &mut Rows, of: &str) {
+    pub(super) fn rows(&self, rows: &mut Rows, of: &str) {
         if self.latencies == 0 {
             return;
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Report;
+use super::{DisruptionReport, Report};
 use crate::args::Args;
 use crate::capacity::Cause;
 use crate::measure::Faults;
@@ -76,7 +76,7 @@ impl Report {
         if let Some(chat) = &self.chat {
             thresholds.extend(chat.thresholds(&args.chat));
         }
-        thresholds.extend(self.limits(&args.thresholds));
+        thresholds.extend(self.limits(args));
         thresholds
     }
 
@@ -114,7 +114,8 @@ impl Report {
         if let Some(chat) = &self.chat {
             failures.extend(chat.failures(&args.chat));
         }
-        failures.extend(self.limits(&args.thresholds).iter().filter_map(Threshold::failure));
+        failures.extend(self.disruption.iter().flat_map(DisruptionReport::failures));
+        failures.extend(self.limits(args).iter().filter_map(Threshold::failure));
         if let Some(ramp) = &self.ramp {
             let enough = ramp.answer.is_some_and(|answer| answer >= args.ramp_args.ramp_min.unwrap_or(0));
             if !enough {

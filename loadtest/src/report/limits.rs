@@ -2,14 +2,18 @@
 
 use super::Report;
 use super::judge::Threshold;
-use crate::args::ThresholdArgs;
+use crate::args::Args;
 
 impl Report {
     /// Those that were set, and what was found.
-    pub(super) fn limits(&self, args: &ThresholdArgs) -> Vec<Threshold> {
+    pub(super) fn limits(&self, args: &Args) -> Vec<Threshold> {
+        let max_reconnect = args.disrupt.max_reconnect.map(|max| max.0.as_secs_f64());
+        let args = &args.thresholds;
         let connects = &self.connects;
         let rate = self.traffic.as_ref().map(|traffic| traffic.deliveries_per_second);
         let rss = self.server.as_ref().and_then(|server| server.bytes_per_connection);
+        let reconnect = self.disruption.as_ref().and_then(|found| found.seconds_until_all_back);
+        let growth = self.soak.as_ref().and_then(|soak| soak.rss_growth_percent);
         let at_most = |flag, of, limit: Option<f64>, found| {
             limit.map(|limit| Threshold::at_most(flag, of, limit, found))
         };
@@ -26,6 +30,8 @@ impl Report {
                 connects.latency.p99(),
             ),
             at_most("--max-rss-per-connection", "bytes a connection", args.max_rss_per_connection, rss),
+            at_most("--max-rss-growth", "percent of RSS growth", args.max_rss_growth, growth),
+            at_most("--max-reconnect", "seconds until all are back", max_reconnect, reconnect),
         ]
         .into_iter()
         .flatten()

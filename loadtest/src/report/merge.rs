@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Connects, Generator, Report, Server, SlowConsumers, TrafficReport};
+use super::{Connects, DisruptionReport, Generator, Report, Server, SlowConsumers, TrafficReport};
 use crate::measure::{Faults, Packed, Series};
 
 /// One report of them all. Settings, host and start are the first one's; [`Report::judge`] decides afterwards, for a
@@ -43,6 +43,8 @@ impl Report {
             connects,
             traffic,
             chat,
+            soak,
+            disruption,
             ramp: _,
             closes,
             slow_consumers,
@@ -61,6 +63,9 @@ impl Report {
         self.connects.absorb(connects);
         both(&mut self.traffic, traffic, TrafficReport::absorb);
         both(&mut self.chat, chat, |sum, chat| sum.merge(&chat));
+        // There is one server, and it drifts for all alike.
+        self.soak = self.soak.take().or(soak);
+        both(&mut self.disruption, disruption, DisruptionReport::absorb);
         add_counts(&mut self.closes, closes);
         both(&mut self.slow_consumers, slow_consumers, SlowConsumers::absorb);
         add_counts(&mut self.errors, errors);
@@ -117,6 +122,8 @@ impl TrafficReport {
 impl SlowConsumers {
     fn absorb(&mut self, other: Self) {
         self.count += other.count;
+        self.reading += other.reading;
+        self.bytes_read += other.bytes_read;
         add_counts(&mut self.closes, other.closes);
     }
 }

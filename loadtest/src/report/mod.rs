@@ -4,6 +4,7 @@
 
 mod chat;
 mod compare;
+mod disruption;
 mod file;
 mod host;
 mod html;
@@ -11,6 +12,7 @@ mod judge;
 mod limits;
 mod merge;
 mod redact;
+mod soak;
 mod table;
 
 use std::collections::BTreeMap;
@@ -24,9 +26,11 @@ use serde_json::Value;
 
 pub(crate) use chat::{ChatReport, MeasuredLatency};
 pub(crate) use compare::{Comparison, Side, compare};
+pub(crate) use disruption::DisruptionReport;
 pub(crate) use host::Host;
 use judge::Threshold;
 pub(crate) use merge::merge;
+use soak::SoakReport;
 
 use crate::capacity::{Limits, RampReport};
 use crate::measure::{Faults, Latency, Packed, Percentiles, Recorder, Series, ServerUsage};
@@ -68,6 +72,12 @@ pub(crate) struct Report {
     pub(crate) connects: Connects,
     pub(crate) traffic: Option<TrafficReport>,
     pub(crate) chat: Option<ChatReport>,
+    /// The end of a long run beside its beginning.
+    #[serde(default)]
+    pub(crate) soak: Option<SoakReport>,
+    /// Of connections that went and came back.
+    #[serde(default)]
+    pub(crate) disruption: Option<DisruptionReport>,
     pub(crate) ramp: Option<RampReport>,
     /// Connections that ended on their own, by close code or otherwise.
     pub(crate) closes: BTreeMap<String, u64>,
@@ -132,6 +142,12 @@ pub(crate) struct TrafficReport {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct SlowConsumers {
     pub(crate) count: usize,
+    /// Those of them that read on, slowly.
+    #[serde(default)]
+    pub(crate) reading: usize,
+    /// Bytes that these read.
+    #[serde(default)]
+    pub(crate) bytes_read: u64,
     /// Those that the server closed, by close code or otherwise.
     pub(crate) closes: BTreeMap<String, u64>,
 }
@@ -237,6 +253,8 @@ impl Report {
             connects: Connects::default(),
             traffic: None,
             chat: None,
+            soak: None,
+            disruption: None,
             ramp: None,
             closes: BTreeMap::new(),
             slow_consumers: None,

@@ -26,6 +26,12 @@ impl Report {
             ramp.steps.iter().for_each(|step| rows.add("step", step.line()));
             rows.add("ramp", ramp.sentence());
         }
+        if let Some(disruption) = &self.disruption {
+            disruption.rows(&mut rows);
+        }
+        if let Some(soak) = &self.soak {
+            soak.rows(&mut rows);
+        }
         self.peer_rows(&mut rows);
         rows.add("generator CPU share", format!("{:.1} %", self.generator.cpu_share * 100.0));
         if self.traffic.is_some() {
@@ -60,6 +66,9 @@ impl Report {
         if let Some(slow) = &self.slow_consumers {
             let closed: u64 = slow.closes.values().sum();
             rows.add("slow consumers", format!("{}", slow.count));
+            if slow.reading > 0 {
+                rows.add("slow readers", format!("{}, {} bytes read", slow.reading, slow.bytes_read));
+            }
             rows.add("slow consumers closed", format!("{closed}{}", details(&slow.closes)));
         }
         rows.add("server errors", format!("{}{}", self.errors.values().sum::<u64>(), details(&self.errors)));
@@ -103,7 +112,7 @@ impl Server {
     }
 }
 
-fn details(counts: &BTreeMap<String, u64>) -> String {
+pub(super) fn details(counts: &BTreeMap<String, u64>) -> String {
     if counts.is_empty() {
         return String::new();
     }

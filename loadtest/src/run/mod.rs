@@ -4,11 +4,13 @@ mod chat;
 mod churn;
 mod clients;
 mod crew;
+mod disrupt;
 mod ladder;
 mod phases;
 mod ramp;
 mod timeline;
 mod traffic;
+mod wires;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +23,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 pub(crate) use crew::{Crew, run as run_in_crew};
 pub(crate) use ladder::climb as idle_ladder;
 
-use crate::net::{Upgrade, Wire, raise_descriptor_limit};
+use self::wires::Wires;
+use crate::net::{Upgrade, raise_descriptor_limit};
 use crate::report::Report;
 use crate::settings::{Mode, Settings};
 use crate::token::Minter;
@@ -100,16 +103,13 @@ fn pin(cpu: usize) -> Result<()> {
     sched_setaffinity(None, &set).with_context(|| format!("--cpu {cpu}"))
 }
 
-fn wire(settings: &Settings) -> Wire {
-    Wire::new(settings.args.dialect, settings.args.room_prefix.clone())
-}
-
 fn upgrade(settings: &Settings) -> Upgrade {
-    let wire = wire(settings);
+    let wires = Wires::new(settings);
+    let wire = wires.first();
     Upgrade {
         host: settings.target.host.clone(),
         path: wire.complete_path(&settings.target.path),
-        subprotocol: wire.subprotocol(),
+        subprotocols: wires.subprotocols(),
         packing: wire.packing(),
         rooms_in_path: wire.room_in_path().map(|prefix| (prefix.to_owned(), settings.layout())),
         minter: settings.secret.as_deref().map(Minter::new),

@@ -4,8 +4,10 @@ use anyhow::{Context as _, Result};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
+use super::disrupt::Disruption;
 use super::traffic::Traffic;
-use super::{HOUSEKEEPING_NS, Interruption, Ramp, seconds, upgrade, wire};
+use super::{HOUSEKEEPING_NS, Interruption, Ramp, seconds, upgrade};
+use crate::args::Kind;
 use crate::clock;
 use crate::measure::{GeneratorCpu, Packed, ServerProcess, ServerUsage};
 use crate::net::{Fleet, Stage};
@@ -38,12 +40,14 @@ pub(super) fn run(settings: &Settings, interruption: &Interruption) -> Result<Re
         phases.traffic.begin("warm-up", false);
         phases.traffic.start(Span { start_ns, measured_from_ns, end_ns });
     }
+    phases.disruption = Disruption::new(&settings.args, measured_from_ns, end_ns);
     phases.hold(measured_from_ns)?;
     phases.traffic.begin(if is_traffic { "measuring" } else { "holding" }, true);
     let window = Window::open(&phases.traffic, server);
     phases.hold(end_ns)?;
     let measured = window.close(&phases.traffic, server);
     phases.traffic.begin("draining", false);
+    phases.let_all_return()?;
     phases.drain()?;
     phases.look_after_slow()?;
     phases.progress.finish();
@@ -63,6 +67,10 @@ pub(super) struct Phases<'a> {
     housekeeping_ns: u64,
     /// When slow consumers stop reading; `u64::MAX` once they have.
     stop_slow_ns: u64,
+    /// When slow readers have read last; 0 before they are slow.
+    sipped_ns: u64,
+    sipped_bytes: u64,
+    disruption: Option<Disruption>,
 }
 
 impl<'a> Phases<'a> {
@@ -84,10 +92,13 @@ impl<'a> Phases<'a> {
             settings,
             interruption,
             fleet: Fleet::new(settings, upgrade(settings))?,
-            traffic: Traffic::new(settings, wire(settings), run, clock::now_ns()),
+            traffic: Traffic::new(settings, run, clock::now_ns()),
             progress: Progress::new(settings.args.quiet),
             housekeeping_ns: 0,
             stop_slow_ns: u64::MAX,
+            sipped_ns: 0,
+            sipped_bytes: 0,
+            disruption: None,
         })
     }
 
@@ -119,6 +130,18 @@ impl<'a> Phases<'a> {
     pub(super) fn hold(&mut self, until_ns: u64) -> Result<()> {
         while clock::now_ns() < until_ns && !self.interruption.is_wanted() {
             self.turn(until_ns)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for those who are away, but not for ever.
+    fn let_all_return(&mut self) -> Result<()> {
+        let give_up_ns = clock::now_ns().saturating_add(self.settings.args.disrupt.reconnect_timeout.as_ns());
+        while self.disruption.as_ref().is_some_and(|disruption| !disruption.is_over())
+            && clock::now_ns() < give_up_ns
+            && !self.interruption.is_wanted()
+        {
+            self.turn(give_up_ns)?;
         }
         Ok(())
     }
@@ -161,6 +184,7 @@ impl<'a> Phases<'a> {
         if left.is_empty() {
             return Ok(());
         }
+        self.sipped_ns = 0;
         for index in left {
             self.fleet.resume(index, &mut self.traffic);
         }
@@ -178,9 +202,14 @@ impl<'a> Phases<'a> {
     /// One turn of the loop, at most until the next housekeeping.
     pub(super) fn turn(&mut self, until_ns: u64) -> Result<()> {
         let due_ns = self.traffic.recorder.due_ns();
-        let wake_ns = until_ns.min(self.housekeeping_ns).min(self.stop_slow_ns).min(due_ns);
+        let disrupt_ns =
+            self.disruption.as_ref().map_or(u64::MAX, |disruption| disruption.due_ns(&self.fleet));
+        let wake_ns = until_ns.min(self.housekeeping_ns).min(self.stop_slow_ns).min(due_ns).min(disrupt_ns);
         self.fleet.turn(&mut self.traffic, wake_ns)?;
         let now_ns = clock::now_ns();
+        if let Some(disruption) = &mut self.disruption {
+            disruption.act(now_ns, &mut self.fleet, &mut self.traffic)?;
+        }
         if now_ns >= self.stop_slow_ns {
             self.stop_slow();
         }
@@ -190,6 +219,7 @@ impl<'a> Phases<'a> {
         }
         if now_ns >= self.housekeeping_ns {
             self.housekeeping_ns = now_ns + HOUSEKEEPING_NS;
+            self.sip(now_ns);
             if self.fleet.in_flight() > 0 {
                 self.fleet.expire(&mut self.traffic);
             }
@@ -199,8 +229,28 @@ impl<'a> Phases<'a> {
         Ok(())
     }
 
+    /// Lets the slow readers have what they may have read since the last time.
+    fn sip(&mut self, now_ns: u64) {
+        if self.sipped_ns == 0 {
+            return;
+        }
+        let rate = self.settings.args.slow_rate as f64;
+        #[expect(clippy::cast_possible_truncation, reason = "a rate over less than a second, and saturating")]
+        let bytes = (rate * seconds(self.sipped_ns, now_ns)) as usize;
+        if bytes == 0 {
+            return;
+        }
+        self.sipped_ns = now_ns;
+        for index in self.traffic.clients.readers().to_vec() {
+            if self.fleet.stage(index) == Stage::Ready {
+                self.sipped_bytes += self.fleet.sip(index, bytes, &mut self.traffic) as u64;
+            }
+        }
+    }
+
     fn stop_slow(&mut self) {
         self.stop_slow_ns = u64::MAX;
+        self.sipped_ns = clock::now_ns();
         self.traffic.stop_slow();
         for index in 0..self.settings.args.connections {
             if self.traffic.clients.is_slow(index) {
@@ -219,7 +269,7 @@ impl<'a> Phases<'a> {
     }
 
     pub(super) fn report(
-        &self,
+        &mut self,
         connect_seconds: f64,
         before: Option<ServerUsage>,
         measured: &Measured,
@@ -236,8 +286,12 @@ impl<'a> Phases<'a> {
         );
         report.closes = counted.closes.clone();
         let slow = self.traffic.clients.slow_count();
-        report.slow_consumers =
-            (slow > 0).then(|| SlowConsumers { count: slow, closes: counted.slow_closes.clone() });
+        report.slow_consumers = (slow > 0).then(|| SlowConsumers {
+            count: slow,
+            reading: self.traffic.clients.readers().len(),
+            bytes_read: self.sipped_bytes,
+            closes: counted.slow_closes.clone(),
+        });
         report.generator =
             Generator::new(measured.cpu_share, &recorder.send_lag.all(), &recorder.loop_lag.all());
         report.server = before.zip(measured.server).map(|(before, (from, to))| {
@@ -262,6 +316,8 @@ impl<'a> Phases<'a> {
             });
         }
         report.chat = self.traffic.chat_report();
+        report.compare_thirds(self.settings.args.kind == Kind::Soak);
+        report.disruption = self.disruption.as_mut().map(|disruption| disruption.report(&self.traffic));
         report.judge(&self.settings.args);
         report
     }

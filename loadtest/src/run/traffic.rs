@@ -1,10 +1,14 @@
 //! What the connections of a traffic run say and hear: joins, the open loop of messages, and the checks of deliveries.
-//! With `--scenario chat` everything else that they say and hear is `chat`'s.
+//! With `--kind chat` everything else that they say and hear is `chat`'s; `comings` is about those that come back.
+
+mod comings;
 
 use super::chat::Chat;
 use super::clients::Clients;
 use super::timeline::Timeline;
+use super::wires::Wires;
 use super::{Counts, count};
+use crate::args::Recovery;
 use crate::clock;
 use crate::measure::marker::{Mark, Marker, Reading};
 use crate::measure::{Checker, Latency, Recorder, ServerProcess, Totals};
@@ -14,9 +18,12 @@ use crate::report::ChatReport;
 use crate::scenario::{Layout, Schedule, Span};
 use crate::settings::{Part, Settings};
 
+use self::comings::Comings;
+pub(super) use self::comings::Ended;
+
 /// The handler of a traffic or idle run, and everything that it counts.
 pub(super) struct Traffic {
-    wire: Wire,
+    wires: Wires,
     layout: Layout,
     payload_bytes: usize,
     rate: f64,
@@ -40,6 +47,8 @@ pub(super) struct Traffic {
     pub(super) recorder: Recorder,
     pub(super) connect_latency: Latency,
     pub(super) counted: Counted,
+    /// Where connections may come back.
+    comings: Option<Comings>,
 }
 
 /// Everything that is merely counted.
@@ -48,6 +57,8 @@ pub(super) struct Counted {
     pub(super) sent: u64,
     pub(super) unsent: u64,
     pub(super) ready: u64,
+    /// Connections that became ready again.
+    pub(super) back: u64,
     /// Connections that ended after they were ready.
     pub(super) ended: u64,
     pub(super) failures: Counts,
@@ -59,14 +70,15 @@ pub(super) struct Counted {
 
 impl Traffic {
     /// Nobody connected, nothing sent. `run` tells this run's messages from those of all others.
-    pub(super) fn new(settings: &Settings, wire: Wire, run: u32, origin_ns: u64) -> Self {
+    pub(super) fn new(settings: &Settings, run: u32, origin_ns: u64) -> Self {
         let args = &settings.args;
+        let wires = Wires::new(settings);
         let layout = settings.layout();
         let timeline = Timeline::new(origin_ns);
-        let chat = || Chat::new(&args.chat, wire.clone(), args.connections, run, timeline);
+        let chat = || Chat::new(&args.chat, wires.first().clone(), args.connections, run, timeline);
         Self {
             chat: settings.is_chat().then(chat),
-            wire,
+            wires,
             layout: layout.clone(),
             payload_bytes: args.payload_size,
             rate: args.rate,
@@ -77,13 +89,14 @@ impl Traffic {
             schedule: Schedule::never(),
             timeline,
             sequences: vec![0; args.connections],
-            clients: Clients::new(layout.clone(), args.stop_fraction),
+            clients: Clients::new(layout.clone(), args.stop_fraction, args.slow_fraction),
             chat_was_last: false,
             slow_stopped: false,
             checker: Checker::new(layout, settings.log_rate(), args.dialect.has_offsets()),
             recorder: Recorder::new(args.server_pid.map(ServerProcess::new)),
             connect_latency: Latency::new(),
             counted: Counted::default(),
+            comings: Comings::new(args),
         }
     }
 
@@ -161,8 +174,8 @@ impl Traffic {
 
     /// What has been counted so far.
     pub(super) fn totals(&self) -> Totals {
-        let Counted { ready, ended, sent, .. } = self.counted;
-        Totals { connects: ready, closes: ended, sent, deliveries: self.checker.deliveries() }
+        let Counted { ready, back, ended, sent, .. } = self.counted;
+        Totals { connects: ready + back, closes: ended, sent, deliveries: self.checker.deliveries() }
     }
 
     /// The run is in another part of it; `measured` says whether the report is about this one.
@@ -177,28 +190,38 @@ impl Traffic {
     }
 
     /// A request, written by `write`, that the connection now waits for the answer of.
-    fn request(&self, write: impl FnOnce(&Wire, &mut Vec<u8>)) -> Answer {
+    fn request(&self, index: usize, write: impl FnOnce(&Wire, &mut Vec<u8>)) -> Answer {
         let mut text = Vec::new();
-        write(&self.wire, &mut text);
+        write(self.wires.of(index), &mut text);
         Answer::Next(text)
     }
 
-    fn on_joined(&mut self, index: usize, offset: u64) -> Answer {
-        self.checker.on_joined(index, offset);
+    /// `text` is the answer that says so.
+    fn on_joined(&mut self, index: usize, offset: u64, text: &[u8]) -> Answer {
+        if self.comings.is_some() {
+            self.on_entered(index, offset, text);
+        } else {
+            self.checker.on_joined(index, offset);
+        }
         if self.clients.is_slow(index) {
             self.checker.on_left(index, true);
         }
         match &self.chat {
             Some(chat) if chat.watches() => {
-                self.request(|wire, out| wire.write_watch(out, self.layout.room_of(index)))
+                self.request(index, |wire, out| wire.write_watch(out, self.layout.room_of(index)))
             }
             _ => self.admit(index),
         }
     }
 
     fn admit(&mut self, index: usize) -> Answer {
-        self.counted.ready += 1;
         self.clients.on_ready(index);
+        let is_back = self.is_returning(index);
+        if let Some(comings) = &mut self.comings {
+            comings.was_in[index] = true;
+            comings.returned.extend(is_back.then_some(index));
+        }
+        *if is_back { &mut self.counted.back } else { &mut self.counted.ready } += 1;
         Answer::Accepted
     }
 
@@ -212,7 +235,7 @@ impl Traffic {
         }
         if let Some(offset) = offset {
             self.checker.on_foreign(index, offset);
-        } else if let Some(code) = self.wire.read_error(text) {
+        } else if let Some(code) = self.wires.of(index).read_error(text) {
             count(&mut self.counted.errors, code);
         }
     }
@@ -235,28 +258,38 @@ fn number_of(n: u64, Part { number, of }: Part) -> u64 {
 impl Handler for Traffic {
     fn on_open(&mut self, index: usize, first: &mut Vec<u8>) {
         let room = self.layout.room_of(index);
+        let position = match &self.comings {
+            Some(comings) if comings.recovery == Recovery::Offset => self.checker.position(index),
+            _ => None,
+        };
+        if let Some((epoch, offset)) = position {
+            return self.wires.of(index).write_return(first, room, epoch, offset);
+        }
         match &self.chat {
             // The room itself comes last: its messages count from then on.
-            Some(chat) if chat.has_side_rooms() => self.wire.write_join_side(first, room),
-            _ => self.wire.write_first(first, room),
+            Some(chat) if chat.has_side_rooms() => self.wires.of(index).write_join_side(first, room),
+            _ => self.wires.of(index).write_first(first, room),
         }
         if first.is_empty() {
             // The path has named its room.
-            self.on_joined(index, 0);
+            self.on_joined(index, 0, &[]);
         }
     }
 
     fn on_answer(&mut self, index: usize, text: &[u8]) -> Answer {
-        match self.wire.read_reply(text) {
+        match self.wires.of(index).read_reply(text) {
             Reply::Connected | Reply::JoinedSide => {
-                self.request(|wire, out| wire.write_join(out, self.layout.room_of(index)))
+                self.request(index, |wire, out| wire.write_join(out, self.layout.room_of(index)))
             }
-            Reply::Joined(offset) => self.on_joined(index, offset),
+            Reply::Joined(offset) => self.on_joined(index, offset, text),
             Reply::Watching => self.admit(index),
             Reply::Refused(reason) => Answer::Refused(reason),
             Reply::Unrelated => {
-                // A member that is not ready yet may be in its room already.
+                // A member that is not ready yet may be in its room already, or be given what it missed.
                 match self.marker.read(text) {
+                    Reading::Delivery(mark, offset) if self.is_returning(index) => {
+                        self.checker.on_recovered(index, mark, offset);
+                    }
                     Reading::Other(offset) => self.on_other(index, text, offset, clock::now_ns()),
                     Reading::Delivery(..) | Reading::Unnumbered(_) | Reading::Malformed => {
                         self.counted.other_messages += 1
@@ -298,6 +331,16 @@ impl Handler for Traffic {
 
     fn on_end(&mut self, index: usize, stage: Stage, end: End) {
         self.clients.on_gone(index);
+        if self.is_returning(index)
+            && let Some(comings) = &mut self.comings
+        {
+            self.counted.ended += u64::from(matches!(stage, Stage::Ready | Stage::Closing));
+            if stage != Stage::Closing {
+                self.checker.on_away(index, Some(self.sequences[index]));
+            }
+            comings.ended.push(Ended { index, stage, end });
+            return;
+        }
         self.checker.on_left(index, false);
         let counted = &mut self.counted;
         counted.ended += u64::from(matches!(stage, Stage::Ready | Stage::Closing));
@@ -337,8 +380,8 @@ impl Handler for Traffic {
             intended_us,
         };
         let room = self.layout.room_of(sender);
-        let Self { wire, marker, payload_bytes, .. } = self;
-        wire.write_message(out, room, |out| marker.write(out, mark, *payload_bytes));
+        let Self { wires, marker, payload_bytes, .. } = self;
+        wires.of(sender).write_message(out, room, |out| marker.write(out, mark, *payload_bytes));
         self.checker.on_sent(room);
         self.counted.sent += 1;
         Some(sender)

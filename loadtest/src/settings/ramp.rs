@@ -26,7 +26,8 @@ pub(super) fn check(args: &Args, mode: Mode) -> Result<()> {
         mode == Mode::Ramp(what),
         "--ramp-what has its own traffic: neither --idle nor --churn goes with it"
     );
-    ensure!(args.stop_fraction == 0.0, "--stop-fraction does not go with --ramp-what");
+    let slow = args.stop_fraction + args.slow_fraction;
+    ensure!(slow == 0.0, "--stop-fraction and --slow-fraction do not go with --ramp-what");
     ensure!(
         ramp.ramp_factor.is_finite() && (1.05..=100.0).contains(&ramp.ramp_factor),
         "--ramp-factor must be from 1.05 to 100"

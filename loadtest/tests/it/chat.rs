@@ -46,7 +46,8 @@ fn everything_is_sent_and_counted_and_messages_are_checked_as_ever() {
         let receipts = &chat["receipts"];
         assert!(number(&receipts["sent"]) >= CONNECTIONS as f64, "{text}");
         assert!(number(&receipts["statuses_received"]) > 0.0, "{text}");
-        assert!(number(&chat["members"]["edges_received"]) >= (14 * 2 * OTHERS) as f64, "{text}");
+        // Whoever leaves when another is to come back may miss the other's edges.
+        assert!(number(&chat["members"]["edges_received"]) >= (14 * OTHERS) as f64, "{text}");
         for row in ["presence latency p99", "join latency p99", "typing edges received", "receipts sent"] {
             assert!(text.contains(row), "{text}");
         }

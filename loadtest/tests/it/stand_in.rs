@@ -5,9 +5,10 @@
 mod chat;
 mod frame;
 mod nats;
+mod recovery;
 mod socketio;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,8 @@ use self::frame::{CLOSE, PING, PONG, TEXT, close, decode, encode, write_frame};
 
 /// A room's first message gets the offset after this, as if the room had a past.
 const PAST: u64 = 1000;
+/// Connections from this number on are those of clients that come back, since every test has six clients.
+const FIRST_RETURN: u64 = 6;
 /// The message of each room that the fault concerns, counted from 1.
 const FAULTY: u64 = 20;
 
@@ -65,6 +68,16 @@ pub(crate) enum Fault {
     LoseAbove(usize),
     /// After so many messages of a room the first member gets nothing more.
     LoseAfter(u64),
+    /// The upgrade of whoever comes back is answered 100 ms late.
+    LateReturn,
+    /// As late, and the first message of each recovery is missing.
+    LoseRecovery,
+    /// As late, and each recovery begins with a message that the member has.
+    RepeatRecovery,
+    /// Nobody is let in again.
+    RefuseReturn,
+    /// The message sends everybody away, and the server forgets all that was.
+    Restart,
     /// Joining is refused beyond so many open connections.
     RefuseAbove(usize),
 }
@@ -90,6 +103,8 @@ struct State {
     recent: VecDeque<Instant>,
     requests: Vec<String>,
     heard: Vec<Heard>,
+    /// Connections that a restart has sent away.
+    gone: HashSet<u64>,
 }
 
 /// An event beside messages and first joins.
@@ -104,6 +119,8 @@ pub(crate) struct Heard {
 #[derive(Default)]
 struct Room {
     messages: u64,
+    /// The frames of all messages.
+    history: Vec<String>,
     members: Vec<Member>,
     /// What the faulty member will be sent after the next message.
     held: Option<String>,
@@ -159,12 +176,23 @@ impl Shared {
     fn on_text(self: &Arc<Self>, id: u64, socket: &TcpStream, text: &str) {
         let frame: Value = serde_json::from_str(text).expect("the generator writes JSON");
         let data = &frame["data"];
+        if self.lock().gone.contains(&id) {
+            return;
+        }
         match frame["event"].as_str().or(frame["type"].as_str()) {
             Some("room:join") if self.fault == Fault::RefuseJoin => {
                 self.write(socket, r#"{"event":"error","data":{"code":"RATE_LIMITED"},"requestId":"j"}"#);
             }
             Some("room:join") if matches!(self.fault, Fault::RefuseAbove(max) if self.lock().joined >= max) => {
                 self.write(socket, r#"{"event":"error","data":{"code":"FULL"},"requestId":"j"}"#);
+            }
+            Some("room:join") if self.fault == Fault::RefuseReturn && id >= FIRST_RETURN => {
+                self.write(socket, r#"{"event":"error","data":{"code":"FULL"},"requestId":"j"}"#);
+            }
+            Some("room:join" | "subscribe")
+                if [data, &frame].iter().any(|part| part["recover"].is_object()) =>
+            {
+                self.come_back(id, socket, &frame);
             }
             Some("room:join") if frame["requestId"] == "j" => self.join(id, socket, &data["roomId"], |room, offset| {
                 format!(r#"{{"event":"room:joined","data":{{"roomId":{room},"epoch":"e","offset":{offset}}},"requestId":"j"}}"#)
@@ -202,10 +230,18 @@ impl Shared {
     fn publish(&self, sender: u64, room_name: &Value, frame: impl Fn(&Value, u64) -> String) {
         let mut state = self.lock();
         let exceeds = state.exceeds(self.fault);
+        let is_last = |room: &Room| room.messages + 1 == FAULTY;
+        if self.fault == Fault::Restart
+            && state.gone.is_empty()
+            && state.rooms.get(&room_name.to_string()).is_some_and(is_last)
+        {
+            return state.restart();
+        }
         let room = state.rooms.get_mut(&room_name.to_string()).expect("senders are members");
         room.messages += 1;
         let faulty = room.messages == FAULTY;
         let text = frame(room_name, PAST + room.messages);
+        room.history.push(text.clone());
         let held = room.held.take();
         let mut hold = None;
         for (place, member) in room.members.iter_mut().enumerate() {
@@ -259,7 +295,8 @@ impl State {
         for room in self.rooms.values_mut() {
             room.members.retain(|member| member.id != id);
         }
-        self.joined -= before - members(self);
+        // Side rooms are joined without being counted.
+        self.joined = self.joined.saturating_sub(before - members(self));
     }
 
     /// Whether the message that comes now exceeds a rate.
@@ -299,6 +336,10 @@ fn serve(shared: &Arc<Shared>, id: u64, mut socket: TcpStream) {
     let is_socketio = head.starts_with(socketio::PATH);
     let is_nats = head.starts_with(nats::PATH);
     shared.lock().requests.push(head);
+    let is_late = matches!(shared.fault, Fault::LateReturn | Fault::LoseRecovery | Fault::RepeatRecovery);
+    if is_late && id >= FIRST_RETURN {
+        thread::sleep(Duration::from_millis(100));
+    }
     let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                   Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     socket.write_all(answer.as_bytes()).expect("a new socket takes the answer");

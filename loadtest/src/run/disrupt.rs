@@ -1,0 +1,232 @@
+//! Storms, churn and drains: takes connections away, or lets the server do it, and brings every one back.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::count;
+use super::traffic::{Ended, Traffic};
+use crate::args::{Args, Kind};
+use crate::measure::Latency;
+use crate::net::{End, Fleet, Stage};
+use crate::report::{DisruptionReport, MeasuredLatency};
+
+/// From a failed attempt, or a close without a hint, to the next attempt; doubled with each one that fails.
+const RETRY_NS: u64 = 50_000_000;
+/// The longest such time.
+const RETRY_MAX_NS: u64 = 1_000_000_000;
+
+/// What happens, and who is to come back.
+pub(super) struct Disruption {
+    what: What,
+    /// When something is done next; `u64::MAX` for never.
+    strike_ns: u64,
+    end_ns: u64,
+    /// Who is to connect again, and when, the earliest first.
+    reopen: BinaryHeap<Reverse<(u64, usize)>>,
+    clients: Vec<Client>,
+    away: u64,
+    first_gone_ns: u64,
+    all_back_ns: u64,
+    away_time: Latency,
+    child: Option<Child>,
+    found: DisruptionReport,
+}
+
+enum What {
+    Storm(f64),
+    /// The interval between two that go, and who is next.
+    Churn(u64, usize),
+    /// The command, else the process.
+    Drain(Option<String>, Option<u32>),
+}
+
+#[derive(Clone, Copy, Default)]
+struct Client {
+    is_away: bool,
+    gone_ns: u64,
+    failed_attempts: u32,
+}
+
+impl Disruption {
+    /// What the flags ask for in a window; `None` when they ask for no disruption.
+    pub(super) fn new(args: &Args, from_ns: u64, end_ns: u64) -> Option<Self> {
+        let disrupt = &args.disrupt;
+        #[expect(clippy::cast_possible_truncation, reason = "the rate is above 0, and a float saturates")]
+        let what = match args.kind {
+            Kind::Storm => What::Storm(disrupt.storm_fraction),
+            Kind::Churn => What::Churn((1e9 / disrupt.churn_rate) as u64, 0),
+            Kind::Drain => What::Drain(disrupt.drain_command.clone(), args.server_pid),
+            _ => return None,
+        };
+        let after_ns = disrupt.disrupt_after.map_or(args.duration.as_ns() / 4, |after| after.as_ns());
+        Some(Self {
+            what,
+            strike_ns: from_ns + after_ns,
+            end_ns,
+            reopen: BinaryHeap::new(),
+            clients: vec![Client::default(); args.connections],
+            away: 0,
+            first_gone_ns: 0,
+            all_back_ns: 0,
+            away_time: Latency::new(),
+            child: None,
+            found: DisruptionReport::default(),
+        })
+    }
+
+    /// When [`Disruption::act`] has something to do next; `u64::MAX` for not before something happens.
+    pub(super) fn due_ns(&self, fleet: &Fleet<'_>) -> u64 {
+        let reopen_ns = self.reopen.peek().map_or(u64::MAX, |Reverse((due_ns, _))| *due_ns);
+        self.strike_ns.min(if fleet.may_open() { reopen_ns } else { u64::MAX })
+    }
+
+    /// Does what is due, and looks after who went and who came back.
+    ///
+    /// # Errors
+    /// When the server cannot be told to drain.
+    pub(super) fn act(&mut self, now_ns: u64, fleet: &mut Fleet<'_>, traffic: &mut Traffic) -> Result<()> {
+        if now_ns >= self.strike_ns {
+            self.strike(now_ns, fleet, traffic)?;
+        }
+        for index in traffic.take_returned() {
+            self.on_back(index, now_ns);
+        }
+        for ended in traffic.take_ended() {
+            self.on_ended(&ended, now_ns, traffic);
+        }
+        while fleet.may_open()
+            && let Some(Reverse((due_ns, index))) = self.reopen.peek().copied()
+            && due_ns <= now_ns
+        {
+            self.reopen.pop();
+            fleet.open(index, false, traffic);
+        }
+        Ok(())
+    }
+
+    fn strike(&mut self, now_ns: u64, fleet: &mut Fleet<'_>, traffic: &mut Traffic) -> Result<()> {
+        self.strike_ns = u64::MAX;
+        match &mut self.what {
+            What::Storm(fraction) => {
+                let picked = traffic.clients.layout().picked(*fraction);
+                for index in (0..picked.len()).filter(|index| picked[*index]) {
+                    if fleet.stage(index) == Stage::Ready {
+                        traffic.on_cut(index);
+                        fleet.cut(index);
+                        self.leave(index, now_ns);
+                        self.reopen.push(Reverse((now_ns, index)));
+                    }
+                }
+            }
+            What::Churn(interval_ns, next) => {
+                let due_ns = now_ns + *interval_ns;
+                let count = self.clients.len();
+                let ready = (0..count)
+                    .map(|step| (*next + step) % count)
+                    .find(|index| fleet.stage(*index) == Stage::Ready);
+                *next = ready.map_or(*next, |index| index + 1);
+                self.strike_ns = if due_ns < self.end_ns { due_ns } else { u64::MAX };
+                if let Some(index) = ready {
+                    traffic.on_goodbye(index);
+                    fleet.close(index);
+                    self.leave(index, now_ns);
+                }
+            }
+            What::Drain(Some(command), _) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+                self.child = Some(shell.spawn().context("--drain-command: starting sh")?);
+            }
+            What::Drain(None, pid) => {
+                let pid = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+                kill_process(pid.context("--server-pid is no process id")?, Signal::TERM)
+                    .context("--server-pid: sending SIGTERM")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, index: usize, now_ns: u64) {
+        if self.away == 0 && self.found.gone == 0 {
+            self.first_gone_ns = now_ns;
+        }
+        self.clients[index] = Client { is_away: true, gone_ns: now_ns, failed_attempts: 0 };
+        self.found.gone += 1;
+        self.away += 1;
+    }
+
+    fn on_back(&mut self, index: usize, now_ns: u64) {
+        let client = &mut self.clients[index];
+        if std::mem::take(&mut client.is_away) {
+            self.away_time.record((now_ns - client.gone_ns) / 1000);
+            self.found.back += 1;
+            self.away -= 1;
+            self.all_back_ns = now_ns;
+        }
+    }
+
+    fn on_ended(&mut self, Ended { index, stage, end }: &Ended, now_ns: u64, traffic: &mut Traffic) {
+        match stage {
+            // The answer to a goodbye.
+            Stage::Closing => {}
+            Stage::Ready => {
+                self.leave(*index, now_ns);
+                let counts = match self.what {
+                    What::Drain(..) => &mut self.found.closes,
+                    _ => &mut traffic.counted.closes,
+                };
+                count(counts, end.to_string());
+            }
+            _ => {
+                count(&mut self.found.failed_attempts, end.to_string());
+                self.clients[*index].failed_attempts += 1;
+            }
+        }
+        let failed = self.clients[*index].failed_attempts;
+        let delay_ns = match end {
+            End::Reconnect(_, ms) => u64::from(*ms) * 1_000_000,
+            _ if *stage == Stage::Closing => 0,
+            _ => (RETRY_NS << failed.min(10)).min(RETRY_MAX_NS),
+        };
+        self.reopen.push(Reverse((now_ns + delay_ns, *index)));
+    }
+
+    /// Whether everything has happened and all are back. A drain has happened when everybody was away once.
+    pub(super) fn is_over(&self) -> bool {
+        let has_happened =
+            !matches!(self.what, What::Drain(..)) || self.found.gone >= self.clients.len() as u64;
+        self.strike_ns == u64::MAX && has_happened && self.away == 0
+    }
+
+    /// What was found.
+    pub(super) fn report(&mut self, traffic: &Traffic) -> DisruptionReport {
+        let mut found = self.found.clone();
+        found.kind = match self.what {
+            What::Storm(_) => "storm",
+            What::Churn(..) => "churn",
+            What::Drain(..) => "drain",
+        }
+        .to_owned();
+        found.never_back = self.away;
+        found.never_gone = match self.what {
+            What::Drain(..) => (self.clients.len() as u64).saturating_sub(found.gone),
+            _ => 0,
+        };
+        let is_timed = !matches!(self.what, What::Churn(..)) && found.gone > 0 && self.away == 0;
+        found.seconds_until_all_back = is_timed.then(|| super::seconds(self.first_gone_ns, self.all_back_ns));
+        found.away = MeasuredLatency::of(&self.away_time);
+        found.absences = traffic.checker.absences();
+        found.messages_cut_off = traffic.checker.cut_off();
+        found.command_failed = self
+            .child
+            .as_mut()
+            .and_then(|child| child.try_wait().ok().flatten())
+            .filter(|status| !status.success())
+            .map(|status| status.to_string());
+        found
+    }
+}
