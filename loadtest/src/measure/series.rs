@@ -119,10 +119,10 @@ impl Series {
         Self { interval_s: 1.0, ..Self::default() }
     }
 
-    /// Adds the newest point. One of hardly any time, as between two phases, says nothing by itself: it joins the last.
+    /// Adds the newest point. One of hardly any time, as between two phases, says nothing by itself: it joins its neighbour.
     pub(crate) fn push(&mut self, point: Point) {
         match self.points.last_mut() {
-            Some(last) if point.seconds < SECONDS_MIN => *last = last.followed_by(&point),
+            Some(last) if point.seconds.min(last.seconds) < SECONDS_MIN => *last = last.followed_by(&point),
             _ => self.points.push(point),
         }
         // An even number, so that everybody has a neighbour.
@@ -267,8 +267,8 @@ mod tests {
         for (at_s, seconds) in [(0.0, 0.01), (0.01, 1.0), (1.01, 0.001), (1.011, 0.5)] {
             series.push(point(at_s, seconds, 2));
         }
-        assert_eq!(deliveries(&series), [2, 4, 2]);
-        assert!((series.points[1].end_s() - 1.011).abs() < 1e-9);
+        assert_eq!(deliveries(&series), [6, 2]);
+        assert!((series.points[0].end_s() - 1.011).abs() < 1e-9);
     }
 
     #[test]

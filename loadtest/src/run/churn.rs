@@ -6,7 +6,7 @@ use super::{Counts, HOUSEKEEPING_NS, Interruption, Ramp, count, seconds, upgrade
 use crate::clock;
 use crate::measure::{GeneratorCpu, Latency, Recorder, ServerProcess, Totals};
 use crate::net::{Answer, End, Fleet, Handler, Stage};
-use crate::progress::{Progress, Snapshot};
+use crate::progress::{Goal, Progress, Snapshot};
 use crate::report::{Connects, Generator, Report, Server};
 use crate::settings::Settings;
 
@@ -41,6 +41,7 @@ fn perform(
 ) -> Result<Churn> {
     let mut fleet = Fleet::new(settings, upgrade(settings))?;
     let mut progress = Progress::new(settings.args.quiet);
+    progress.begin("connecting and closing", Goal::Connections(connects));
     let mut churn = Churn::new(settings.args.connections);
     let ramp = Ramp { start_ns: clock::now_ns(), per_second: settings.args.ramp };
     let (mut begun, mut housekeeping_ns) = (0, 0);

@@ -11,7 +11,7 @@ use crate::args::Kind;
 use crate::clock;
 use crate::measure::{GeneratorCpu, Packed, ServerProcess, ServerUsage};
 use crate::net::{Fleet, Stage};
-use crate::progress::Progress;
+use crate::progress::{Goal, Progress};
 use crate::report::{Connects, Generator, Report, Server, SlowConsumers, TrafficReport};
 use crate::scenario::Span;
 use crate::settings::{Mode, Settings};
@@ -26,7 +26,7 @@ pub(super) fn run(settings: &Settings, interruption: &Interruption) -> Result<Re
     let server = settings.args.server_pid.map(ServerProcess::new);
     let before = server.and_then(ServerProcess::usage);
     let mut phases = Phases::new(settings, interruption)?;
-    phases.traffic.begin("connecting", false);
+    phases.begin("connecting", false, Goal::Connections(settings.args.connections as u64));
     let connect_seconds = phases.connect(0..settings.args.connections)?;
     phases.traffic.begin("settling", false);
     phases.hold(clock::now_ns() + SETTLE_NS)?;
@@ -37,16 +37,17 @@ pub(super) fn run(settings: &Settings, interruption: &Interruption) -> Result<Re
     let end_ns = measured_from_ns + settings.args.duration.as_ns();
     phases.stop_slow_ns = start_ns + settings.args.stop_after.as_ns();
     if is_traffic {
-        phases.traffic.begin("warm-up", false);
+        phases.begin("warm-up", false, Goal::Time { from_ns: start_ns, to_ns: measured_from_ns });
         phases.traffic.start(Span { start_ns, measured_from_ns, end_ns });
     }
     phases.disruption = Disruption::new(&settings.args, measured_from_ns, end_ns);
     phases.hold(measured_from_ns)?;
-    phases.traffic.begin(if is_traffic { "measuring" } else { "holding" }, true);
+    let goal = Goal::Time { from_ns: measured_from_ns, to_ns: end_ns };
+    phases.begin(if is_traffic { "measuring" } else { "holding" }, true, goal);
     let window = Window::open(&phases.traffic, server);
     phases.hold(end_ns)?;
     let measured = window.close(&phases.traffic, server);
-    phases.traffic.begin("draining", false);
+    phases.begin("draining", false, Goal::Open);
     phases.let_all_return()?;
     phases.drain()?;
     phases.look_after_slow()?;
@@ -119,6 +120,12 @@ impl<'a> Phases<'a> {
             self.turn(if may_open { ramp.due_ns(begun) } else { u64::MAX })?;
         }
         Ok(seconds(start_ns, clock::now_ns()))
+    }
+
+    /// Another part of the run, for the report and for who watches.
+    pub(super) fn begin(&mut self, phase: &'static str, measured: bool, goal: Goal) {
+        self.traffic.begin(phase, measured);
+        self.progress.begin(phase, goal);
     }
 
     /// Whether the run is to end.

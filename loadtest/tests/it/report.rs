@@ -131,3 +131,26 @@ fn files_that_are_no_reports_are_named() {
     }
     let _ = std::fs::remove_file(&file);
 }
+
+#[test]
+fn progress_names_phases_and_rates_in_plain_lines() {
+    let server = StandIn::start(Fault::None);
+    let address = format!("ws://{}/ws?profile=native", server.address);
+    let mut talkative = Command::new(env!("CARGO_BIN_EXE_roomcast-loadtest"));
+    talkative.args(["--url", &address, "--connections", "6", "--rooms", "2", "--rate", "50"]);
+    let output =
+        talkative.args(["--warmup", "200ms", "--duration", "6s"]).output().expect("the binary starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    for line in ["connecting: 6 connections", "warm-up: 0.2 s", "measuring: 6.0 s", "draining"] {
+        assert!(text.lines().any(|said| said == line), "{line}: {text}");
+    }
+    let rates = text.lines().find(|line| line.starts_with("measuring: 5 s of 6 s, 6 connected, "));
+    let rates = rates.unwrap_or_else(|| panic!("no rates: {text}"));
+    assert!(rates.contains("messages/s sent") && rates.contains("deliveries/s, p99 "), "{rates}");
+    assert!(
+        !text.contains('\u{1b}') && !text.contains('\r'),
+        "plain lines hold no control characters: {text:?}"
+    );
+    assert!(command(&server).output().expect("the binary starts").stderr.is_empty(), "--quiet is quiet");
+}

@@ -127,10 +127,10 @@ fn key_figures(report: &Report) -> Vec<Figure> {
     let pace = format!("{} connected", Unit::PerSecond.show(connects.per_second));
     figures.push(("Connections", number(connects.ready as f64), pace));
     if let Some(server) = &report.server {
-        let share = format!("{} of a core", Unit::Share.show(server.cpu_share));
+        let share = Unit::Share.show(server.cpu_share);
         match server.cpu_us_per_delivery {
-            Some(us) => figures.push(("Server CPU a delivery", ms(us / 1e3), share)),
-            None => figures.push(("Server CPU", share, format!("{:.2} s", server.cpu_seconds))),
+            Some(us) => figures.push(("Server CPU a delivery", ms(us / 1e3), format!("{share} of a core"))),
+            None => figures.push(("Server CPU", share, format!("of a core, {:.2} s", server.cpu_seconds))),
         }
         let whole = Unit::Bytes.show(server.resident_bytes_after as f64);
         match server.bytes_per_connection {
@@ -148,6 +148,8 @@ fn key_figures(report: &Report) -> Vec<Figure> {
         Some(_) => ("Send lag p99", generator.send_lag_ms),
         None => ("Loop lag p99", generator.loop_lag_ms),
     };
-    figures.push((name, ms(lag.p99), format!("max {}", ms(lag.max))));
+    if lag.max > 0.0 {
+        figures.push((name, ms(lag.p99), format!("max {}", ms(lag.max))));
+    }
     figures
 }

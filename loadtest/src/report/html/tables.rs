@@ -110,7 +110,9 @@ fn lag(report: &Report) -> String {
         rows.push(row("latency", &traffic.latency_ms));
         rows.push(row("send lag", &report.generator.send_lag_ms));
     }
-    rows.push(row("loop lag", &report.generator.loop_lag_ms));
+    if report.generator.loop_lag_ms.max > 0.0 {
+        rows.push(row("loop lag", &report.generator.loop_lag_ms));
+    }
     table("Percentiles", &["", "p50", "p90", "p99", "p99.9", "max"], &rows)
 }
 
