@@ -204,13 +204,6 @@ impl ChatReport {
         .collect()
     }
 
-    /// What was counted, as names and values.
-    pub(super) fn lines(&self) -> Vec<(String, String)> {
-        let mut rows = Rows::default();
-        self.rows(&mut rows);
-        rows.0
-    }
-
     pub(super) fn rows(&self, rows: &mut Rows) {
         let Self { presence, joins, typing, receipts, members, .. } = self;
         rows.add("presence updates sent", format!("{}", presence.updates_sent));

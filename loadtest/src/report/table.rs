@@ -19,19 +19,11 @@ impl Report {
         if let Some(traffic) = &self.traffic {
             traffic.rows(&mut rows);
         }
-        if let Some(chat) = &self.chat {
-            chat.rows(&mut rows);
-        }
         if let Some(ramp) = &self.ramp {
             ramp.steps.iter().for_each(|step| rows.add("step", step.line()));
             rows.add("ramp", ramp.sentence());
         }
-        if let Some(disruption) = &self.disruption {
-            disruption.rows(&mut rows);
-        }
-        if let Some(soak) = &self.soak {
-            soak.rows(&mut rows);
-        }
+        self.scenario_rows(&mut rows);
         self.peer_rows(&mut rows);
         rows.add("generator CPU share", format!("{:.1} %", self.generator.cpu_share * 100.0));
         if self.traffic.is_some() {
@@ -46,6 +38,19 @@ impl Report {
         self.warnings.iter().for_each(|warning| rows.add("WARNING", warning.clone()));
         self.failures.iter().for_each(|failure| rows.add("FAILED", failure.clone()));
         rows.aligned()
+    }
+
+    /// What only some scenarios find.
+    pub(super) fn scenario_rows(&self, rows: &mut Rows) {
+        if let Some(chat) = &self.chat {
+            chat.rows(rows);
+        }
+        if let Some(disruption) = &self.disruption {
+            disruption.rows(rows);
+        }
+        if let Some(soak) = &self.soak {
+            soak.rows(rows);
+        }
     }
 
     fn connect_rows(&self, rows: &mut Rows) {

@@ -7,10 +7,20 @@ use serde_json::Value;
 use super::text::{Unit, escape, number};
 use crate::measure::Percentiles;
 use crate::report::Report;
+use crate::report::table::Rows;
 
 /// All tables that have rows.
 pub(super) fn render(report: &Report) -> String {
-    [limits(report), windows(report), counts(report), lag(report), settings(report), machine(report)].concat()
+    [
+        limits(report),
+        windows(report),
+        scenario(report),
+        counts(report),
+        lag(report),
+        settings(report),
+        machine(report),
+    ]
+    .concat()
 }
 
 /// A table of texts; nothing when it has no rows.
@@ -90,10 +100,15 @@ fn counts(report: &Report) -> String {
     named(&mut rows, "failed", &report.connects.failures);
     named(&mut rows, "closed", &report.closes);
     named(&mut rows, "server errors", &report.errors);
-    if let Some(chat) = &report.chat {
-        rows.extend(chat.lines().into_iter().map(|(name, value)| vec![name, value]));
-    }
     table("Counts", &[], &rows)
+}
+
+/// What only some scenarios find, worded as in the terminal.
+fn scenario(report: &Report) -> String {
+    let mut rows = Rows::default();
+    report.scenario_rows(&mut rows);
+    let rows: Vec<_> = rows.0.into_iter().map(|(name, value)| vec![name, value]).collect();
+    table("What the scenario found", &[], &rows)
 }
 
 fn named(rows: &mut Vec<Vec<String>>, what: &str, counts: &BTreeMap<String, u64>) {
@@ -106,6 +121,9 @@ fn lag(report: &Report) -> String {
         [vec![name.to_owned()], values.to_vec()].concat()
     };
     let mut rows = Vec::new();
+    if report.connects.latency.latencies > 0 {
+        rows.push(row("connecting", &report.connects.latency.latency_ms));
+    }
     if let Some(traffic) = &report.traffic {
         rows.push(row("latency", &traffic.latency_ms));
         rows.push(row("send lag", &report.generator.send_lag_ms));
