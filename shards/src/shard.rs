@@ -32,7 +32,7 @@ mod users;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use ahash::{HashMap, HashSet};
+use ahash::HashMap;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use slab::Slab;
@@ -52,6 +52,7 @@ use crate::room::created::CreatedRooms;
 use crate::room::directory::{Classes, Directory};
 use crate::room::epochs::Epochs;
 use crate::room::history_budget::HistoryBudget;
+use crate::room::index::NameIndex;
 use crate::room::owned::OwnedRoom;
 use crate::room::pattern::PatternTrie;
 use crate::slots::Slots;
@@ -59,7 +60,7 @@ use crate::timer_wheel::TimerWheel;
 use crate::user::users::Users;
 use crate::user::watch::Watches;
 
-use events::ConnectionEvents;
+use events::{Agents, ConnectionEvents};
 use gather::Gather;
 use sessions::Departed;
 use timers::Timer;
@@ -115,7 +116,7 @@ pub struct Shard {
     classes: Classes,
     patterns: PatternTrie<PatternEntry>,
     owned: Slots<OwnedRoom>,
-    owned_by_name: HashMap<Arc<str>, u32>,
+    owned_by_name: NameIndex,
     epochs: Epochs,
     history_budget: HistoryBudget,
     /// Rooms that somebody created, among those owned.
@@ -132,7 +133,7 @@ pub struct Shard {
     delayed: VecDeque<(u64, ConnectionId)>,
     connection_events: ConnectionEvents,
     /// What clients call themselves, each once.
-    agents: HashSet<Arc<str>>,
+    agents: Agents,
     gathers: Slab<Gather>,
     timers: TimerWheel<Timer>,
     message_ids: MessageIds,
@@ -168,7 +169,7 @@ impl Shard {
             classes: Classes::new(&config.room_classes),
             patterns: PatternTrie::new(),
             owned: Slots::default(),
-            owned_by_name: HashMap::default(),
+            owned_by_name: NameIndex::default(),
             epochs: Epochs::new(&mut random),
             history_budget: HistoryBudget::default(),
             created: CreatedRooms::default(),
@@ -179,7 +180,7 @@ impl Shard {
             departed: HashMap::default(),
             delayed: VecDeque::new(),
             connection_events: ConnectionEvents::new(config.shards),
-            agents: HashSet::default(),
+            agents: Agents::default(),
             random,
             gathers: Slab::new(),
             timers: TimerWheel::new(now.ms),

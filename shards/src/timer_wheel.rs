@@ -53,7 +53,12 @@ impl<K> TimerWheel<K> {
     pub fn schedule(&mut self, deadline_ms: u64, key: K) {
         // Rounded up, since the tick before it begins too early.
         let due_tick = deadline_ms.div_ceil(TICK_MS).max(self.tick.saturating_add(1));
-        self.slots[slot_of(due_tick)].push(Entry { due_tick, key });
+        let slot = &mut self.slots[slot_of(due_tick)];
+        if slot.len() == slot.capacity() {
+            // By a quarter: everybody who came at once stands in one slot.
+            slot.reserve_exact(slot.len() / 4 + 4);
+        }
+        slot.push(Entry { due_tick, key });
         self.len += 1;
     }
 

@@ -27,6 +27,7 @@ mod lanes;
 mod letter;
 mod limits;
 mod logs;
+mod memory;
 mod messages;
 mod monitoring;
 mod offline_queues;

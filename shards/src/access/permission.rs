@@ -3,10 +3,12 @@
 //! Pure: decided from the claims alone, before the room's owner is asked, so that a refusal never tells whether
 //! a room exists.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::table::AccessTable;
 use super::token::{Claims, UserType};
+use crate::clock::moment;
 use crate::protocol::catalog::{EVENTS, Event, RIGHTS};
 use crate::room::name::{is_room_of, local, namespace, qualify, user_room};
 use crate::room::pattern::Pattern;
@@ -17,14 +19,14 @@ use crate::room::pattern::Pattern;
 pub struct Identity {
     /// The user's id.
     pub user: Arc<str>,
-    /// The namespace of its rooms and users, if there are any.
-    pub namespace: Option<Arc<str>>,
+    /// Whether its rooms and users are in the namespace of its account.
+    tenancy: bool,
     /// The role.
     pub user_type: UserType,
     /// The account, if any.
     pub account: Option<Arc<str>>,
     /// When the token ends; `None` for an anonymous connection.
-    pub expires_unix_ms: Option<u64>,
+    expires_unix_ms: Option<NonZeroU64>,
     /// What the token lists; most list nothing.
     lists: Option<Box<Lists>>,
     table: Arc<AccessTable>,
@@ -109,26 +111,37 @@ impl Identity {
             user: inside(&claims.sub),
             user_type: claims.user_type,
             account,
-            expires_unix_ms: Some(claims.expires_unix_ms),
+            expires_unix_ms: moment(claims.expires_unix_ms),
             lists,
             table: Arc::clone(table),
-            namespace,
+            tenancy,
         }
     }
 
     /// The anonymous employee of `--auth off`.
     #[must_use]
     pub fn anonymous(id: &str, table: &Arc<AccessTable>, tenancy: bool) -> Self {
-        let namespace: Option<Arc<str>> = tenancy.then(Arc::default);
         Self {
-            user: qualify(namespace.as_deref(), &format!("anon-{id}")).into(),
+            user: qualify(tenancy.then_some(""), &format!("anon-{id}")).into(),
             user_type: UserType::Employee,
             account: None,
             expires_unix_ms: None,
             lists: None,
             table: Arc::clone(table),
-            namespace,
+            tenancy,
         }
+    }
+
+    /// The namespace of its rooms and users, if there are any: that of its account, which users without one share.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.tenancy.then(|| self.account.as_deref().unwrap_or_default())
+    }
+
+    /// When the token ends; `None` for an anonymous connection.
+    #[must_use]
+    pub fn expires_unix_ms(&self) -> Option<u64> {
+        self.expires_unix_ms.map(NonZeroU64::get)
     }
 
     /// The permissions as the token names them.
@@ -156,7 +169,7 @@ impl Identity {
     /// The name inside the gateway of what this user calls so.
     #[must_use]
     pub fn qualify(&self, local: &str) -> String {
-        qualify(self.namespace.as_deref(), local).into_owned()
+        qualify(self.namespace(), local).into_owned()
     }
 
     /// Whether the role or a permission grants the event at all, for some room.
@@ -164,7 +177,7 @@ impl Identity {
     pub fn may(&self, event: Event) -> bool {
         let spec = event.spec();
         let granted = |name: &str| self.grants().iter().any(|grant| grant.covers(name));
-        if self.namespace.is_some() && (spec.right.is_some() || event == Event::ConnectionStats) {
+        if self.tenancy && (spec.right.is_some() || event == Event::ConnectionStats) {
             // What concerns all accounts is for whoever runs the gateway, and not for a role within one of them.
             return self.grants().iter().any(|grant| grant.names("monitoring:read"));
         }
@@ -186,7 +199,7 @@ impl Identity {
     /// Whether the user may enter, and so read, a room; of a room that is private its owner decides.
     #[must_use]
     pub fn may_enter(&self, room: &str) -> bool {
-        if namespace(room) != self.namespace.as_deref() {
+        if namespace(room) != self.namespace() {
             return false;
         }
         let name = local(room);
@@ -198,7 +211,7 @@ impl Identity {
         }
         if let Some(account) = name.strip_prefix("account:") {
             let own = self.account.as_deref() == Some(account);
-            if self.namespace.is_some() {
+            if self.tenancy {
                 return own;
             }
             let guest = self.user_type == UserType::Guest;
@@ -212,7 +225,7 @@ impl Identity {
     /// Whether the user may enter a private room without being named for it.
     #[must_use]
     pub fn is_entitled(&self, room: &str) -> bool {
-        namespace(room) == self.namespace.as_deref()
+        namespace(room) == self.namespace()
             && (self.user_type == UserType::Supervisor
                 || self.rooms().iter().any(|allowed| **allowed == *room)
                 || self.granted(Event::RoomJoin, local(room), false))
@@ -227,7 +240,7 @@ impl Identity {
     /// Whether a permission that names rooms lets the user send there.
     #[must_use]
     pub fn is_granted_sending(&self, room: &str) -> bool {
-        namespace(room) == self.namespace.as_deref() && self.granted(Event::MessageSend, local(room), true)
+        namespace(room) == self.namespace() && self.granted(Event::MessageSend, local(room), true)
     }
 
     /// Whether a permission alone lets the user send to another user.

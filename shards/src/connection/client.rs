@@ -1,7 +1,7 @@
 //! The state of one connection, without its socket.
 
 use std::net::IpAddr;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU16, NonZeroU64};
 use std::sync::Arc;
 
 use super::delivery_log::{DeliveryLog, Goodbye};
@@ -178,8 +178,8 @@ pub struct Connection {
     pub departed: Option<Arc<Identity>>,
     /// When it is closed for another connection that resumes its session, whether it has said how far it has got or not.
     pub evicted_ms: Option<NonZeroU64>,
-    /// What the client calls itself.
-    pub agent: Option<Arc<str>>,
+    /// What the client calls itself, as a number of the shard.
+    pub agent: Option<NonZeroU16>,
     /// Its rooms.
     pub subscriptions: Vec<Subscription>,
     /// What most connections never need.

@@ -48,8 +48,8 @@ pub enum Pushed {
 pub struct OutboundQueue {
     /// The frame that goes next. Mostly it is the only one, and then the queue needs no memory beside itself.
     first: Option<Queued>,
-    /// Those behind it.
-    rest: VecDeque<Queued>,
+    /// Those behind it; apart, since mostly there are none.
+    rest: Option<Box<Rest>>,
     /// Whether any stood behind the first since the queue was last empty.
     was_shared: bool,
     /// Bytes of the first frame that were written.
@@ -65,6 +65,9 @@ pub struct OutboundQueue {
     /// After the close frame nothing else is sent (RFC 6455 §5.5.1).
     sealed: bool,
 }
+
+/// The frames behind the first.
+type Rest = VecDeque<Queued>;
 
 /// Frames for which a queue that was emptied keeps its memory, if it needed any.
 const CAPACITY_KEPT: usize = 32;
@@ -126,9 +129,11 @@ impl OutboundQueue {
     /// not have been written yet.
     pub fn clear(&mut self) {
         let is_kept = |frame: &Queued| frame.class == FrameClass::Control;
-        self.rest.retain(is_kept);
+        if let Some(rest) = &mut self.rest {
+            rest.retain(is_kept);
+        }
         if self.written == 0 && !self.first.as_ref().is_some_and(is_kept) {
-            self.first = self.rest.pop_front();
+            self.first = self.next();
         }
         self.bytes = self.frames().map(|frame| frame.bytes.len()).sum::<usize>() - self.written;
         let answers = self.frames().filter(|frame| frame.class.is_answer());
@@ -147,29 +152,38 @@ impl OutboundQueue {
         if self.first.is_none() {
             self.first = Some(frame);
         } else {
-            self.rest.push_back(frame);
+            self.rest.get_or_insert_default().push_back(frame);
             self.was_shared = true;
         }
     }
 
+    fn rest(&self) -> std::collections::vec_deque::Iter<'_, Queued> {
+        self.rest.as_deref().map(VecDeque::iter).unwrap_or_default()
+    }
+
+    /// Takes the frame behind the first.
+    fn next(&mut self) -> Option<Queued> {
+        self.rest.as_mut()?.pop_front()
+    }
+
     fn frames(&self) -> impl Iterator<Item = &Queued> {
-        self.first.iter().chain(&self.rest)
+        self.first.iter().chain(self.rest())
     }
 
     fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.len()
+        usize::from(self.first.is_some()) + self.rest().len()
     }
 
     fn get(&self, at: usize) -> Option<&Queued> {
-        if at == 0 { self.first.as_ref() } else { self.rest.get(at - 1) }
+        if at == 0 { self.first.as_ref() } else { self.rest.as_ref()?.get(at - 1) }
     }
 
     fn remove(&mut self, at: usize) -> Option<Queued> {
-        if at == 0 {
-            std::mem::replace(&mut self.first, self.rest.pop_front())
-        } else {
-            self.rest.remove(at - 1)
+        if at > 0 {
+            return self.rest.as_mut()?.remove(at - 1);
         }
+        let next = self.next();
+        std::mem::replace(&mut self.first, next)
     }
 
     /// The next bytes to write: the first frame by itself, or as many as fit `scratch_max` copied together.
@@ -178,12 +192,12 @@ impl OutboundQueue {
     pub fn next_write<'a>(&'a self, scratch: &'a mut Vec<u8>, scratch_max: usize) -> &'a [u8] {
         let Some(first) = &self.first else { return &[] };
         let rest = &first.bytes[self.written..];
-        if self.rest.is_empty() || rest.len() >= scratch_max {
+        if self.rest().len() == 0 || rest.len() >= scratch_max {
             return rest;
         }
         scratch.clear();
         scratch.extend_from_slice(rest);
-        for frame in &self.rest {
+        for frame in self.rest() {
             if scratch.len() + frame.bytes.len() > scratch_max {
                 break;
             }
@@ -209,12 +223,13 @@ impl OutboundQueue {
             }
             left -= rest;
             self.written = 0;
-            self.first = self.rest.pop_front();
+            self.first = self.next();
             done += 1;
         }
         // Whoever gets several frames at a time mostly does so again; whoever did not this time is idle, or does not.
-        if !std::mem::take(&mut self.was_shared) || self.rest.capacity() > CAPACITY_KEPT {
-            self.rest = VecDeque::new();
+        let too_large = self.rest.as_ref().is_some_and(|rest| rest.capacity() > CAPACITY_KEPT);
+        if !std::mem::take(&mut self.was_shared) || too_large {
+            self.rest = None;
         }
         self.queued_total = self.written_total;
         done
@@ -347,7 +362,7 @@ mod tests {
                 queue.push(frame("frame"), FrameClass::Reliable, 1 << 20);
             }
             drain(&mut queue, 64);
-            queue.rest.capacity()
+            queue.rest.as_ref().map_or(0, |rest| rest.capacity())
         };
         assert_eq!(flush(1), 0, "a frame at a time needs none");
         let kept = flush(3);

@@ -247,7 +247,7 @@ fn write_auth(out: &mut Vec<u8>, identity: &Identity, session: SessionId) {
     list(out, identity.permissions(), |out, permission| string(out, permission));
     key(out, "sessionId");
     quoted(out, session);
-    if let Some(expires) = identity.expires_unix_ms {
+    if let Some(expires) = identity.expires_unix_ms() {
         key(out, "expiresAt");
         time(out, expires);
     }

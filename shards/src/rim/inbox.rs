@@ -1,7 +1,7 @@
 //! What other threads send to a shard: sockets, commands; and what it tells them.
 
 use std::fmt;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -18,7 +18,7 @@ use crate::shard::Overload;
 #[derive(Debug)]
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: IpAddr,
     pub(super) turn_away: Option<TurnAway>,
 }
 

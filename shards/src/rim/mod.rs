@@ -43,7 +43,7 @@ const COMMANDS_MAX: usize = 256;
 const QUIET_ROUND: Duration = Duration::from_millis(10);
 const QUIET_ROUNDS: u32 = 4;
 /// News that may wait for the acceptor.
-const ADMISSIONS_MAX: usize = 65_536;
+const ADMISSIONS_MAX: usize = 4_096;
 
 /// A connection that turned out to be plain HTTP.
 #[derive(Debug)]
@@ -190,7 +190,7 @@ impl Shards {
         turn_away: Option<TurnAway>,
     ) -> Result<(), Rejected> {
         let remote = &self.remotes[shard % self.remotes.len()];
-        match remote.accepted.try_send(Accepted { stream, peer, turn_away }) {
+        match remote.accepted.try_send(Accepted { stream, peer: peer.ip(), turn_away }) {
             Ok(()) => {
                 remote.doorbell.ring();
                 Ok(())

@@ -186,7 +186,7 @@ impl ShardLoop {
     fn take_over_sockets(&mut self) {
         for _ in 0..ACCEPTS_MAX {
             let Ok(Accepted { stream, peer, turn_away }) = self.inbox.accepted.try_recv() else { break };
-            let id = self.shard.on_open(peer.ip(), turn_away, self.now);
+            let id = self.shard.on_open(peer, turn_away, self.now);
             let mut socket = Socket::new(id, stream);
             if let Err(error) = self.poller.add(&socket, id) {
                 tracing::error!(event = "epoll_add_failed", %error);
@@ -353,7 +353,8 @@ impl ShardLoop {
             let Some(queue) = self.shard.queue(id).filter(|queue| !queue.is_empty()) else { return true };
             let bytes = queue.next_write(&mut self.send_buffer, BUFFER_BYTES);
             let wanted = bytes.len();
-            let transfer = socket.write(bytes);
+            let last = queue.is_sealed() && wanted == queue.bytes();
+            let transfer = socket.write(bytes, last);
             self.shard.metrics.sends += 1;
             match transfer {
                 Transfer::Bytes(written) => {

@@ -49,8 +49,11 @@ impl Socket {
         }
     }
 
-    pub(super) fn write(&self, bytes: &[u8]) -> Transfer {
-        match send(&self.stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+    /// Writes; with `last`, [`Socket::shutdown_write`] follows at once, and both leave in one segment.
+    pub(super) fn write(&self, bytes: &[u8], last: bool) -> Transfer {
+        let mut flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        flags.set(SendFlags::MORE, last);
+        match send(&self.stream, bytes, flags) {
             Ok(0) | Err(Errno::AGAIN | Errno::INTR) => Transfer::Blocked,
             Ok(bytes) => Transfer::Bytes(bytes),
             Err(_) => Transfer::Ended,

@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use ahash::HashMap;
 use smallvec::SmallVec;
 
 use crate::config::{RoomClass, RoomClassRule};
 use crate::id::{Epoch, Offset};
+use crate::room::index::NameIndex;
 use crate::room::name::local;
 use crate::room::pattern::Pattern;
 use crate::slots::Slots;
@@ -39,14 +39,14 @@ pub struct LocalRoom {
 #[derive(Debug, Default)]
 pub struct Directory {
     rooms: Slots<LocalRoom>,
-    by_name: HashMap<Arc<str>, RoomKey>,
+    by_name: NameIndex,
 }
 
 impl Directory {
     /// The room of that name, if anybody here subscribes to it.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<RoomKey> {
-        self.by_name.get(name).copied()
+        self.by_name.find(name, |key| &self.rooms[key as usize].name)
     }
 
     /// The room of that key.
@@ -78,7 +78,7 @@ impl Directory {
                 references: 0,
             };
             let key = self.rooms.insert(room);
-            self.by_name.insert(name, key);
+            self.by_name.insert(&name, key, |key| &self.rooms[key as usize].name);
             key
         });
         self.rooms[key as usize].references += 1;
@@ -92,7 +92,7 @@ impl Directory {
         if room.references == 0
             && let Some(room) = self.rooms.remove(key as usize)
         {
-            self.by_name.remove(&room.name);
+            self.by_name.remove(&room.name, key);
         }
     }
 

@@ -11,18 +11,11 @@ use crate::id::{MessageId, Offset, SessionId};
 use crate::protocol::message::Publication;
 
 /// A room's kept messages.
-///
-/// A word for the rooms in which nothing was ever sent: most are a user's own.
 #[derive(Debug, Default)]
-pub struct History(Option<Box<Kept>>);
-
-#[derive(Debug, Default)]
-struct Kept {
+pub struct History {
     messages: VecDeque<Arc<Publication>>,
     bytes: usize,
 }
-
-static NOTHING_KEPT: Kept = Kept { messages: VecDeque::new(), bytes: 0 };
 
 /// One page of a history.
 #[derive(Debug)]
@@ -34,13 +27,15 @@ pub struct Page {
 }
 
 impl History {
+    /// Nothing kept.
+    pub const NEW: Self = Self { messages: VecDeque::new(), bytes: 0 };
+
     /// Keeps a message; the number of older ones that had to go before their time.
     pub fn push(&mut self, message: Arc<Publication>, limits: &HistoryLimits) -> usize {
-        let kept = self.0.get_or_insert_default();
-        kept.bytes += message.cost();
-        kept.messages.push_back(message);
+        self.bytes += message.cost();
+        self.messages.push_back(message);
         let mut dropped = 0;
-        while self.len() > limits.messages_max || self.bytes() > limits.bytes_max {
+        while self.messages.len() > limits.messages_max || self.bytes > limits.bytes_max {
             self.pop();
             dropped += 1;
         }
@@ -50,32 +45,32 @@ impl History {
     /// Drops what is older than its age allows. What lies behind an offset that somebody absent still waits for has
     /// an age of its own.
     pub fn expire(&mut self, unix_ms: u64, limits: &HistoryLimits, waiting: Option<Waiting>) {
-        while self.messages().front().is_some_and(|oldest| due_unix_ms(oldest, limits, waiting) <= unix_ms) {
+        while self.messages.front().is_some_and(|oldest| due_unix_ms(oldest, limits, waiting) <= unix_ms) {
             self.pop();
         }
-        if self.is_empty() {
-            self.0 = None;
+        if self.messages.is_empty() {
+            self.messages = VecDeque::new();
         }
     }
 
     /// When the oldest message will be too old.
     #[must_use]
     pub fn next_due_unix_ms(&self, limits: &HistoryLimits, waiting: Option<Waiting>) -> Option<u64> {
-        self.messages().front().map(|oldest| due_unix_ms(oldest, limits, waiting))
+        self.messages.front().map(|oldest| due_unix_ms(oldest, limits, waiting))
     }
 
     /// The message of that id, in its present state.
     #[must_use]
     pub fn find(&self, id: MessageId) -> Option<&Arc<Publication>> {
         // Ids of messages grow with their offsets, and what is looked for is mostly new.
-        let messages = self.messages().iter().rev().filter(|message| message.change().is_none());
+        let messages = self.messages.iter().rev().filter(|message| message.change().is_none());
         messages.take_while(|message| message.id >= id).find(|message| message.id == id)
     }
 
     /// The entry at an offset.
     #[must_use]
     pub fn at(&self, offset: Offset) -> Option<&Arc<Publication>> {
-        self.messages().get(self.index(offset)?)
+        self.messages.get(self.index(offset)?)
     }
 
     fn index(&self, offset: Offset) -> Option<usize> {
@@ -84,9 +79,9 @@ impl History {
 
     /// Puts a message's present state in its place.
     pub fn replace(&mut self, message: Arc<Publication>) {
-        let (Some(index), Some(kept)) = (self.index(message.offset), &mut self.0) else { return };
-        if let Some(place) = kept.messages.get_mut(index) {
-            kept.bytes = kept.bytes + message.cost() - place.cost();
+        let Some(index) = self.index(message.offset) else { return };
+        if let Some(place) = self.messages.get_mut(index) {
+            self.bytes = self.bytes + message.cost() - place.cost();
             *place = message;
         }
     }
@@ -94,54 +89,47 @@ impl History {
     /// The messages between two offsets, the first excluded and the last included; no changes.
     pub fn between(&self, after: Offset, last: Offset) -> impl Iterator<Item = &Arc<Publication>> {
         let first = self.index(after + 1).unwrap_or(0);
-        let entries = self.messages().iter().skip(first);
+        let entries = self.messages.iter().skip(first);
         entries.take_while(move |entry| entry.offset <= last).filter(|entry| entry.change().is_none())
     }
 
     /// Drops everything up to an offset; how many messages that was.
     pub fn evict(&mut self, offset: Offset) -> usize {
-        let before = self.messages().len();
-        while self.messages().front().is_some_and(|oldest| oldest.offset <= offset) {
+        let before = self.messages.len();
+        while self.messages.front().is_some_and(|oldest| oldest.offset <= offset) {
             self.pop();
         }
-        before - self.messages().len()
+        before - self.messages.len()
     }
 
     fn pop(&mut self) {
-        if let Some(kept) = &mut self.0
-            && let Some(message) = kept.messages.pop_front()
-        {
-            kept.bytes -= message.cost();
+        if let Some(message) = self.messages.pop_front() {
+            self.bytes -= message.cost();
         }
-    }
-
-    fn messages(&self) -> &VecDeque<Arc<Publication>> {
-        let kept = self.0.as_deref().unwrap_or(&NOTHING_KEPT);
-        &kept.messages
     }
 
     /// Number of kept messages.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.messages().len()
+        self.messages.len()
     }
 
     /// Whether nothing is kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.messages().is_empty()
+        self.messages.is_empty()
     }
 
     /// Offset of the oldest message.
     #[must_use]
     pub fn first_offset(&self) -> Option<Offset> {
-        self.messages().front().map(|message| message.offset)
+        self.messages.front().map(|message| message.offset)
     }
 
     /// Bytes of the kept messages.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.0.as_ref().map_or(0, |kept| kept.bytes)
+        self.bytes
     }
 
     /// Everything behind `offset` up to `last` that `session` may see, or `None` when any of it is gone or it is too
@@ -161,7 +149,7 @@ impl History {
             return (offset == last).then(Vec::new);
         }
         let skipped = self.index(offset + 1)?;
-        let entries = self.messages().iter().skip(skipped).take_while(|entry| entry.offset <= last);
+        let entries = self.messages.iter().skip(skipped).take_while(|entry| entry.offset <= last);
         // What the session is not shown itself says nothing of its changes either.
         let is_shown = |at| at > offset && self.at(at).is_some_and(|message| visible(session)(&message));
         let wanted = |entry: &&Arc<Publication>| {
@@ -175,7 +163,7 @@ impl History {
     /// Whether no later change of the same message stands before `last`.
     fn is_last_change(&self, change: &Publication, last: Offset) -> bool {
         let later = self.index(change.offset + 1).unwrap_or(0);
-        let mut later = self.messages().iter().skip(later).take_while(|entry| entry.offset <= last);
+        let mut later = self.messages.iter().skip(later).take_while(|entry| entry.offset <= last);
         !later.any(|entry| entry.id == change.id)
     }
 
@@ -199,13 +187,13 @@ impl History {
         let inside = |message: &&Arc<Publication>| {
             message.offset > bound && before.is_none_or(|end| message.offset < end)
         };
-        let candidates = self.messages().iter().filter(inside).filter(visible(session)).filter(is_message);
+        let candidates = self.messages.iter().filter(inside).filter(visible(session)).filter(is_message);
         take(candidates, limit, bytes_max)
     }
 
     fn page_back(&self, before: Option<Offset>, limit: usize, session: SessionId, bytes_max: usize) -> Page {
         let inside = |message: &&Arc<Publication>| before.is_none_or(|end| message.offset < end);
-        let candidates = self.messages().iter().rev().filter(inside).filter(visible(session));
+        let candidates = self.messages.iter().rev().filter(inside).filter(visible(session));
         let candidates = candidates.filter(is_message);
         let mut page = take(candidates, limit, bytes_max);
         page.messages.reverse();
@@ -283,7 +271,7 @@ mod tests {
 
     /// Changes the message at an offset, as the room's owner does.
     fn edit(history: &mut History, of: Offset, content: &str) {
-        let offset = history.messages().back().expect("there are messages").offset + 1;
+        let offset = history.messages.back().expect("there are messages").offset + 1;
         let message = Publication::clone(history.at(of).expect("it is kept"));
         let by = Arc::clone(&message.sender);
         let revision = Revision { kind: Revised::Edited, unix_ms: offset * 1000, by, offset, of };

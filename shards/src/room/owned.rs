@@ -3,6 +3,7 @@
 //! The owner is the only one who gives out offsets, so the order of a room needs no lock. Here are its members and its
 //! time; `stream` has what is sent in it, `standing` what is said about it.
 
+mod contents;
 mod standing;
 mod stream;
 
@@ -10,11 +11,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::absent::Absent;
-use super::dedupe::Dedupe;
-use super::history::{History, Waiting};
 use super::name::{is_forced, user_of};
-use super::receipts::Receipts;
 use super::roster::{Edge, Roster, Seat};
 use super::typing::Typing;
 use crate::alarm::Alarm;
@@ -24,8 +21,9 @@ use crate::id::{Epoch, Offset, ShardId};
 use crate::protocol::command::{Creation, Status};
 use crate::protocol::error_code::{CommandError, Detail, ErrorCode};
 use crate::protocol::message::Audience;
-use crate::protocol::reply::RoomCard;
+use crate::protocol::reply::{ReceiptStatus, RoomCard};
 
+use contents::{Contents, NOTHING};
 pub use standing::Receipting;
 pub use stream::{Accepting, Arrival, Revising, Wanted, unknown_message};
 
@@ -45,25 +43,10 @@ pub struct OwnedRoom {
     roster: Roster,
     /// Connections in the room on each shard.
     interest: SmallVec<[u32; 4]>,
-    history: History,
-    dedupe: Option<Box<Dedupe>>,
-    /// What was sent in it, counted.
-    counts: Option<Box<stream::Counts>>,
-    /// Who writes.
-    pub typing: Typing,
-    /// Who has got and read what.
-    pub receipts: Option<Box<Receipts>>,
-    /// Of a queued room: who is away.
-    absent: Option<Box<Absent>>,
-    /// Of a room that somebody created: what they decided.
-    card: Option<Arc<RoomCard>>,
-    /// Of a private room: who may enter.
-    audience: Option<Arc<Audience>>,
+    /// What most rooms do not have: they are a user's own, and nothing was ever said there.
+    contents: Option<Box<Contents>>,
     /// Set once the room was closed, until everybody is out of it.
     closing: bool,
-    /// When the members of a large room are next told how many they are.
-    count_due_ms: Option<u64>,
-    counted_ms: u64,
     /// When the room's timer fires.
     pub alarm: Alarm,
 }
@@ -106,19 +89,35 @@ impl OwnedRoom {
             active_ms: now.ms,
             roster: Roster::default(),
             interest: SmallVec::from_elem(0, shards),
-            history: History::default(),
-            dedupe: None,
-            counts: None,
-            typing: Typing::default(),
-            receipts: None,
-            absent: None,
-            card: None,
-            audience: None,
+            contents: None,
             closing: false,
-            count_due_ms: None,
-            counted_ms: 0,
             alarm: Alarm::default(),
         }
+    }
+
+    fn contents(&self) -> &Contents {
+        self.contents.as_deref().unwrap_or(&NOTHING)
+    }
+
+    fn contents_mut(&mut self) -> &mut Contents {
+        self.contents.get_or_insert_default()
+    }
+
+    /// Who writes.
+    #[must_use]
+    pub fn typing(&self) -> &Typing {
+        &self.contents().typing
+    }
+
+    /// Who writes, to change it.
+    pub fn typing_mut(&mut self) -> &mut Typing {
+        &mut self.contents_mut().typing
+    }
+
+    /// What the senders of messages are to hear of who has got and read them, as far as it is due.
+    pub fn take_receipts(&mut self, now: Now) -> Vec<(Arc<str>, ReceiptStatus)> {
+        let receipts = self.contents.as_mut().and_then(|contents| contents.receipts.as_mut());
+        receipts.map_or(Vec::new(), |receipts| receipts.take_due(now.ms))
     }
 
     /// The room's name.
@@ -139,24 +138,25 @@ impl OwnedRoom {
             epoch: self.epoch,
             offset: self.offset,
         });
-        self.audience = creation.private.then(|| {
+        let contents = self.contents_mut();
+        contents.audience = creation.private.then(|| {
             let named = creation.members.into_iter().map(Into::into);
             Arc::new(Audience(named.chain([Arc::clone(owner)]).collect()))
         });
-        self.card = Some(Arc::clone(&card));
+        contents.card = Some(Arc::clone(&card));
         card
     }
 
     /// What its creator decided, if somebody created it.
     #[must_use]
     pub fn card(&self) -> Option<&Arc<RoomCard>> {
-        self.card.as_ref()
+        self.contents().card.as_ref()
     }
 
     /// Whether a user may know what is in the room: it is public, or the user is named, or `entitled` otherwise.
     #[must_use]
     pub fn is_open_to(&self, user: &str, entitled: bool) -> bool {
-        entitled || self.audience.as_ref().is_none_or(|audience| audience.0.contains(user))
+        entitled || self.contents().audience.as_ref().is_none_or(|audience| audience.0.contains(user))
     }
 
     /// Whether a user may enter now.
@@ -174,7 +174,7 @@ impl OwnedRoom {
         if self.closing {
             return refused("the room is closing", "closing");
         }
-        let max = self.card.as_ref().and_then(|card| card.members_max);
+        let max = self.contents().card.as_ref().and_then(|card| card.members_max);
         if max.is_some_and(|max| self.roster.len() >= max) && !self.roster.contains(user) {
             return refused("the room is full", "full");
         }
@@ -185,7 +185,8 @@ impl OwnedRoom {
     pub fn join(&mut self, seat: Seat, user: &Arc<str>, now: Now, config: &Config) -> Change {
         self.interest[seat.shard.index()] += 1;
         // What was kept for it counts as unread, too.
-        let since = self.absent.as_ref().and_then(|absent| absent.position(user)).unwrap_or(self.offset);
+        let since =
+            self.contents().absent.as_ref().and_then(|absent| absent.position(user)).unwrap_or(self.offset);
         let edge = self.roster.join(user, seat, is_forced(&self.name), (now.unix_ms, since));
         self.change(edge, user, true, now, config)
     }
@@ -213,14 +214,15 @@ impl OwnedRoom {
     /// A member's last connection here is gone: what comes now waits for it, unless it left for good.
     fn note_absent(&mut self, user: &Arc<str>, waits: bool, seen: Option<Offset>, now: Now) {
         // A user's own room is that user's for ever, so nothing need be remembered before there is something to keep.
-        let nothing_yet = is_forced(&self.name) && seen == Some(self.offset) && self.absent.is_none();
+        let nothing_yet =
+            is_forced(&self.name) && seen == Some(self.offset) && self.contents().absent.is_none();
         if !waits || self.closing {
-            if let Some(absent) = &mut self.absent {
+            if let Some(absent) = self.contents.as_mut().and_then(|contents| contents.absent.as_mut()) {
                 absent.forget(user);
             }
         } else if !nothing_yet {
             let offset = self.offset;
-            self.absent.get_or_insert_default().leave(user, seen, offset, now.ms);
+            self.contents_mut().absent.get_or_insert_default().leave(user, seen, offset, now.ms);
         }
     }
 
@@ -229,10 +231,11 @@ impl OwnedRoom {
         if epoch != self.epoch || self.class != RoomClass::Queued || self.roster.is_present(user) {
             return;
         }
-        let absent = self.absent.get_or_insert_default();
+        let forced = is_forced(&self.name);
+        let absent = self.contents_mut().absent.get_or_insert_default();
         if absent.knows(user) {
             absent.settle(user, offset);
-        } else if is_forced(&self.name) {
+        } else if forced {
             absent.leave(user, Some(offset), offset, now.ms);
         }
     }
@@ -243,7 +246,8 @@ impl OwnedRoom {
             return Change::Quiet;
         }
         if self.roster.len() > config.presence_room_max {
-            self.count_due_ms.get_or_insert((self.counted_ms + COUNT_INTERVAL_MS).max(now.ms));
+            let contents = self.contents_mut();
+            contents.count_due_ms.get_or_insert((contents.counted_ms + COUNT_INTERVAL_MS).max(now.ms));
             return Change::Quiet;
         }
         Change::Edge { user: Arc::clone(user), joined }
@@ -253,8 +257,10 @@ impl OwnedRoom {
     pub fn close(&mut self) {
         self.closing = true;
         self.roster.end_graces();
-        self.absent = None;
-        self.count_due_ms = None;
+        if let Some(contents) = &mut self.contents {
+            contents.absent = None;
+            contents.count_due_ms = None;
+        }
     }
 
     /// Whether it was closed.
@@ -296,10 +302,12 @@ impl OwnedRoom {
     pub fn tick(&mut self, now: Now, config: &Config) -> Due {
         let mut due = Due::default();
         self.expire(now, config);
-        if let Some(dedupe) = &mut self.dedupe {
-            dedupe.expire(now.ms);
+        if let Some(contents) = &mut self.contents {
+            if let Some(dedupe) = &mut contents.dedupe {
+                dedupe.expire(now.ms);
+            }
+            contents.typing.expire(now.ms, |user| due.stopped.push(user));
         }
-        self.typing.expire(now.ms, |user| due.stopped.push(user));
         let mut gone = Vec::new();
         self.roster.expire(now.ms, |user| gone.push(user));
         for user in gone {
@@ -308,9 +316,11 @@ impl OwnedRoom {
                 due.left.push(user);
             }
         }
-        if self.count_due_ms.is_some_and(|at| at <= now.ms) {
-            self.count_due_ms = None;
-            self.counted_ms = now.ms;
+        if let Some(contents) = &mut self.contents
+            && contents.count_due_ms.is_some_and(|at| at <= now.ms)
+        {
+            contents.count_due_ms = None;
+            contents.counted_ms = now.ms;
             due.count = Some(self.roster.len());
         }
         due
@@ -318,19 +328,15 @@ impl OwnedRoom {
 
     /// Forgets what is too old.
     fn expire(&mut self, now: Now, config: &Config) {
-        if let Some(absent) = &mut self.absent {
+        let Some(contents) = &mut self.contents else { return };
+        if let Some(absent) = &mut contents.absent {
             absent.expire(now.ms, config.queue_ttl_ms);
             if absent.next_due_ms(config.queue_ttl_ms).is_none() {
-                self.absent = None;
+                contents.absent = None;
             }
         }
-        self.history.expire(now.unix_ms, &config.history, self.waiting(config));
-    }
-
-    /// What absent members wait for.
-    fn waiting(&self, config: &Config) -> Option<Waiting> {
-        let behind = self.absent.as_ref()?.lowest()?;
-        Some(Waiting { behind, ttl_ms: config.queue_ttl_ms })
+        let waiting = contents.waiting(config);
+        contents.history.expire(now.unix_ms, &config.history, waiting);
     }
 
     /// When something is due here, if anything is.
@@ -340,17 +346,18 @@ impl OwnedRoom {
             .roster
             .is_empty()
             .then(|| if self.closing { now.ms } else { self.active_ms + self.kept_ms(config) });
-        let expires = self
+        let contents = self.contents();
+        let expires = contents
             .history
-            .next_due_unix_ms(&config.history, self.waiting(config))
+            .next_due_unix_ms(&config.history, contents.waiting(config))
             .map(|unix_ms| now.ms + unix_ms.saturating_sub(now.unix_ms).max(COUNT_INTERVAL_MS));
-        let receipts = self.receipts.as_ref().and_then(|receipts| receipts.due_ms());
-        let absent = self.absent.as_ref().and_then(|absent| absent.next_due_ms(config.queue_ttl_ms));
-        let forgotten = forgotten.filter(|_| self.card.is_none() || self.closing);
+        let receipts = contents.receipts.as_ref().and_then(|receipts| receipts.due_ms());
+        let absent = contents.absent.as_ref().and_then(|absent| absent.next_due_ms(config.queue_ttl_ms));
+        let forgotten = forgotten.filter(|_| contents.card.is_none() || self.closing);
         let all = [
             self.roster.next_gone_ms(),
-            self.count_due_ms,
-            self.typing.next_due_ms(),
+            contents.count_due_ms,
+            contents.typing.next_due_ms(),
             receipts,
             absent,
             forgotten,
@@ -366,13 +373,13 @@ impl OwnedRoom {
         if !self.roster.is_empty() {
             return false;
         }
-        self.closing || (self.card.is_none() && self.active_ms + self.kept_ms(config) <= now.ms)
+        self.closing || (self.contents().card.is_none() && self.active_ms + self.kept_ms(config) <= now.ms)
     }
 
     /// How long the room outlives its last member and message: as long as its stream or somebody who is away may need
     /// it. A room in which nothing was sent keeps its epoch all the same, see [`super::epochs`].
     fn kept_ms(&self, config: &Config) -> u64 {
-        match &self.absent {
+        match &self.contents().absent {
             Some(absent) if !absent.is_empty() => config.queue_ttl_ms.max(config.history.ttl_ms),
             _ if self.has_stream() => config.history.ttl_ms,
             _ => 0,

@@ -5,26 +5,20 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
+use thin_vec::ThinVec;
 
-use crate::id::{Offset, ShardId};
+use crate::id::Offset;
 use crate::protocol::command::Status;
 
-/// One connection in a room: its shard, and what tells that shard's subscriptions apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seat {
-    /// The home shard.
-    pub shard: ShardId,
-    /// The subscription there.
-    pub number: u32,
-}
+pub use super::seats::Seat;
+use super::seats::Seats;
 
 /// One user in a room.
 #[derive(Debug)]
 struct Member {
     user: Arc<str>,
     /// Connections in the room, over all shards.
-    seats: SmallVec<[Seat; 2]>,
+    seats: Seats,
     /// Whether the others were told that the user came, so that they must be told that it left.
     announced: bool,
     /// With no connection left: until when the user is still a member.
@@ -49,14 +43,14 @@ pub enum Edge {
 /// The users in a room.
 #[derive(Debug)]
 pub struct Roster {
-    members: Vec<Member>,
+    members: ThinVec<Member>,
     /// No grace ends before; `u64::MAX` when none runs. With every message somebody asks, so that it is not looked for.
     next_gone_ms: u64,
 }
 
 impl Default for Roster {
     fn default() -> Self {
-        Self { members: Vec::new(), next_gone_ms: u64::MAX }
+        Self { members: ThinVec::new(), next_gone_ms: u64::MAX }
     }
 }
 
@@ -81,7 +75,7 @@ impl Roster {
             Err(at) => {
                 let member = Member {
                     user: Arc::clone(user),
-                    seats: SmallVec::from_slice(&[seat]),
+                    seats: Seats::of(seat),
                     announced: !forced,
                     gone_at_ms: 0,
                     since_unix_ms,
@@ -102,8 +96,9 @@ impl Roster {
     pub fn leave(&mut self, user: &str, seat: Seat, gone_at_ms: Option<u64>) -> Option<Edge> {
         let at = self.position(user).ok()?;
         let member = &mut self.members[at];
-        let place = member.seats.iter().position(|known| *known == seat)?;
-        member.seats.swap_remove(place);
+        if !member.seats.remove(seat) {
+            return None;
+        }
         if !member.seats.is_empty() {
             return Some(Edge::None);
         }
@@ -125,7 +120,7 @@ impl Roster {
     /// Whether the connection is in the room.
     #[must_use]
     pub fn has_seat(&self, user: &str, seat: Seat) -> bool {
-        self.position(user).is_ok_and(|at| self.members[at].seats.contains(&seat))
+        self.position(user).is_ok_and(|at| self.members[at].seats.contains(seat))
     }
 
     /// Whether the user has a connection in the room.
@@ -161,7 +156,7 @@ impl Roster {
             self.next_gone_ms = running.map(|member| member.gone_at_ms).min().unwrap_or(u64::MAX);
         }
         if self.members.is_empty() {
-            self.members = Vec::new();
+            self.members = ThinVec::new();
         }
     }
 
@@ -222,6 +217,7 @@ impl Member {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::ShardId;
 
     fn user(name: &str) -> Arc<str> {
         name.into()

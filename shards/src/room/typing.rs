@@ -16,6 +16,9 @@ pub struct Typing {
 }
 
 impl Typing {
+    /// Nobody writes.
+    pub const NOBODY: Self = Self { users: Vec::new() };
+
     /// A user writes, or still does; whether that is news.
     pub fn start(&mut self, user: &Arc<str>, now_ms: u64) -> bool {
         let until_ms = now_ms + EXPIRY_MS;

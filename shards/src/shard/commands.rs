@@ -24,7 +24,7 @@ impl Shard {
             let error = CommandError::new(ErrorCode::PermissionDenied, "not allowed to do this");
             return self.fail(&caller, &error, now);
         }
-        if let Some(namespace) = &identity.namespace {
+        if let Some(namespace) = identity.namespace() {
             command.enter_namespace(namespace);
         }
         if let Err(error) = self.carry_out(slot, &caller, command, now) {

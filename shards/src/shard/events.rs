@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::sync::Arc;
+
+use ahash::HashMap;
 
 use super::Shard;
 use crate::clock::Now;
@@ -34,6 +37,33 @@ struct ConnectionEvent {
     peer: IpAddr,
     user: Option<Arc<str>>,
     agent: Option<Arc<str>>,
+}
+
+/// What clients call themselves, each once: the number of one is its place and one more.
+#[derive(Debug, Default)]
+pub(super) struct Agents {
+    by_name: HashMap<Arc<str>, NonZeroU16>,
+    names: Vec<Arc<str>>,
+}
+
+impl Agents {
+    fn intern(&mut self, name: &str) -> Option<NonZeroU16> {
+        if let Some(known) = self.by_name.get(name) {
+            return Some(*known);
+        }
+        if self.names.len() >= AGENTS_MAX {
+            return None;
+        }
+        let name: Arc<str> = name.into();
+        self.names.push(Arc::clone(&name));
+        let number = NonZeroU16::new(u16::try_from(self.names.len()).ok()?)?;
+        self.by_name.insert(name, number);
+        Some(number)
+    }
+
+    fn name(&self, number: NonZeroU16) -> Option<&Arc<str>> {
+        self.names.get(usize::from(number.get()) - 1)
+    }
 }
 
 impl ConnectionEvents {
@@ -92,22 +122,13 @@ impl Shard {
             session: client.session,
             peer: client.peer,
             user: client.identity.as_ref().map(|identity| Arc::clone(&identity.user)),
-            agent: client.agent.clone(),
+            agent: client.agent.and_then(|agent| self.agents.name(agent).cloned()),
         });
     }
 
     /// A client's name for itself, kept once for all who have the same.
-    pub(super) fn intern_agent(&mut self, agent: Option<&str>) -> Option<Arc<str>> {
-        let agent = agent?;
-        if let Some(known) = self.agents.get(agent) {
-            return Some(Arc::clone(known));
-        }
-        if self.agents.len() >= AGENTS_MAX {
-            return None;
-        }
-        let agent: Arc<str> = agent.into();
-        self.agents.insert(Arc::clone(&agent));
-        Some(agent)
+    pub(super) fn intern_agent(&mut self, agent: Option<&str>) -> Option<NonZeroU16> {
+        self.agents.intern(agent?)
     }
 }
 

@@ -39,15 +39,15 @@ impl Shard {
         }
         let Self { history_budget, owned, owned_by_name, .. } = self;
         history_budget.compact(|kept| {
-            let key = owned_by_name.get(&kept.room);
-            key.is_some_and(|key| owned[*key as usize].keeps(kept.epoch, kept.offset))
+            let key = owned_by_name.find(&kept.room, |key| owned[key as usize].name());
+            key.is_some_and(|key| owned[key as usize].keeps(kept.epoch, kept.offset))
         });
     }
 
     /// Forgets a room.
     pub(super) fn forget_room(&mut self, key: usize) {
         let Some(room) = self.owned.remove(key) else { return };
-        self.owned_by_name.remove(room.name());
+        self.owned_by_name.remove(room.name(), u32::try_from(key).expect("keys of rooms are so wide"));
         self.history_budget.change(room.history_size(), (0, 0));
         if let Some(card) = room.card() {
             self.created.remove(&card.owner, room.created_bytes());

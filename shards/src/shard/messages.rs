@@ -137,7 +137,7 @@ impl Shard {
 
     /// The senders of a room hear of the receipts that are due.
     pub(super) fn flush_receipts(&mut self, key: usize, now: Now) {
-        let due = self.owned[key].receipts.as_mut().map_or(Vec::new(), |receipts| receipts.take_due(now.ms));
+        let due = self.owned[key].take_receipts(now);
         for (sender, status) in due {
             self.tell_receipt(&sender, Except::Nobody, status);
         }
@@ -174,7 +174,7 @@ impl Shard {
         if !self.owned[key].contains(user) {
             return Err(CommandError::not_a_member());
         }
-        let state = &mut self.owned[key].typing;
+        let state = self.owned[key].typing_mut();
         let is_news = if typing { state.start(user, now.ms) } else { state.stop(user) };
         if is_news {
             self.tell_typing(key, user, typing);
@@ -185,7 +185,7 @@ impl Shard {
 
     /// A user who sent, or left, no longer writes.
     pub(super) fn stop_typing(&mut self, key: usize, user: &Arc<str>) {
-        if !self.owned[key].typing.is_empty() && self.owned[key].typing.stop(user) {
+        if !self.owned[key].typing().is_empty() && self.owned[key].typing_mut().stop(user) {
             self.tell_typing(key, user, false);
         }
     }

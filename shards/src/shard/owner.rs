@@ -95,7 +95,8 @@ impl Shard {
     }
 
     pub(super) fn known(&self, room: &str) -> Option<usize> {
-        self.owned_by_name.get(room).map(|key| *key as usize)
+        let name_of = |key| &**self.owned[key as usize].name();
+        self.owned_by_name.find(room, name_of).map(|key| key as usize)
     }
 
     /// The room, created if there is none.
@@ -106,7 +107,8 @@ impl Shard {
         let class = self.classes.of(name);
         let room = OwnedRoom::new(Arc::clone(name), class, self.config.shards, self.epochs.of(name), now);
         let key = self.owned.insert(room);
-        self.owned_by_name.insert(Arc::clone(name), key);
+        let owned = &self.owned;
+        self.owned_by_name.insert(name, key, |key| owned[key as usize].name());
         self.schedule_room(key as usize, now);
         key as usize
     }

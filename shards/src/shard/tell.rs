@@ -43,7 +43,7 @@ impl Shard {
             }
             Question::DeliveryStatus(message) => Outcome::DeliveryStatus(room.delivery_status(message)?),
             Question::TypingUsers => {
-                let others = room.typing.users().filter(|user| **user != reader.user);
+                let others = room.typing().users().filter(|user| **user != reader.user);
                 Outcome::TypingUsers { room: Arc::clone(name), users: others.cloned().collect() }
             }
             Question::MessageStats => Outcome::MessageStats(self.owned[key].stats(now)),

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Shard;
+use super::timers::Timer;
+use crate::access::permission::Identity;
 use crate::clock::Now;
 use crate::config::Config;
+use crate::connection::{Connection, Subscription};
 use crate::id::{ConnectionId, SessionId, ShardId};
 use crate::mesh::item::{Ask, Caller, Item, ReplyTo};
 use crate::mesh::operation::{Joining, Operation, Reader, UserOperation};
@@ -15,7 +18,10 @@ use crate::protocol::command::{Creation, Draft, Status, StatusUpdate, UpTo};
 use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::message::{Lane, MessageType};
 use crate::protocol::reply::SessionError;
+use crate::room::directory::LocalRoom;
+use crate::room::owned::OwnedRoom;
 use crate::user::session::SESSIONS_MAX;
+use crate::user::users::User;
 
 const NOW: Now = Now { ms: 0, unix_ms: 0 };
 const HOME: ShardId = ShardId(1);
@@ -201,4 +207,17 @@ fn a_room_that_is_created_again_is_another_one() {
         created.expect("the room is new")
     };
     assert_ne!(epoch(), epoch());
+}
+
+/// An idle connection costs about the sum of these, and most gateways hold far more idle connections than busy ones. A
+/// field for what few of them have belongs into `Rare`, `Contents` or a box.
+#[test]
+fn what_every_idle_connection_has_stays_small() {
+    assert!(size_of::<Connection>() <= 376, "a connection: {}", size_of::<Connection>());
+    assert!(size_of::<Subscription>() <= 32, "one of its rooms: {}", size_of::<Subscription>());
+    assert!(size_of::<Identity>() <= 64, "who it is: {}", size_of::<Identity>());
+    assert!(size_of::<User>() <= 160, "its user: {}", size_of::<User>());
+    assert!(size_of::<LocalRoom>() <= 72, "the user's room here: {}", size_of::<LocalRoom>());
+    assert!(size_of::<OwnedRoom>() <= 120, "and on its owner: {}", size_of::<OwnedRoom>());
+    assert!(size_of::<Timer>() <= 24, "its timer: {}", size_of::<Timer>());
 }

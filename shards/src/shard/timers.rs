@@ -120,7 +120,7 @@ impl Shard {
                 return;
             }
         }
-        if let Some(expires_unix_ms) = self.identity(slot).expires_unix_ms {
+        if let Some(expires_unix_ms) = self.identity(slot).expires_unix_ms() {
             if expires_unix_ms <= now.unix_ms {
                 return self.close(slot, CloseCode::AuthFailed, "the token has expired", now);
             }
@@ -202,7 +202,7 @@ fn next_due_ms(client: &Connection, config: &Config, now: Now) -> u64 {
 
 /// When the token's coming end must be told, or has come, on the shard's own clock.
 fn token_due_ms(client: &Connection, config: &Config, now: Now) -> u64 {
-    let Some(expires) = client.identity.as_ref().and_then(|identity| identity.expires_unix_ms) else {
+    let Some(expires) = client.identity.as_ref().and_then(|identity| identity.expires_unix_ms()) else {
         return u64::MAX;
     };
     let due_unix_ms =

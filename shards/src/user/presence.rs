@@ -5,11 +5,9 @@
 
 use std::num::NonZeroU64;
 
-use smallvec::SmallVec;
-
 use crate::clock::{Now, moment};
 use crate::protocol::command::{Status, StatusUpdate};
-use crate::room::roster::Seat;
+use crate::room::seats::{Seat, Seats};
 
 /// What watchers must be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +21,7 @@ pub enum Change {
 /// One user's presence.
 #[derive(Debug)]
 pub struct Presence {
-    devices: SmallVec<[Seat; 2]>,
+    devices: Seats,
     said: StatusUpdate,
     /// With no socket left: until when the user still counts as there.
     gone_at_ms: Option<NonZeroU64>,
@@ -34,7 +32,7 @@ const ONLINE: StatusUpdate = StatusUpdate { status: Status::Online, text: None }
 
 impl Default for Presence {
     fn default() -> Self {
-        Self { devices: SmallVec::new(), said: ONLINE, gone_at_ms: None, last_seen_unix_ms: 0 }
+        Self { devices: Seats::default(), said: ONLINE, gone_at_ms: None, last_seen_unix_ms: 0 }
     }
 }
 
@@ -50,8 +48,9 @@ impl Presence {
 
     /// A socket went.
     pub fn disconnect(&mut self, seat: Seat, grace_ms: u64, now: Now) -> Option<Change> {
-        let at = self.devices.iter().position(|known| *known == seat)?;
-        self.devices.swap_remove(at);
+        if !self.devices.remove(seat) {
+            return None;
+        }
         self.last_seen_unix_ms = now.unix_ms;
         if !self.devices.is_empty() {
             return None;

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use thin_vec::ThinVec;
+
 /// Rooms without a connection that one user keeps; further ones are dropped at once.
 pub const LOST_MAX: usize = 1024;
 
@@ -12,9 +14,9 @@ pub const LOST_MAX: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Rooms {
     /// Those with connections in them, and how many.
-    held: Vec<(Arc<str>, u32)>,
+    held: ThinVec<(Arc<str>, u32)>,
     /// Those within their grace, and until when: as all graces are equally long, in the order of their ends.
-    lost: Vec<(Arc<str>, u64)>,
+    lost: ThinVec<(Arc<str>, u64)>,
 }
 
 impl Rooms {
@@ -50,7 +52,7 @@ impl Rooms {
     pub fn expire(&mut self, now_ms: u64) {
         self.lost.retain(|(_, until_ms)| *until_ms > now_ms);
         if self.lost.is_empty() {
-            self.lost = Vec::new();
+            self.lost = ThinVec::new();
         }
     }
 

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use thin_vec::ThinVec;
+
 use super::presence::{Change, Presence};
 use super::rooms::Rooms;
 use super::session::{Holder, SESSIONS_MAX, Session};
@@ -35,7 +37,7 @@ pub struct User {
     /// Rooms that its connections have chosen to be in.
     rooms: Rooms,
     /// What it can resume.
-    pub sessions: Vec<Session>,
+    pub sessions: ThinVec<Session>,
     /// When its timer fires.
     pub alarm: Alarm,
     /// When it is forgotten, once nothing of it is left but when it was last seen.
@@ -73,7 +75,7 @@ impl User {
             updates: Bucket::default(),
             presence: Presence::default(),
             rooms: Rooms::default(),
-            sessions: Vec::new(),
+            sessions: ThinVec::new(),
             alarm: Alarm::default(),
             forget_ms: 0,
         }

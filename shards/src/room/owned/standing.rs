@@ -42,18 +42,18 @@ impl OwnedRoom {
             online: self.roster.online(),
             epoch: self.epoch,
             offset: self.offset,
-            private: self.audience.is_some() || super::is_forced(&self.name),
+            private: self.contents().audience.is_some() || super::is_forced(&self.name),
             class: self.class,
-            card: self.card.clone(),
+            card: self.contents().card.clone(),
         }
     }
 
     /// Bytes that what its creator decided takes; the same for as long as the room lasts.
     #[must_use]
     pub fn created_bytes(&self) -> usize {
-        let Some(card) = &self.card else { return 0 };
+        let Some(card) = &self.contents().card else { return 0 };
         let metadata = card.metadata.as_ref().map_or(0, |metadata| metadata.len());
-        let audience = self.audience.iter().flat_map(|audience| &audience.0);
+        let audience = self.contents().audience.iter().flat_map(|audience| &audience.0);
         CARD_BYTES + metadata + audience.map(|user| NAMED_BYTES + user.len()).sum::<usize>()
     }
 
@@ -61,7 +61,7 @@ impl OwnedRoom {
     #[must_use]
     pub fn standing(&self, user: &str) -> Standing {
         let since = self.roster.since(user);
-        let read = self.receipts.as_ref().map_or(0, |receipts| receipts.offset(user, true));
+        let read = self.contents().receipts.as_ref().map_or(0, |receipts| receipts.offset(user, true));
         // Who has never read anything here has nothing to read but what came since.
         let from = if read > 0 { read } else { since.map_or(self.offset, |(_, offset)| offset) };
         let others = |message: &&Arc<crate::protocol::message::Publication>| {
@@ -70,7 +70,7 @@ impl OwnedRoom {
         Standing {
             info: self.info(),
             since_unix_ms: since.map(|(unix_ms, _)| unix_ms),
-            unread: self.history.between(from, self.offset).filter(others).count() as u64,
+            unread: self.contents().history.between(from, self.offset).filter(others).count() as u64,
             read,
             joined: false,
             forced: false,
@@ -96,13 +96,15 @@ impl OwnedRoom {
         now: Now,
     ) -> Result<Receipting, CommandError> {
         let (message, offset) = match upto {
-            UpTo::Message(id) => (Some(id), self.history.find(id).ok_or_else(unknown_message)?.offset),
+            UpTo::Message(id) => {
+                (Some(id), self.contents().history.find(id).ok_or_else(unknown_message)?.offset)
+            }
             UpTo::Offset(offset) if offset <= self.offset => (None, offset),
             UpTo::Offset(_) => {
                 return Err(CommandError::invalid("upToOffset", "lies ahead of the room's last offset"));
             }
         };
-        let receipts = self.receipts.get_or_insert_default();
+        let receipts = self.contents_mut().receipts.get_or_insert_default();
         let (from, mut forgotten) = receipts.advance(user, read, offset, now.unix_ms);
         let reached = receipts.offset(user, read);
         let status = ReceiptStatus {
@@ -115,7 +117,7 @@ impl OwnedRoom {
         };
         if let Some(from) = from {
             for sender in self.senders(user, from, offset) {
-                let receipts = self.receipts.get_or_insert_default();
+                let receipts = self.contents_mut().receipts.get_or_insert_default();
                 forgotten += usize::from(!receipts.tell(&sender, &status, now.ms));
             }
         }
@@ -126,7 +128,7 @@ impl OwnedRoom {
     fn senders(&self, user: &Arc<str>, from: Offset, upto: Offset) -> Vec<Arc<str>> {
         let from = from.max(upto.saturating_sub(SENDERS_LOOKED_AT_MAX as u64));
         let mut senders: Vec<Arc<str>> = Vec::new();
-        for message in self.history.between(from, upto) {
+        for message in self.contents().history.between(from, upto) {
             if message.sender != *user && !senders.contains(&message.sender) {
                 senders.push(Arc::clone(&message.sender));
             }
@@ -139,8 +141,8 @@ impl OwnedRoom {
     /// # Errors
     /// The message is not known.
     pub fn delivery_status(&self, id: MessageId) -> Result<DeliveryStatus, CommandError> {
-        let message = self.history.find(id).ok_or_else(unknown_message)?;
-        let receipts = self.receipts.as_ref();
+        let message = self.contents().history.find(id).ok_or_else(unknown_message)?;
+        let receipts = self.contents().receipts.as_ref();
         let mut users =
             receipts.map_or(Vec::new(), |receipts| receipts.of_message(message.offset, STATUS_USERS_MAX));
         users.retain(|(user, ..)| *user != message.sender);

@@ -77,6 +77,10 @@ pub struct Wanted {
 }
 
 impl Counts {
+    /// Nothing was sent.
+    pub(super) const NONE: Self =
+        Self { messages: 0, edits: 0, deletes: 0, last_unix_ms: 0, minute: (0, 0, 0) };
+
     fn message(&mut self, now: Now) {
         self.messages += 1;
         self.last_unix_ms = now.unix_ms;
@@ -111,7 +115,9 @@ impl OwnedRoom {
         });
         let messages = match &recovered {
             Some(Some(missed)) => Some(missed.clone()),
-            _ if wanted.history > 0 => Some(self.history.newest(wanted.history, wanted.session, bytes_max)),
+            _ if wanted.history > 0 => {
+                Some(self.contents().history.newest(wanted.history, wanted.session, bytes_max))
+            }
             Some(None) => Some(Vec::new()),
             None => None,
         };
@@ -120,7 +126,7 @@ impl OwnedRoom {
             base = position.offset;
         }
         let (mut kept, mut resync) = (Vec::new(), false);
-        let waited = self.absent.as_mut().and_then(|absent| absent.arrive(user));
+        let waited = self.contents.as_mut().and_then(|contents| contents.absent.as_mut()?.arrive(user));
         if let (Some(offset), false) = (waited, matches!(recovered, Some(Some(_)))) {
             base = offset;
             (kept, resync) = self.kept_behind(offset, wanted.session);
@@ -145,15 +151,15 @@ impl OwnedRoom {
             // Live messages have overtaken the position: all behind it has come.
             return (position.offset <= self.offset).then(Vec::new);
         }
-        self.history.after(position.offset, until, session, bytes_max)
+        self.contents().history.after(position.offset, until, session, bytes_max)
     }
 
     /// What is kept behind an offset, and whether some of it is not.
     fn kept_behind(&self, offset: Offset, session: SessionId) -> (Vec<Arc<Publication>>, bool) {
-        let first = self.history.first_offset().unwrap_or(self.offset + 1);
+        let first = self.contents().history.first_offset().unwrap_or(self.offset + 1);
         let resync = first > offset + 1;
         let from = if resync { first - 1 } else { offset };
-        let kept = self.history.after(from, self.offset, session, usize::MAX).unwrap_or_default();
+        let kept = self.contents().history.after(from, self.offset, session, usize::MAX).unwrap_or_default();
         (kept, resync)
     }
 
@@ -187,7 +193,7 @@ impl OwnedRoom {
         let mut forgotten = self.await_owner(now);
         self.offset += 1;
         self.active_ms = now.ms;
-        self.counts.get_or_insert_default().message(now);
+        self.contents_mut().counts.message(now);
         let publication = Arc::new(Publication {
             id,
             room: Arc::clone(&self.name),
@@ -202,11 +208,11 @@ impl OwnedRoom {
             exclude: draft.exclude_sender.then_some(session),
             lane: draft.lane,
             revision: None,
-            audience: self.audience.clone(),
+            audience: self.contents().audience.clone(),
         });
         let accepted = Accepted { id: publication.id, offset: self.offset, unix_ms: now.unix_ms };
         if let Some(client_id) = &client_id {
-            let dedupe = self.dedupe.get_or_insert_default();
+            let dedupe = self.contents_mut().dedupe.get_or_insert_default();
             forgotten +=
                 usize::from(dedupe.remember(sender, client_id, accepted, now.ms + config.dedup_window_ms));
         }
@@ -218,8 +224,10 @@ impl OwnedRoom {
         if self.class == RoomClass::Ephemeral {
             return 0;
         }
-        self.history.expire(now.unix_ms, &config.history, self.waiting(config));
-        self.history.push(Arc::clone(publication), &config.history)
+        let contents = self.contents_mut();
+        let waiting = contents.waiting(config);
+        contents.history.expire(now.unix_ms, &config.history, waiting);
+        contents.history.push(Arc::clone(publication), &config.history)
     }
 
     /// What comes into the own room of somebody who is not there waits for that user, even if it was never there.
@@ -229,7 +237,7 @@ impl OwnedRoom {
         }
         let Some(owner) = self.absent_owner() else { return 0 };
         let offset = self.offset;
-        let absent = self.absent.get_or_insert_default();
+        let absent = self.contents_mut().absent.get_or_insert_default();
         if absent.is_away(&owner) {
             return 0;
         }
@@ -237,9 +245,10 @@ impl OwnedRoom {
     }
 
     fn find_accepted(&mut self, sender: &Arc<str>, client_id: Option<&str>, now: Now) -> Option<Accepted> {
-        let found = self.dedupe.as_mut()?.find(sender, client_id?, now.ms);
-        if self.dedupe.as_ref().is_some_and(|dedupe| dedupe.is_empty()) {
-            self.dedupe = None;
+        let contents = self.contents.as_mut()?;
+        let found = contents.dedupe.as_mut()?.find(sender, client_id?, now.ms);
+        if contents.dedupe.as_ref().is_some_and(|dedupe| dedupe.is_empty()) {
+            contents.dedupe = None;
         }
         found
     }
@@ -269,7 +278,7 @@ impl OwnedRoom {
         config: &Config,
     ) -> Result<Revising, CommandError> {
         self.expire(now, config);
-        let message = self.history.find(id).ok_or_else(unknown_message)?;
+        let message = self.contents().history.find(id).ok_or_else(unknown_message)?;
         if !may_others && message.sender != *user {
             return Err(CommandError::new(ErrorCode::PermissionDenied, "the message is another user's"));
         }
@@ -283,7 +292,7 @@ impl OwnedRoom {
         let present = self.revised(message, user, content, now);
         self.offset += 1;
         self.active_ms = now.ms;
-        self.history.replace(Arc::new(present.clone()));
+        self.contents_mut().history.replace(Arc::new(present.clone()));
         let change = Arc::new(Publication { offset: self.offset, exclude: None, ..present });
         let forgotten = self.keep(&change, now, config);
         Ok(Revising { answer: Arc::clone(&change), publication: Some(change), forgotten })
@@ -292,7 +301,7 @@ impl OwnedRoom {
     /// Whether a message that is kept is a user's.
     #[must_use]
     pub fn is_author(&self, user: &str, id: MessageId) -> bool {
-        self.history.find(id).is_some_and(|message| *message.sender == *user)
+        self.contents().history.find(id).is_some_and(|message| *message.sender == *user)
     }
 
     /// The message as it is after the change that comes next.
@@ -304,7 +313,7 @@ impl OwnedRoom {
         now: Now,
     ) -> Publication {
         let kind = if content.is_some() { Revised::Edited } else { Revised::Deleted };
-        let counts = self.counts.get_or_insert_default();
+        let counts = &mut self.contents_mut().counts;
         match kind {
             Revised::Edited => counts.edits += 1,
             Revised::Deleted => counts.deletes += 1,
@@ -336,7 +345,8 @@ impl OwnedRoom {
         config: &Config,
     ) -> HistoryPage {
         self.expire(now, config);
-        let page = self.history.page(before, after, limit, session, config.history.replay_bytes_max);
+        let page =
+            self.contents().history.page(before, after, limit, session, config.history.replay_bytes_max);
         HistoryPage {
             room: Arc::clone(&self.name),
             epoch: self.epoch,
@@ -352,11 +362,11 @@ impl OwnedRoom {
             messages: 0,
             edits: 0,
             deletes: 0,
-            kept: self.history.len(),
+            kept: self.contents().history.len(),
             last_unix_ms: None,
             per_minute: 0,
         };
-        if let Some(counts) = &mut self.counts {
+        if let Some(counts) = self.contents.as_mut().map(|contents| &mut contents.counts) {
             stats.messages = counts.messages;
             stats.edits = counts.edits;
             stats.deletes = counts.deletes;
@@ -374,19 +384,22 @@ impl OwnedRoom {
 
     /// Forgets the oldest messages up to an offset of a stream, as far as they are still there; how many.
     pub fn evict(&mut self, epoch: Epoch, offset: Offset) -> usize {
-        if epoch == self.epoch { self.history.evict(offset) } else { 0 }
+        match &mut self.contents {
+            Some(contents) if epoch == self.epoch => contents.history.evict(offset),
+            _ => 0,
+        }
     }
 
     /// Bytes and number of the kept messages.
     #[must_use]
     pub fn history_size(&self) -> (usize, usize) {
-        (self.history.bytes(), self.history.len())
+        (self.contents().history.bytes(), self.contents().history.len())
     }
 
     /// Whether a message of a stream is kept.
     #[must_use]
     pub fn keeps(&self, epoch: Epoch, offset: Offset) -> bool {
-        epoch == self.epoch && self.history.first_offset().is_some_and(|first| first <= offset)
+        epoch == self.epoch && self.contents().history.first_offset().is_some_and(|first| first <= offset)
     }
 }
 
