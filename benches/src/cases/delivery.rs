@@ -75,8 +75,15 @@ impl FanOut {
 
     /// Sends a message and delivers it.
     pub fn send(&mut self) {
+        self.send_together(1);
+    }
+
+    /// Sends some messages, and delivers all of them to each member with one write.
+    pub fn send_together(&mut self, messages: usize) {
         self.gateway.pass_time();
-        self.gateway.receive(self.sender, &self.frame);
+        for _ in 0..messages {
+            self.gateway.receive(self.sender, &self.frame);
+        }
         self.gateway.settle();
     }
 
