@@ -31,7 +31,10 @@ pub(super) fn check(settings: &Settings, agents: &Agents) -> Result<()> {
         Agents::Remote(addresses) => addresses.len(),
     };
     ensure!(!settings.is_chat(), "--agents: the scenario chat is not shared yet");
-    ensure!(args.stop_fraction == 0.0, "--agents does not go with --stop-fraction");
+    let slow = args.stop_fraction + args.slow_fraction;
+    ensure!(slow == 0.0, "--agents does not go with --stop-fraction or --slow-fraction");
+    ensure!(!args.kind.is_disruptive(), "--agents: storms, churn and drains are not shared yet");
+    ensure!(args.dialects.is_none(), "--agents does not go with --dialects yet");
     ensure!(
         args.dialect.has_offsets(),
         "--agents: --dialect must number messages, so that order can be compared"
