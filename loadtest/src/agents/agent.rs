@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser as _;
 
 use super::message::{self, FromAgent, PROOF_BYTES_MAX, TEXT_BYTES_MAX, ToAgent, VERSION};
-use super::proof;
+use super::{proof, share};
 use crate::args::{AgentArgs, Cli};
 use crate::measure::RoomDigest;
 use crate::progress::Snapshot;
@@ -165,6 +165,8 @@ fn perform(
     let cli = Cli::try_parse_from(words)
         .map_err(|error| anyhow::anyhow!("the coordinator's flags: {}", error.kind()))?;
     let mut settings = Settings::from_args(cli.run)?;
+    // Whoever knows the secret may cause load, and nothing else: no command is run for it.
+    share::check_kind(&settings)?;
     settings.secret = secret;
     settings.part = Part { number, of };
     run::prepare(&settings)?;

@@ -1,10 +1,10 @@
 //! Whether a run can be shared, and the flags that tell an agent of it.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Map, Value};
 
 use super::message::ROOMS_MAX;
-use crate::args::{Agents, Args};
+use crate::args::{Agents, Args, Kind};
 use crate::settings::{Mode, Settings};
 
 /// Flags that are the coordinator's own business, or that it sends otherwise.
@@ -30,16 +30,7 @@ pub(super) fn check(settings: &Settings, agents: &Agents) -> Result<()> {
         Agents::Local(count) => *count,
         Agents::Remote(addresses) => addresses.len(),
     };
-    ensure!(!settings.is_chat(), "--agents: the scenario chat is not shared yet");
-    let slow = args.stop_fraction + args.slow_fraction;
-    ensure!(slow == 0.0, "--agents does not go with --stop-fraction or --slow-fraction");
-    ensure!(!args.kind.is_disruptive(), "--agents: storms, churn and drains are not shared yet");
-    ensure!(args.dialects.is_none(), "--agents does not go with --dialects yet");
-    ensure!(
-        args.dialect.has_offsets(),
-        "--agents: --dialect must number messages, so that order can be compared"
-    );
-    ensure!(args.rooms <= ROOMS_MAX, "--agents: at most {ROOMS_MAX} --rooms");
+    check_kind(settings)?;
     match settings.mode {
         Mode::Traffic | Mode::Idle => {
             let layout = settings.layout();
@@ -53,7 +44,7 @@ pub(super) fn check(settings: &Settings, agents: &Agents) -> Result<()> {
             args.connections >= count && connects >= count as u64,
             "--agents {count}: each needs a connection and a connect"
         ),
-        Mode::Ramp(_) => bail!("--agents does not go with --ramp-what yet"),
+        Mode::Ramp(_) => {}
     }
     if let Agents::Remote(_) = agents {
         ensure!(
@@ -62,6 +53,26 @@ pub(super) fn check(settings: &Settings, agents: &Agents) -> Result<()> {
         );
         ensure!(args.agents.agents_secret_file.is_some(), "--agents HOST:PORT needs --agents-secret-file");
     }
+    Ok(())
+}
+
+/// Judges what kind of run it is: on both ends of the line, since an agent must not do all that flags can ask for.
+///
+/// # Errors
+/// Names the flag that asks for what is not shared.
+pub(super) fn check_kind(settings: &Settings) -> Result<()> {
+    let args = &settings.args;
+    ensure!(args.kind == Kind::Steady, "--agents: of scenarios only those of --kind steady are shared yet");
+    ensure!(args.disrupt.drain_command.is_none(), "--agents does not go with --drain-command");
+    ensure!(args.stop_fraction == 0.0, "--agents does not go with --stop-fraction");
+    ensure!(args.slow_fraction == 0.0, "--agents does not go with --slow-fraction");
+    ensure!(args.dialects.is_none(), "--agents does not go with --dialects yet");
+    ensure!(
+        args.dialect.has_offsets(),
+        "--agents: --dialect must number messages, so that order can be compared"
+    );
+    ensure!(args.rooms <= ROOMS_MAX, "--agents: at most {ROOMS_MAX} --rooms");
+    ensure!(!matches!(settings.mode, Mode::Ramp(_)), "--agents does not go with --ramp-what yet");
     Ok(())
 }
 
@@ -162,6 +173,11 @@ mod tests {
         for (flags, named) in [
             (&["--agents=2", "--stop-fraction=0.5"][..], "--stop-fraction"),
             (&["--agents=2", "--ramp-what=rate"], "--ramp-what"),
+            (&["--agents=2", "--kind=storm"], "--kind"),
+            (&["--agents=2", "--kind=chat"], "--kind"),
+            (&["--agents=2", "--kind=drain", "--drain-command=true"], "--kind"),
+            (&["--agents=2", "--slow-fraction=0.5"], "--slow-fraction"),
+            (&["--agents=2", "--dialects=event=0.5,topic=0.5"], "--dialects"),
             (&["--agents=3", "--connections=20", "--rooms=10"], "do not span"),
             (&["--agents=2", "--connections=20", "--rooms=10", "--zipf=1"], "do not span"),
             (&["--agents=3", "--connections=2", "--churn=20"], "--agents 3"),
