@@ -164,6 +164,8 @@ pub struct Config {
     pub queue_ttl_ms: u64,
     /// Milliseconds for which messages of the batch-delay lane may wait to share a write.
     pub batch_delay_ms: u64,
+    /// Milliseconds for which pushes may wait to share a write while a shard uses more than half of its capacity.
+    pub latency_budget_ms: u64,
     /// Whether strings in contents are escaped.
     pub sanitize: Sanitize,
 }
@@ -321,6 +323,7 @@ impl Default for Config {
             session_key: SessionKey::default(),
             queue_ttl_ms: 86_400_000,
             batch_delay_ms: 50,
+            latency_budget_ms: 20,
             sanitize: Sanitize::Off,
         }
     }

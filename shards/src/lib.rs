@@ -25,6 +25,7 @@
 pub mod access;
 pub mod alarm;
 pub mod clock;
+pub mod coalescing;
 pub mod config;
 pub mod connection;
 pub mod effect;

@@ -180,6 +180,10 @@ counters! {
     doorbells,
     /// Turns of the loop.
     turns,
+    /// Share of its time, in percent, that the shard would need if no frames shared a write.
+    load_percent,
+    /// Milliseconds that pushes wait now for others to share their write.
+    coalescing_wait_ms,
     /// Calls of `send`.
     sends,
     /// Calls of `recv`.

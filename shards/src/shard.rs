@@ -9,6 +9,7 @@ mod commands;
 mod created;
 mod events;
 mod fan_out;
+mod flushing;
 mod gather;
 mod holding;
 mod inbound;
@@ -61,6 +62,7 @@ use crate::user::users::Users;
 use crate::user::watch::Watches;
 
 use events::{Agents, ConnectionEvents};
+use flushing::Waiting;
 use gather::Gather;
 use sessions::Departed;
 use timers::Timer;
@@ -129,8 +131,8 @@ pub struct Shard {
     watching: u64,
     /// Connections whose sockets are being let go.
     departed: HashMap<ConnectionId, Departed>,
-    /// Connections with frames that may wait to share a write, and until when.
-    delayed: VecDeque<(u64, ConnectionId)>,
+    /// Connections with frames that may wait to share a write.
+    waiting: Waiting,
     connection_events: ConnectionEvents,
     /// What clients call themselves, each once.
     agents: Agents,
@@ -178,7 +180,7 @@ impl Shard {
             watches: Watches::default(),
             watching: 0,
             departed: HashMap::default(),
-            delayed: VecDeque::new(),
+            waiting: Waiting::new(config.limits.outbound_queue_bytes_max),
             connection_events: ConnectionEvents::new(config.shards),
             agents: Agents::default(),
             random,

@@ -250,6 +250,13 @@ const ROOMS: &[Setting] = &[
          write; a later message of the room takes them along.",
     ),
     one(
+        "latency-budget",
+        "DURATION",
+        "20ms",
+        "Time for which messages may wait to share a write while a shard would use more than half of its core; below \
+         that nothing waits, and near the whole core all of it is used. 0 sends always at once.",
+    ),
+    one(
         "sanitize",
         "off|escape",
         "off",

@@ -8,6 +8,7 @@ mod auth_lifetime;
 mod bounds;
 mod catalogue;
 mod cli;
+mod coalescing;
 mod commands;
 mod content;
 mod control_plane;

@@ -80,12 +80,37 @@ pub enum Dirty {
     /// In none.
     #[default]
     Clean,
-    /// In that of what may wait to share a write.
-    Delayed,
+    /// In that of what may wait to share a write by its lane.
+    Delayed {
+        /// The low half of when it is to be flushed: a whole moment would cost every connection more than it is worth.
+        until_ms: u32,
+    },
+    /// In that of what waits to share a write because the shard has much to do.
+    Coalescing {
+        /// The low half of when it is to be flushed: a whole moment would cost every connection more than it is worth.
+        until_ms: u32,
+    },
     /// In that of large fan-outs.
     Bulk,
     /// In that of everything else.
     Urgent,
+}
+
+impl Dirty {
+    /// Whether it waits until just then.
+    pub(crate) fn waits_until(self, ms: u64) -> bool {
+        let wanted = Self::low_half(ms);
+        matches!(self, Self::Delayed { until_ms } | Self::Coalescing { until_ms } if until_ms == wanted)
+    }
+
+    /// What is kept of a moment.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "moments that are compared are less than 49 days apart"
+    )]
+    pub(crate) fn low_half(ms: u64) -> u32 {
+        ms as u32
+    }
 }
 
 /// Pushes that wait: for the client's first frame, which may still change the dialect, or for what a session has missed,

@@ -175,7 +175,24 @@ impl<'a> Value<'a> {
     /// The member of that name; of duplicates the last.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
+        // Most of what is asked for is not there, and the tape alone tells that.
+        if !self.has(name) {
+            return None;
+        }
         self.members().filter(|(key, _)| *key == name).last().map(|(_, value)| value)
+    }
+
+    /// Whether there is a member of that name.
+    fn has(&self, name: &str) -> bool {
+        let Some(Node::Object { len, .. }) = self.nodes.first() else { return false };
+        let mut at = 1;
+        for _ in 0..*len {
+            match self.nodes.get(at) {
+                Some(Node::String(key)) if *key == name => return true,
+                _ => at += 1 + span(self.nodes.get(at + 1..).unwrap_or_default()),
+            }
+        }
+        false
     }
 
     /// The elements of an array, or `None` for other values.

@@ -76,11 +76,15 @@ impl Poller {
         Ok(epoll::delete(&self.epoll, socket)?)
     }
 
-    /// Waits for at most `timeout`, and gives what became ready to `take`; their number.
-    pub(super) fn wait(&mut self, timeout: Duration, mut take: impl FnMut(Ready)) -> io::Result<usize> {
+    /// Waits for at most `timeout`, or until the timer ticks, and gives what became ready to `take`; their number.
+    pub(super) fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        mut take: impl FnMut(Ready),
+    ) -> io::Result<usize> {
         self.events.clear();
-        let timeout = timespec(timeout);
-        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), Some(&timeout)) {
+        let timeout = timeout.map(timespec);
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -105,6 +109,12 @@ impl Poller {
         }
         Ok(self.events.len())
     }
+}
+
+/// Lets so much time pass, whatever becomes ready.
+pub(super) fn pass(duration: Duration) {
+    // An interrupted sleep is a shorter one, and no harm.
+    let _ = rustix::thread::nanosleep(&timespec(duration));
 }
 
 fn timespec(duration: Duration) -> Timespec {

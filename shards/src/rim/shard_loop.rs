@@ -3,30 +3,29 @@
 //! One loop a shard, not one task a connection: frames that a turn queues for one connection leave in one write, and
 //! a sleep and a wake are paid once for all of them. While there is traffic the loop waits in `epoll_wait` itself,
 //! which costs one system call; only an idle shard awaits the set through the executor, which costs about ten.
+//! `waiting` is that part of a turn.
+
+mod waiting;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::inbox::{Accepted, Command, Inbox};
-use super::poller::{Poller, Ready};
+use super::poller::Poller;
 use super::rings::Mesh;
-use super::runtime::{Awaitable, yield_now};
+use super::runtime::Awaitable;
 use super::socket::{Socket, Sockets, Transfer};
 use super::sys;
 use super::{HttpConnection, StartError};
 use crate::clock::{Clock, Now};
+use crate::coalescing::{Coalescing, Spent};
 use crate::config::Config;
 use crate::effect::{Release, SocketEffect};
 use crate::id::{ConnectionId, ShardId};
 use crate::shard::{Overload, Shard};
 use crate::timer_wheel::TICK_MS;
 
-/// An idle shard looks for itself after so long, even if the executor has missed a wake-up. Its own timer comes sooner.
-const SLEEP_MAX: Duration = Duration::from_millis(250);
-/// How long a shard waits by itself before it leaves waiting to the executor.
-const WAIT: Duration = Duration::from_millis(15);
 /// Bytes of one read, and of one write that many frames share.
 const BUFFER_BYTES: usize = 64 << 10;
 /// Reads of one turn; the rest is read after what they caused was sent.
@@ -41,8 +40,6 @@ const BULK_FLUSHES_MAX: usize = 512;
 const WRITES_MAX: usize = 8;
 /// Turns for which a tick waits for sockets to be read.
 const TICKS_PUT_OFF_MAX: u32 = 64;
-/// Turns between two visits of the executor while there is traffic.
-const TURNS_BETWEEN_YIELDS: u64 = 256;
 /// A turn of so many microseconds means that new connections are refused, or ephemeral messages dropped.
 const REFUSE_TURN_US: u64 = 500_000;
 const DROP_TURN_US: u64 = 1_000_000;
@@ -73,6 +70,12 @@ pub(super) struct ShardLoop {
     readable: VecDeque<ConnectionId>,
     receive_buffer: Box<[u8]>,
     send_buffer: Vec<u8>,
+    coalescing: Coalescing,
+    spent: Spent,
+    /// When the last turn began.
+    turn_began_us: u64,
+    /// The last events were the timer's alone.
+    quiet: bool,
     running: bool,
 }
 
@@ -81,8 +84,10 @@ impl ShardLoop {
         let Setup { id, config, mesh_seed, seed, clock } = setup;
         let poller = Poller::new(mesh.bell())?;
         let now = clock.now();
+        let latency_budget_ms = config.latency_budget_ms;
         let mut shard = Shard::new(id, config, mesh_seed, seed, now);
         shard.measure_with(move || clock.micros());
+        let coalescing = Coalescing::new(latency_budget_ms, clock.micros());
         Ok(Self {
             shard,
             idle: Awaitable::new(poller.try_clone()?)?,
@@ -97,6 +102,10 @@ impl ShardLoop {
             readable: VecDeque::new(),
             receive_buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
             send_buffer: Vec::with_capacity(BUFFER_BYTES),
+            coalescing,
+            spent: Spent::default(),
+            turn_began_us: 0,
+            quiet: true,
             running: true,
         })
     }
@@ -108,7 +117,9 @@ impl ShardLoop {
             let busy = ring_left || self.has_work();
             let ready = self.wait(busy).await;
             let began_us = self.clock.micros();
+            self.turn_began_us = began_us;
             self.now = self.clock.now();
+            self.shard.set_coalescing(self.coalescing.wait_ms(), self.now);
             self.take_over_sockets();
             self.obey();
             ring_left = self.receive_items();
@@ -117,9 +128,9 @@ impl ShardLoop {
             self.shard.flush_delayed(self.now);
             self.send_items();
             self.apply_effects();
-            self.flush();
+            let flushed = self.flush_in_time();
             self.report();
-            if busy || ready > 0 {
+            if busy || ready > 0 || flushed {
                 self.note_turn(began_us);
             }
         }
@@ -130,57 +141,6 @@ impl ShardLoop {
         let effects = &self.shard.effects;
         let reads = !self.readable.is_empty() && self.shard.may_read_clients();
         reads || !effects.bulk.is_empty() || !effects.dirty.is_empty() || !effects.sockets.is_empty()
-    }
-
-    /// Waits unless there is work; the number of events.
-    async fn wait(&mut self, busy: bool) -> usize {
-        if busy {
-            if self.shard.metrics.turns.is_multiple_of(TURNS_BETWEEN_YIELDS) {
-                yield_now().await;
-            }
-            return self.poll(Duration::ZERO);
-        }
-        let bell = Arc::clone(self.mesh.bell());
-        bell.lie_down();
-        // What was put before the bell knew of the sleep would wait for the next ring.
-        let timeout =
-            if self.inbox.is_empty() && self.mesh.depth() == 0 { self.patience() } else { Duration::ZERO };
-        let mut ready = self.poll(timeout);
-        let waits = self.shard.overflow_items() > 0 || self.shard.has_delayed();
-        if ready == 0 && !timeout.is_zero() && !waits {
-            self.idle.readable(SLEEP_MAX).await;
-            ready = self.poll(Duration::ZERO);
-        }
-        bell.get_up();
-        ready
-    }
-
-    /// Nobody rings when a full ring has room again, so a shard that waits for that looks often.
-    fn patience(&self) -> Duration {
-        if self.shard.overflow_items() > 0 { Duration::from_millis(1) } else { WAIT }
-    }
-
-    fn poll(&mut self, timeout: Duration) -> usize {
-        let Self { poller, sockets, readable, shard, mesh, .. } = self;
-        let polled = poller.wait(timeout, |ready| match ready {
-            Ready::Doorbell => mesh.bell().silence(),
-            Ready::Timer => {}
-            Ready::Socket { id, readable: can_read, writable, hang_up } => {
-                let Some(socket) = sockets.get_mut(id) else { return };
-                socket.hang_up |= hang_up;
-                if can_read {
-                    socket.readable = true;
-                    list(socket, readable);
-                }
-                if writable {
-                    shard.on_writable(id);
-                }
-            }
-        });
-        polled.unwrap_or_else(|error| {
-            tracing::error!(event = "epoll_failed", %error);
-            0
-        })
     }
 
     fn take_over_sockets(&mut self) {
@@ -206,6 +166,8 @@ impl ShardLoop {
                 Command::Snapshot(take) => {
                     let mut metrics = self.shard.snapshot();
                     metrics.ring_depth = self.mesh.depth() as u64;
+                    metrics.load_percent = self.coalescing.load_percent();
+                    metrics.coalescing_wait_ms = self.coalescing.wait_ms();
                     take(metrics);
                 }
                 Command::Quiesce => self.shard.on_quiesce(self.now),
@@ -329,6 +291,18 @@ impl ShardLoop {
         }
     }
 
+    /// Sends what is queued, and notes how long that took; whether anything was.
+    fn flush_in_time(&mut self) -> bool {
+        let effects = &self.shard.effects;
+        if effects.dirty.is_empty() && effects.bulk.is_empty() {
+            return false;
+        }
+        let began_us = self.clock.micros();
+        self.flush();
+        self.spent.send_us += self.clock.micros() - began_us;
+        true
+    }
+
     /// Sends what is queued: everything that is urgent, and a slice of the large fan-outs.
     fn flush(&mut self) {
         for _ in 0..self.shard.effects.dirty.len() {
@@ -384,7 +358,8 @@ impl ShardLoop {
 
     /// Counts the turn, and sheds load when turns become too long.
     fn note_turn(&mut self, began_us: u64) {
-        let took_us = self.clock.micros() - began_us;
+        let now_us = self.clock.micros();
+        let took_us = now_us - began_us;
         self.shard.metrics.turns += 1;
         self.shard.metrics.turn.observe(took_us);
         let overload = match took_us {
@@ -393,6 +368,9 @@ impl ShardLoop {
             _ => Overload::DropEphemeral,
         };
         self.shard.set_loop_overload(overload);
+        self.spent.busy_us += took_us;
+        (self.spent.sends, self.spent.frames) = (self.shard.metrics.sends, self.shard.metrics.frames_sent);
+        self.coalescing.observe(self.spent, now_us);
     }
 }
 

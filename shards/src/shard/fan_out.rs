@@ -2,21 +2,19 @@
 //!
 //! Encoded once for each dialect and profile in use; a recipient costs a reference and a place in its queue.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::flushing::{Patience, mark_dirty};
 use super::subscriptions::follows;
 use super::{Overload, Shard};
 use crate::clock::Now;
 use crate::config::RoomClass;
 use crate::connection::delivery_log::DeliveryLog;
 use crate::connection::outbound_queue::{FrameClass, Pushed};
-use crate::connection::{Connection, Dirty, Phase};
-use crate::effect::Effects;
-use crate::id::ConnectionId;
+use crate::connection::{Connection, Phase};
 use crate::mesh::item::{Caller, ReplyTo};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::message::{Audience, Lane, Publication};
@@ -53,24 +51,6 @@ impl<'a> Encodings<'a> {
 
     fn encoded(&self) -> u64 {
         self.frames.len() as u64
-    }
-}
-
-/// Puts a connection into a flush list, unless it stands in one that comes sooner or waits for its socket.
-pub(super) fn mark_dirty(client: &mut Connection, effects: &mut Effects, bulk: bool) {
-    if client.blocked {
-        return;
-    }
-    match (client.dirty, bulk) {
-        (Dirty::Clean | Dirty::Delayed, true) => {
-            client.dirty = Dirty::Bulk;
-            effects.bulk.push_back(client.id);
-        }
-        (Dirty::Clean | Dirty::Delayed | Dirty::Bulk, false) => {
-            client.dirty = Dirty::Urgent;
-            effects.dirty.push_back(client.id);
-        }
-        _ => {}
     }
 }
 
@@ -139,20 +119,18 @@ impl Shard {
         now: Now,
         wanted: impl Fn(&Connection) -> bool,
     ) {
-        let Self { directory, connections, config, effects, metrics, scratch, delayed, .. } = self;
+        let Self { directory, connections, config, effects, metrics, scratch, waiting, .. } = self;
         let room = directory.get(key);
         let bytes_max = config.limits.outbound_queue_bytes_max;
-        let bulk = room.members.len() > BULK_RECIPIENTS;
         let message = match push {
             Push::Message(publication) => Some(publication),
             _ => None,
         };
         let counts = u64::from(message.is_some());
         let logged = message.filter(|_| class == FrameClass::Reliable);
-        let delay_ms = match message {
-            Some(publication) if publication.lane == Lane::BatchDelay => config.batch_delay_ms,
-            _ => 0,
-        };
+        let batched = message.is_some_and(|publication| publication.lane == Lane::BatchDelay);
+        let lane_until_ms = (batched && config.batch_delay_ms > 0).then(|| now.ms + config.batch_delay_ms);
+        let patience = Patience { lane_until_ms, bulk: room.members.len() > BULK_RECIPIENTS };
         let mut encodings = Encodings::new(push);
         let mut exceptional = Vec::new();
         for slot in &room.members {
@@ -188,15 +166,11 @@ impl Shard {
             if let Some(publication) = logged
                 && (client.log.is_some() || room.class == RoomClass::Queued)
                 && note_delivery(client, (key, room), publication, client.queue.end(), now)
-                && delay_ms == 0
+                && lane_until_ms.is_none()
             {
                 exceptional.push((*slot, Exception::Probe));
             }
-            if delay_ms > 0 {
-                mark_delayed(client, delayed, now.ms + delay_ms);
-            } else {
-                mark_dirty(client, effects, bulk);
-            }
+            waiting.on_queued(client, effects, patience);
         }
         metrics.frames_encoded += encodings.encoded();
         for (slot, exception) in exceptional {
@@ -215,7 +189,7 @@ impl Shard {
     /// A push to some connections, encoded once for those who speak alike.
     pub(super) fn push_to(&mut self, slots: &[u32], push: &Push, class: FrameClass, now: Now) {
         let bytes_max = self.config.limits.outbound_queue_bytes_max;
-        let bulk = slots.len() > BULK_RECIPIENTS;
+        let patience = Patience { lane_until_ms: None, bulk: slots.len() > BULK_RECIPIENTS };
         let mut encodings = Encodings::new(push);
         let mut exceptional = Vec::new();
         for slot in slots {
@@ -235,7 +209,7 @@ impl Shard {
                 Pushed::Dropped(count) => self.metrics.frames_dropped += u64::from(count),
                 Pushed::Full => exceptional.push((*slot, Exception::Slow)),
             }
-            mark_dirty(client, &mut self.effects, bulk);
+            self.waiting.on_queued(client, &mut self.effects, patience);
         }
         self.metrics.frames_encoded += encodings.encoded();
         for (slot, exception) in exceptional {
@@ -295,25 +269,6 @@ impl Shard {
         self.ask_progress(slot, now);
     }
 
-    /// Sends what has waited long enough for others to share its write.
-    pub fn flush_delayed(&mut self, now: Now) {
-        while let Some((_, id)) = self.delayed.front().filter(|(due_ms, _)| *due_ms <= now.ms) {
-            let id = *id;
-            self.delayed.pop_front();
-            let Self { connections, effects, .. } = self;
-            let client = connections.get_mut(id.slot as usize).filter(|client| client.id == id);
-            if let Some(client) = client.filter(|client| client.dirty == Dirty::Delayed) {
-                mark_dirty(client, effects, false);
-            }
-        }
-    }
-
-    /// Whether something waits to share a write.
-    #[must_use]
-    pub fn has_delayed(&self) -> bool {
-        !self.delayed.is_empty()
-    }
-
     /// Queues an answer or a control frame.
     pub(super) fn send(&mut self, slot: usize, frame: Bytes, class: FrameClass) {
         let client = &mut self.connections[slot];
@@ -321,7 +276,11 @@ impl Shard {
             return;
         }
         client.queue.push_always(frame, class);
-        mark_dirty(client, &mut self.effects, false);
+        if class == FrameClass::Reply {
+            self.waiting.on_queued(client, &mut self.effects, Patience::ANSWER);
+        } else {
+            mark_dirty(client, &mut self.effects, false);
+        }
         let unread_max = self.config.limits.outbound_queue_bytes_max / 2;
         if client.queue.reply_bytes() > unread_max && !client.paused {
             client.paused = true;
@@ -392,12 +351,4 @@ fn note_delivery(
     let Some((log, number)) = followed(client, place, publication) else { return false };
     log.note(number, publication.offset, end);
     log.next_probe_ms().is_some_and(|due_ms| due_ms <= now.ms)
-}
-
-/// Lets a connection's frames wait a little, unless it is flushed sooner anyway.
-fn mark_delayed(client: &mut Connection, delayed: &mut VecDeque<(u64, ConnectionId)>, due_ms: u64) {
-    if client.dirty == Dirty::Clean && !client.blocked {
-        client.dirty = Dirty::Delayed;
-        delayed.push_back((due_ms, client.id));
-    }
 }

@@ -7,7 +7,7 @@ use rand::{Rng, RngExt};
 
 use super::Shard;
 use super::events::Happened;
-use super::fan_out::mark_dirty;
+use super::flushing::mark_dirty;
 use crate::access::limits::Bucket;
 use crate::clock::Now;
 use crate::config::Rate;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Shard;
-use super::fan_out::mark_dirty;
+use super::flushing::mark_dirty;
 use super::subscriptions::follows;
 use crate::access::permission::Identity;
 use crate::clock::{Now, moment};

@@ -89,6 +89,9 @@ impl Host {
             return;
         }
         around.ledger.totals.turns += 1;
+        // The load of a shard, and so how long frames wait to share a write, may change at any moment.
+        let busy = around.dice.percent(50);
+        self.shard.set_coalescing(if busy { around.scenario.config.latency_budget_ms } else { 0 }, now);
         self.read_clients(around);
         self.drain_rings(around);
         if self.next_tick_ms <= now.ms {
@@ -296,7 +299,9 @@ impl Host {
     /// Whether the shard has nothing to do but to wait for time.
     pub(super) fn is_idle(&self) -> bool {
         let empty = |id: &ConnectionId| self.shard.queue(*id).is_none_or(|queue| queue.is_empty());
-        self.shard.overflow_items() == 0 && !self.shard.has_delayed() && self.attached.keys().all(empty)
+        self.shard.overflow_items() == 0
+            && self.shard.next_flush_ms().is_none()
+            && self.attached.keys().all(empty)
     }
 
     /// When everybody is gone, nothing may be left of them.

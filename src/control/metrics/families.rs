@@ -118,6 +118,10 @@ table! {
             "Items for the control plane or from it that found its queue full.";
         Counter doorbells: "doorbells", "Doorbells rung for sleeping threads.";
         Counter turns: "loop_turns", "Turns of the shard's loop.";
+        Gauge load_percent: "load_percent",
+            "Share of its time that the shard would need if no frames shared a write; above 50 they do.";
+        Gauge coalescing_wait_ms: "coalescing_wait_milliseconds",
+            "Time that pushes wait now for others to share their write.";
         Counter sends: "sends", "Calls of send.";
         Counter receives: "receives", "Calls of recv.";
     }

@@ -4,8 +4,8 @@ use super::skip::skip_string;
 
 /// Whether a control character other than JSON's whitespace, or whitespace inside a string, may be present.
 pub(super) fn has_raw_control(text: &[u8]) -> bool {
-    // Almost every frame has none at all: one vectorised pass answers for it.
-    if text.iter().all(|&byte| byte >= b' ') {
+    // Almost every frame has none at all: one pass answers for it, vectorised since it never stops early.
+    if text.iter().fold(u8::MAX, |least, &byte| least.min(byte)) >= b' ' {
         return false;
     }
     let mut at = 0;
@@ -35,20 +35,25 @@ pub(super) fn needs_blunting(text: &[u8]) -> bool {
 }
 
 fn has_surrogate_escape(text: &[u8]) -> bool {
-    memchr::memmem::find_iter(text, b"\\u").any(|at| is_surrogate(&text[at + 2..]))
+    memchr::memchr_iter(b'\\', text).any(|at| is_surrogate(&text[at + 1..]))
 }
 
-fn is_surrogate(hex: &[u8]) -> bool {
-    matches!(hex, [b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F', ..])
+fn is_surrogate(escape: &[u8]) -> bool {
+    matches!(escape, [b'u', b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F', ..])
 }
 
-/// A number with an exponent, or with more digits than surely fit. May be inside a string: then the slow path
-/// is taken for nothing, which costs time only.
+/// A number with an exponent, or with more digits than surely fit. Strings are skipped, in which ids may be long.
 fn has_large_number(text: &[u8]) -> bool {
     let mut run = 0;
     let mut previous = 0u8;
-    for &byte in text {
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        at += 1;
         match byte {
+            b'"' => {
+                at = skip_string(text, at - 1);
+                run = 0;
+            }
             b'0'..=b'9' => {
                 run += 1;
                 if run > DIGITS_SAFE {
@@ -103,7 +108,7 @@ fn blunt_string(text: &mut [u8]) {
             at += 12;
             continue;
         }
-        if text.get(at + 1) == Some(&b'u') && is_surrogate(&text[at + 2..]) {
+        if is_surrogate(&text[at + 1..]) {
             text[at + 2..at + 6].copy_from_slice(b"fffd");
         }
         at += 2;
