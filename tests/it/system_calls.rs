@@ -15,6 +15,10 @@ const ROOMS: usize = 10;
 const MEMBERS: usize = 10;
 /// Messages a second of each room: 2,000 over all.
 const RATE: u32 = 200;
+/// Calls a second that come with time and not with messages: the shard's ticks and sleeps, the acceptor's look at its
+/// queue. Where they count beside messages they are left out, since a busy machine takes longer for these.
+const IDLE_CALLS: f64 = 250.0;
+const IDLE_RECEIVES: f64 = 50.0;
 const CALLS_OF_READING: [&str; 2] = ["recvfrom", "read"];
 const CALLS_OF_SENDING: [&str; 4] = ["sendto", "sendmsg", "write", "writev"];
 
@@ -92,14 +96,22 @@ impl Calls {
         self.by_name.values().sum::<u64>() as f64
     }
 
+    /// Receives that did not come with time.
+    fn receives(&self) -> f64 {
+        self.of(&CALLS_OF_READING) - IDLE_RECEIVES * self.lasted.as_secs_f64()
+    }
+
+    /// Calls beside those, and which did not come with time either.
     fn others(&self) -> f64 {
-        self.all() - self.of(&CALLS_OF_READING) - self.of(&CALLS_OF_SENDING)
+        let others = self.all() - self.of(&CALLS_OF_READING) - self.of(&CALLS_OF_SENDING);
+        others - IDLE_CALLS * self.lasted.as_secs_f64()
     }
 
     /// Fails when there were more of something than the bound allows; says all that there was.
     fn check(&self, what: &str, found: f64, most: f64) {
         eprintln!("{what}: {found:.3}, at most {most}");
-        assert!(found <= most, "{what}: {found:.3}, more than {most}; all calls: {:?}", self.by_name);
+        let Self { by_name, lasted } = self;
+        assert!(found <= most, "{what}: {found:.3}, more than {most}; all calls in {lasted:?}: {by_name:?}");
     }
 }
 
@@ -162,8 +174,8 @@ fn a_delivery_is_one_send_and_little_beside() {
     let messages = f64::from(batches) * ROOMS as f64;
     let deliveries = messages * MEMBERS as f64;
     calls.check("sends a delivery", calls.of(&CALLS_OF_SENDING) / deliveries, 1.0 + 0.01);
-    calls.check("receives a message", calls.of(&CALLS_OF_READING) / messages, 1.1);
-    calls.check("other calls a message", calls.others() / messages, 1.5);
+    calls.check("receives a message", calls.receives() / messages, 1.1);
+    calls.check("other calls a message", calls.others() / messages, 1.2);
 }
 
 #[test]
@@ -175,7 +187,7 @@ fn frames_that_come_up_together_leave_in_one_send() {
     let messages = f64::from(batches) * (ROOMS * BATCH) as f64;
     let deliveries = messages * MEMBERS as f64;
     calls.check("sends a delivery", calls.of(&CALLS_OF_SENDING) / deliveries, 0.15);
-    calls.check("receives a message", calls.of(&CALLS_OF_READING) / messages, 0.15);
+    calls.check("receives a message", calls.receives() / messages, 0.15);
     calls.check("other calls a message", calls.others() / messages, 0.2);
 }
 
@@ -184,5 +196,5 @@ fn a_gateway_with_idle_members_sleeps() {
     let gateway = Traced::start("idle");
     let _members = gateway.room("quiet");
     let calls = gateway.calls_during(|| std::thread::sleep(Duration::from_secs(3)));
-    calls.check("calls a second", calls.all() / calls.lasted.as_secs_f64(), 250.0);
+    calls.check("calls a second", calls.all() / calls.lasted.as_secs_f64(), IDLE_CALLS);
 }
