@@ -49,8 +49,18 @@ pub struct SessionId(pub u64);
 
 impl fmt::Display for SessionId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{:016x}", self.0)
+        hex(self.0, out)
     }
+}
+
+/// Writes sixteen digits; by hand, as every message carries two of them.
+fn hex(word: u64, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let nibbles = word.to_be_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let mut digits = [0; 16];
+    for (digit, nibble) in digits.iter_mut().zip(nibbles) {
+        *digit = b"0123456789abcdef"[usize::from(nibble)];
+    }
+    out.write_str(std::str::from_utf8(&digits).expect("digits are ASCII"))
 }
 
 /// Position in a room's stream: 1 for the first message, 0 before it.
@@ -73,7 +83,7 @@ impl Epoch {
 
 impl fmt::Display for Epoch {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{:016x}", self.0)
+        hex(self.0, out)
     }
 }
 

@@ -48,7 +48,30 @@ pub fn quoted(out: &mut Vec<u8>, value: impl std::fmt::Display) {
 pub fn time(out: &mut Vec<u8>, unix_ms: u64) {
     let ms = i64::try_from(unix_ms).unwrap_or(i64::MAX);
     let timestamp = jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX);
-    write!(out, "\"{timestamp:.3}\"").expect("a vector takes every write");
+    let time = jiff::tz::Offset::UTC.to_datetime(timestamp);
+    // By hand, as every message carries one.
+    let parts = [
+        (b'"', i32::from(time.year()), 4),
+        (b'-', i32::from(time.month()), 2),
+        (b'-', i32::from(time.day()), 2),
+        (b'T', i32::from(time.hour()), 2),
+        (b':', i32::from(time.minute()), 2),
+        (b':', i32::from(time.second()), 2),
+        (b'.', i32::from(time.millisecond()), 3),
+    ];
+    for (separator, number, digits) in parts {
+        out.push(separator);
+        padded(out, number.unsigned_abs(), digits);
+    }
+    out.extend_from_slice(b"Z\"");
+}
+
+/// Writes the last so many digits of a number.
+fn padded(out: &mut Vec<u8>, number: u32, digits: u32) {
+    for place in (0..digits).rev() {
+        let digit = number / 10u32.pow(place) % 10;
+        out.push(b'0' + u8::try_from(digit).expect("one digit"));
+    }
 }
 
 /// Writes `"key":`, behind a comma unless it is an object's first.
@@ -270,6 +293,12 @@ mod tests {
         let mut out = Vec::new();
         time(&mut out, 1_700_000_000_007);
         assert_eq!(out, b"\"2023-11-14T22:13:20.007Z\"");
+        for unix_ms in (0..253_402_000_000_000).step_by(86_399_999_999) {
+            out.clear();
+            time(&mut out, unix_ms);
+            let timestamp = jiff::Timestamp::from_millisecond(unix_ms.cast_signed()).unwrap();
+            assert_eq!(out, format!("\"{timestamp:.3}\"").as_bytes());
+        }
     }
 
     #[test]

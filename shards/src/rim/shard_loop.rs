@@ -332,9 +332,11 @@ impl ShardLoop {
             self.shard.metrics.sends += 1;
             match transfer {
                 Transfer::Bytes(written) => {
-                    self.shard.on_written(id, written, self.now);
+                    let more = self.shard.on_written(id, written, self.now);
                     if written < wanted {
                         self.shard.on_blocked(id);
+                    }
+                    if written < wanted || !more {
                         return true;
                     }
                 }

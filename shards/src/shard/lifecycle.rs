@@ -43,15 +43,16 @@ impl Shard {
         id
     }
 
-    /// So many bytes of a connection's queue were written.
-    pub fn on_written(&mut self, id: ConnectionId, bytes: usize, now: Now) {
+    /// So many bytes of a connection's queue were written; whether more waited behind them.
+    pub fn on_written(&mut self, id: ConnectionId, bytes: usize, now: Now) -> bool {
         self.metrics.bytes_sent += bytes as u64;
         let unread_min = self.config.limits.outbound_queue_bytes_max / 4;
-        let Some(client) = self.client_mut(id) else { return };
+        let Some(client) = self.client_mut(id) else { return false };
         client.blocked = false;
         let frames = client.queue.advance(bytes);
+        let more = !client.queue.is_empty();
         let resumes = client.is_active() && client.paused && client.queue.reply_bytes() <= unread_min;
-        let done = client.queue.is_empty() && !client.is_active() && !client.shut;
+        let done = !more && !client.is_active() && !client.shut;
         self.metrics.frames_sent += frames as u64;
         let slot = id.slot as usize;
         if resumes {
@@ -61,6 +62,7 @@ impl Shard {
         } else if done {
             self.shut(slot, now);
         }
+        more
     }
 
     /// The rim took the connection off a flush list; whether there is something to write now.

@@ -101,7 +101,7 @@ impl<'a> Data<'a> {
             ("threadId", "thread:"),
         ] {
             if let Some(name) = self.optional_name(field)? {
-                let room = format!("{prefix}{name}");
+                let room = if prefix.is_empty() { name.into_owned() } else { format!("{prefix}{name}") };
                 validate_name(&room).map_err(|_| invalid_room(field))?;
                 return Ok(Some(room));
             }
