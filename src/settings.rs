@@ -159,7 +159,7 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         session_key: SessionKey::default(),
         queue_ttl_ms: layers.parse("queue-ttl", value::some_duration_ms)?,
         batch_delay_ms: layers.parse("batch-delay", value::duration_ms)?,
-        latency_budget_ms: layers.parse("latency-budget", value::duration_ms)?,
+        latency_budget_ms: layers.parse("latency-budget", value::latency_budget_ms)?,
         sanitize: layers
             .parse("sanitize", value::word(&[("off", Sanitize::Off), ("escape", Sanitize::Escape)]))?,
     };

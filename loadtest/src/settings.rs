@@ -13,6 +13,7 @@ use crate::args::{Args, Dialect, Kind, RampWhat, Shares, SourceIps};
 use crate::measure::{marker, windows_of};
 use crate::net::FRAME_BYTES_MAX;
 use crate::scenario::Layout;
+use crate::token::Minter;
 
 /// Share of a port range that is planned with; other processes use ports too.
 const PORTS_USED_MAX: f64 = 0.9;
@@ -271,6 +272,7 @@ fn read_secret(args: &Args) -> Result<Option<Vec<u8>>> {
         (None, None) => return Ok(None),
     };
     ensure!(!secret.is_empty(), "--secret or --secret-file is empty");
+    Minter::new(&secret).context("--secret or --secret-file")?;
     Ok(Some(secret))
 }
 
@@ -295,6 +297,7 @@ mod tests {
             (&["--stop-fraction", "2"], "--stop-fraction"),
             (&["--url", "http://127.0.0.1/"], "--url"),
             (&["--secret-file", "/nonexistent"], "--secret-file"),
+            (&["--secret=-----BEGIN nothing"], "--secret"),
             (&["--max-cpu-per-delivery", "3"], "--server-pid"),
             (&["--room-prefix", "a\"b"], "--room-prefix"),
             (&["--server-pid", "4294967295"], "--server-pid"),

@@ -254,7 +254,7 @@ const ROOMS: &[Setting] = &[
         "DURATION",
         "20ms",
         "Time for which messages may wait to share a write while a shard would use more than half of its core; below \
-         that nothing waits, and near the whole core all of it is used. 0 sends always at once.",
+         that nothing waits, and near the whole core all of it is used. At most 1s; 0 sends always at once.",
     ),
     one(
         "sanitize",

@@ -145,6 +145,10 @@ fn contradictions_name_both_settings() {
         "--ping-timeout (default): must be longer than --ping-interval, or no ping is ever sent",
     );
     refused("listen = ['[::]:1', '[::]:1']", "--listen: [::]:1 is there twice");
+    refused(
+        "auth = 'off'\nlatency-budget = '2s'",
+        "--latency-budget: expected at most a second: every message may wait as long, got \"2s\"",
+    );
     refused("listen = []", "--listen: expected at least one address");
     refused(
         "admin-listen = '0.0.0.0:3000'",

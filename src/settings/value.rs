@@ -8,6 +8,8 @@ use roomcast_shards::room::pattern::Pattern;
 /// Durations beyond this are slips; it also keeps every sum of times far from overflow. Ten years.
 const DURATION_MS_MAX: u64 = 87_600 * 3_600_000;
 
+const LATENCY_BUDGET_MS_MAX: u64 = 1000;
+
 const SIZE_UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// A duration, 0 included, in milliseconds.
@@ -19,6 +21,16 @@ pub(super) fn duration_ms(text: &str) -> Result<u64, String> {
         return Err(format!("expected at most ten years (87600h), got {text:?}"));
     }
     Ok(ms)
+}
+
+/// How long every message may wait, in milliseconds.
+pub(super) fn latency_budget_ms(text: &str) -> Result<u64, String> {
+    match duration_ms(text)? {
+        ms if ms > LATENCY_BUDGET_MS_MAX => {
+            Err(format!("expected at most a second: every message may wait as long, got {text:?}"))
+        }
+        ms => Ok(ms),
+    }
 }
 
 /// A duration of at least a millisecond, in milliseconds.

@@ -19,6 +19,7 @@ use crate::progress::Snapshot;
 use crate::report::Report;
 use crate::run::{self, Crew, Interruption};
 use crate::settings::{Part, Settings};
+use crate::token::Minter;
 
 /// Time that somebody who connects has to prove that it is the coordinator.
 const PROOF_TIMEOUT: Duration = Duration::from_secs(5);
@@ -167,6 +168,9 @@ fn perform(
     let mut settings = Settings::from_args(cli.run)?;
     // Whoever knows the secret may cause load, and nothing else: no command is run for it.
     share::check_kind(&settings)?;
+    if let Some(secret) = &secret {
+        Minter::new(secret).context("the coordinator's secret")?;
+    }
     settings.secret = secret;
     settings.part = Part { number, of };
     run::prepare(&settings)?;

@@ -162,7 +162,7 @@ pub(crate) struct Args {
     #[serde(skip)]
     pub(crate) secret: Option<String>,
 
-    /// File that holds the secret; white space at its end is not part of it.
+    /// File that holds the secret, white space at its end not counted; or a private key in PEM (ES256, EdDSA, RS256).
     #[arg(long, env = "ROOMCAST_LOADTEST_SECRET_FILE", value_name = "FILE")]
     pub(crate) secret_file: Option<PathBuf>,
 

@@ -17,7 +17,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, env = "ROOMCAST_LOADTEST_SERVER_PID", value_name = "PID")]
     pub(crate) server_pid: Option<u32>,
 
-    /// File that holds the secret to sign HS256 tokens with; without it no token is sent.
+    /// File that holds the secret, or the private key in PEM, to sign tokens with; without it no token is sent.
     #[arg(long, env = "ROOMCAST_LOADTEST_SECRET_FILE", value_name = "FILE")]
     pub(crate) secret_file: Option<PathBuf>,
 

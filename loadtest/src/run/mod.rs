@@ -112,7 +112,7 @@ fn upgrade(settings: &Settings) -> Upgrade {
         subprotocols: wires.subprotocols(),
         packing: wire.packing(),
         rooms_in_path: wire.room_in_path().map(|prefix| (prefix.to_owned(), settings.layout())),
-        minter: settings.secret.as_deref().map(Minter::new),
+        minter: settings.secret.as_deref().map(|it| Minter::new(it).expect("tried by the settings")),
         user_prefix: settings.args.user_prefix.clone(),
     }
 }

@@ -16,6 +16,9 @@ const SHARED_BYTES_MAX: usize = 32 << 10;
 /// Nor does it wait with this part of what its queue may hold: who is not written to is no slow consumer.
 const SHARED_PART_OF_QUEUE: usize = 4;
 
+/// Places in a list from which on those of connections that wait no longer are cleared away.
+const PLACES_MAX: usize = 1024;
+
 /// Connections that wait, and until when: in the order in which they began, and nearly in that of their ends.
 #[derive(Debug)]
 pub(super) struct Waiting {
@@ -99,6 +102,13 @@ impl Shard {
     pub fn flush_delayed(&mut self, now: Now) {
         let Self { connections, effects, waiting, .. } = self;
         for list in [&mut waiting.lane, &mut waiting.load] {
+            // Who was flushed sooner has left a place behind, and may have taken another since.
+            if list.len() > PLACES_MAX.max(2 * connections.len()) {
+                list.retain(|(due_ms, id)| {
+                    let client = connections.get(id.slot as usize).filter(|client| client.id == *id);
+                    client.is_some_and(|client| client.dirty.waits_until(*due_ms))
+                });
+            }
             while let Some((due_ms, id)) = list.front().copied().filter(|(due_ms, _)| *due_ms <= now.ms) {
                 list.pop_front();
                 let client = connections.get_mut(id.slot as usize).filter(|client| client.id == id);
@@ -116,5 +126,94 @@ impl Shard {
     pub fn next_flush_ms(&self) -> Option<u64> {
         let fronts = [self.waiting.lane.front(), self.waiting.load.front()];
         fronts.into_iter().flatten().map(|(due_ms, _)| *due_ms).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::connection::outbound_queue::FrameClass;
+    use crate::id::ShardId;
+
+    const HOUR_MS: u64 = 3_600_000;
+    const BATCHED: Patience = Patience { lane_until_ms: Some(HOUR_MS), bulk: false };
+
+    fn at(ms: u64) -> Now {
+        Now { ms, unix_ms: ms }
+    }
+
+    /// A shard with one connection, and nothing to send.
+    fn shard() -> (Shard, ConnectionId) {
+        let mut shard = Shard::new(ShardId(0), Arc::new(Config::default()), 1, [7; 32], at(0));
+        let id = shard.on_open(Ipv4Addr::LOCALHOST.into(), None, at(0));
+        (shard, id)
+    }
+
+    fn queue(shard: &mut Shard, id: ConnectionId, bytes: usize, patience: Patience) {
+        let client = &mut shard.connections[id.slot as usize];
+        client.queue.push_always(Bytes::from(vec![b'.'; bytes]), FrameClass::Reliable);
+        shard.waiting.on_queued(client, &mut shard.effects, patience);
+    }
+
+    /// Whoever is to be written to now.
+    fn due(shard: &mut Shard, ms: u64) -> Vec<ConnectionId> {
+        shard.flush_delayed(at(ms));
+        shard.effects.dirty.drain(..).chain(shard.effects.bulk.drain(..)).collect()
+    }
+
+    #[test]
+    fn under_load_frames_wait_for_as_long_as_they_may_and_no_longer() {
+        let (mut shard, id) = shard();
+        shard.set_coalescing(18, at(100));
+        queue(&mut shard, id, 10, Patience::ANSWER);
+        shard.set_coalescing(18, at(110));
+        queue(&mut shard, id, 10, Patience::ANSWER);
+        assert_eq!(shard.next_flush_ms(), Some(118));
+        assert_eq!(due(&mut shard, 117), []);
+        assert_eq!(due(&mut shard, 118), [id]);
+    }
+
+    #[test]
+    fn whoever_was_flushed_meanwhile_waits_its_whole_time_again() {
+        let (mut shard, id) = shard();
+        shard.set_coalescing(18, at(0));
+        queue(&mut shard, id, 10, Patience::ANSWER);
+        assert!(shard.begin_flush(id));
+        shard.set_coalescing(18, at(10));
+        queue(&mut shard, id, 10, Patience::ANSWER);
+        assert_eq!(due(&mut shard, 18), []);
+        assert_eq!(due(&mut shard, 28), [id]);
+    }
+
+    #[test]
+    fn what_fills_a_write_and_what_comes_without_load_goes_at_once() {
+        let (mut shard, id) = shard();
+        queue(&mut shard, id, 10, BATCHED);
+        assert_eq!(due(&mut shard, 0), []);
+        queue(&mut shard, id, 10, Patience::ANSWER);
+        assert_eq!(due(&mut shard, 0), [id], "what streams takes along what waits");
+        shard.begin_flush(id);
+        shard.set_coalescing(18, at(0));
+        queue(&mut shard, id, SHARED_BYTES_MAX, Patience::ANSWER);
+        assert_eq!(due(&mut shard, 0), [id]);
+    }
+
+    #[test]
+    fn places_that_nobody_waits_in_are_cleared_away() {
+        let (mut shard, id) = shard();
+        for _ in 0..10 * PLACES_MAX {
+            queue(&mut shard, id, 1, BATCHED);
+            shard.begin_flush(id);
+            shard.flush_delayed(at(0));
+        }
+        assert!(shard.waiting.lane.len() <= PLACES_MAX + 1);
+        queue(&mut shard, id, 1, BATCHED);
+        assert_eq!(due(&mut shard, HOUR_MS), [id]);
     }
 }
