@@ -3,6 +3,7 @@
 mod chat;
 mod disrupt;
 pub(crate) mod ramp;
+mod thresholds;
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
@@ -103,6 +104,7 @@ impl Settings {
         chat::check(&args, mode)?;
         disrupt::check(&args, mode)?;
         ramp::check(&args, mode)?;
+        thresholds::check(&args, mode)?;
         let target = parse_url(&args.url).with_context(|| format!("--url {}", args.url))?;
         let wanted = match mode {
             Mode::Churn(connects) => usize::try_from(connects).unwrap_or(usize::MAX),
@@ -184,16 +186,6 @@ fn check_numbers(args: &Args) -> Result<()> {
     }
     ensure!(args.churn != Some(0), "--churn must be at least 1");
     ensure!(!args.duration.0.is_zero() || args.churn.is_some(), "--duration must be above 0");
-    if args.max_cpu_per_delivery.is_some() && args.server_pid.is_none() {
-        bail!("--max-cpu-per-delivery needs --server-pid");
-    }
-    if args.thresholds.max_rss_growth.is_some() {
-        ensure!(args.server_pid.is_some(), "--max-rss-growth needs --server-pid");
-        ensure!(args.kind == Kind::Soak, "--max-rss-growth needs --kind soak");
-    }
-    if args.thresholds.max_rss_per_connection.is_some() && args.server_pid.is_none() {
-        bail!("--max-rss-per-connection needs --server-pid");
-    }
     if let Some(pid) = args.server_pid {
         ensure!(
             fs::exists(format!("/proc/{pid}/stat")).unwrap_or(false),

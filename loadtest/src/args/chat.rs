@@ -3,6 +3,8 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::limit;
+
 /// The flags that only `--scenario chat` looks at.
 #[derive(Debug, Clone, Args, Serialize)]
 #[command(
@@ -30,11 +32,11 @@ pub(crate) struct ChatArgs {
 
     /// Fail when the 99th percentile of the time from an update that is due to its presence:changed at the watchers
     /// exceeds so many milliseconds, or more than one in a hundred never comes.
-    #[arg(long, env = "ROOMCAST_LOADTEST_MAX_PRESENCE_P99", value_name = "MS")]
+    #[arg(long, env = "ROOMCAST_LOADTEST_MAX_PRESENCE_P99", value_parser = limit, value_name = "MS")]
     pub(crate) max_presence_p99: Option<f64>,
 
     /// Fail when the 99th percentile of the time from a join that is due to its room:joined exceeds so many
     /// milliseconds.
-    #[arg(long, env = "ROOMCAST_LOADTEST_MAX_JOIN_P99", value_name = "MS")]
+    #[arg(long, env = "ROOMCAST_LOADTEST_MAX_JOIN_P99", value_parser = limit, value_name = "MS")]
     pub(crate) max_join_p99: Option<f64>,
 }

@@ -31,6 +31,7 @@ pub(crate) use ramp::{RampArgs, RampWhat};
 pub(crate) use report::ReportArgs;
 pub(crate) use scenario_file::{list_shipped, shipped};
 pub(crate) use thresholds::ThresholdArgs;
+use values::limit;
 pub(crate) use values::{HumanDuration, Shares, SourceIps};
 
 /// Drives WebSocket connections against a Roomcast gateway with an open loop of messages, and checks every delivery
@@ -183,7 +184,7 @@ pub(crate) struct Args {
     pub(crate) server_pid: Option<u32>,
 
     /// Fail when the 99th percentile of latency exceeds so many milliseconds.
-    #[arg(long, env = "ROOMCAST_LOADTEST_MAX_P99", value_name = "MS")]
+    #[arg(long, env = "ROOMCAST_LOADTEST_MAX_P99", value_parser = limit, value_name = "MS")]
     pub(crate) max_p99: Option<f64>,
 
     /// Fail when more deliveries than this are lost.
@@ -191,7 +192,7 @@ pub(crate) struct Args {
     pub(crate) max_loss: u64,
 
     /// Fail when a delivery costs the server more CPU microseconds than this; needs --server-pid.
-    #[arg(long, env = "ROOMCAST_LOADTEST_MAX_CPU_PER_DELIVERY", value_name = "US")]
+    #[arg(long, env = "ROOMCAST_LOADTEST_MAX_CPU_PER_DELIVERY", value_parser = limit, value_name = "US")]
     pub(crate) max_cpu_per_delivery: Option<f64>,
 
     /// Source addresses to spread connections over, 127.0.0.1 to 127.0.0.N; auto takes more than one when the
@@ -326,6 +327,27 @@ mod tests {
         for flag in command.get_arguments() {
             assert!(flag.get_help().is_some(), "{}", flag.get_id());
         }
+    }
+
+    #[test]
+    fn every_limit_is_a_finite_number() {
+        let is_limit = |name: &str| name.starts_with("max-") || name.starts_with("min-");
+        let command = Cli::command();
+        let run = command.get_arguments().filter_map(|flag| flag.get_long()).filter(|name| is_limit(name));
+        let plan = command.find_subcommand("plan").expect("there is one").get_arguments();
+        let plan = plan.filter_map(|flag| flag.get_long()).filter(|name| is_limit(name));
+        let all = run.map(|name| (None, name)).chain(plan.map(|name| (Some("plan"), name)));
+        let mut count = 0;
+        for (subcommand, name) in all {
+            for value in ["NaN", "inf", "-1"] {
+                let flag = format!("--{name}={value}");
+                let words = ["loadtest"].into_iter().chain(subcommand).chain([flag.as_str()]);
+                let error = Cli::try_parse_from(words).expect_err(&flag).to_string();
+                assert!(error.contains(name), "{error}");
+            }
+            count += 1;
+        }
+        assert!(count >= 11, "{count}");
     }
 
     #[test]

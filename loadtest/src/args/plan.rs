@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::HumanDuration;
+use super::{HumanDuration, limit};
 
 /// The flags of `plan`.
 #[derive(Debug, Clone, Args)]
@@ -46,7 +46,7 @@ pub(crate) struct PlanArgs {
     pub(crate) deliveries_max: u64,
 
     /// 99th percentile of latency to keep, in milliseconds.
-    #[arg(long, default_value_t = 50.0, value_name = "MS")]
+    #[arg(long, default_value_t = 50.0, value_parser = limit, value_name = "MS")]
     pub(crate) max_p99: f64,
 
     /// CPU to pin this process to, counted from 0.

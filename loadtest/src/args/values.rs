@@ -80,6 +80,14 @@ impl Serialize for HumanDuration {
     }
 }
 
+/// A limit that something measured is compared with: no comparison with NaN fails, and nothing is below 0.
+pub(super) fn limit(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(limit) if limit.is_finite() && limit >= 0.0 => Ok(limit),
+        _ => Err("expected a finite number, 0 or more".to_owned()),
+    }
+}
+
 /// Dialects and the share of the connections that speaks each; the shares add up to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Shares(pub(crate) Vec<(Dialect, f64)>);
@@ -129,6 +137,14 @@ mod tests {
         assert_eq!(shares.to_string(), "event=0.75,topic=0.25");
         for text in ["", "event", "event=", "event=0", "event=-1", "event=NaN", "morse=1", "event=1,"] {
             assert!(text.parse::<Shares>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_are_finite_and_not_negative() {
+        assert_eq!([limit("0"), limit("2.5"), limit("1e9")], [Ok(0.0), Ok(2.5), Ok(1e9)]);
+        for text in ["", "NaN", "nan", "inf", "-inf", "-1", "1e999", "5ms"] {
+            assert!(limit(text).is_err(), "{text}");
         }
     }
 

@@ -79,6 +79,7 @@ impl Plan {
             let from = (DELIVERIES_FROM / members).clamp(1, to);
             let ramp = [
                 "--ramp-what=rate".to_owned(),
+                format!("--max-p99={}", args.max_p99),
                 format!("--ramp-from={from}"),
                 format!("--ramp-to={to}"),
                 format!("--ramp-window={}", args.window),
@@ -176,7 +177,6 @@ fn settings(args: &PlanArgs, server_pid: Option<u32>, flags: &[String]) -> Resul
     words.extend(args.secret_file.as_ref().map(|file| format!("--secret-file={}", file.display())));
     words.extend(args.cpu.map(|cpu| format!("--cpu={cpu}")));
     words.extend(args.quiet.then(|| "--quiet".to_owned()));
-    words.push(format!("--max-p99={}", args.max_p99));
     words.push("--grace=2s".to_owned());
     words.extend(flags.iter().cloned());
     Settings::from_args(Cli::try_parse_from(words)?.run)
