@@ -47,7 +47,7 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(EXIT_USAGE) } else { ExitCode::SUCCESS };
         }
         Err(Refusal::Scenario(text)) => {
-            eprintln!("roomcast-loadtest: {text}");
+            progress::say(&format!("roomcast-loadtest: {text}"));
             return ExitCode::from(EXIT_USAGE);
         }
     };
@@ -110,10 +110,10 @@ fn scenarios(name: Option<&str>) -> ExitCode {
         Some(name) => match args::shipped().find(|(shipped, _)| *shipped == name) {
             Some((_, text)) => text.to_owned(),
             None => {
-                eprintln!(
-                    "roomcast-loadtest: no scenario {name:?} is shipped; there are\n{}",
-                    args::list_shipped()
-                );
+                let there_are = args::list_shipped();
+                progress::say(&format!(
+                    "roomcast-loadtest: no scenario {name:?} is shipped; there are\n{there_are}"
+                ));
                 return ExitCode::from(EXIT_USAGE);
             }
         },
@@ -133,7 +133,12 @@ fn agent(args: &AgentArgs) -> ExitCode {
 
 /// A statement of what the server holds, as its exit code.
 fn plan(args: PlanArgs) -> ExitCode {
-    match Plan::from_args(args) {
+    let files = (args.json.clone(), args.html.clone());
+    let plan = Plan::from_args(args).and_then(|plan| {
+        report::try_files(files.0.as_deref(), files.1.as_deref())?;
+        Ok(plan)
+    });
+    match plan {
         Ok(plan) => finish(plan.run()),
         Err(error) => usage(&error),
     }
@@ -152,6 +157,9 @@ fn load(args: Args) -> ExitCode {
         Err(error) => return usage(&error),
     };
     let (json, html) = (settings.args.json.as_deref(), settings.args.html.as_deref());
+    if let Err(error) = report::try_files(json, html) {
+        return usage(&error);
+    }
     let report = Interruption::on_signals().and_then(|interruption| match &agents {
         Some(agents) => agents::run(&settings, agents, &interruption),
         None => run::run(&settings, &interruption),
@@ -161,7 +169,7 @@ fn load(args: Args) -> ExitCode {
 
 /// Says that what was typed makes no sense.
 fn usage(error: &anyhow::Error) -> ExitCode {
-    eprintln!("roomcast-loadtest: {error:#}");
+    progress::say(&format!("roomcast-loadtest: {error:#}"));
     ExitCode::from(EXIT_USAGE)
 }
 
@@ -171,7 +179,7 @@ fn finish(passed: anyhow::Result<bool>) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("roomcast-loadtest: {error:#}");
+            progress::say(&format!("roomcast-loadtest: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -1,7 +1,7 @@
 //! Progress on standard error while a run lasts: a live line with a bar on a terminal, plain lines elsewhere, one as each
 //! phase begins and then every few seconds.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -69,7 +69,7 @@ impl Progress {
         (self.phase, self.goal, self.due_ns) = (phase, goal, 0);
         self.set_style();
         if let Output::Plain = self.output {
-            eprintln!("{}", first_line(phase, goal));
+            say(&first_line(phase, goal));
         }
     }
 
@@ -109,7 +109,7 @@ impl Progress {
                     bar.set_message(line);
                     bar.tick();
                 }
-                Output::Plain => eprintln!("{}: {line}", self.phase),
+                Output::Plain => say(&format!("{}: {line}", self.phase)),
                 Output::None => {}
             }
         }
@@ -121,7 +121,7 @@ impl Progress {
         match &self.output {
             Output::None => {}
             Output::Live(bar) => bar.println(line),
-            Output::Plain => eprintln!("{line}"),
+            Output::Plain => say(line),
         }
     }
 
@@ -131,6 +131,11 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Writes a line to standard error. A run goes on although nobody reads of it any more.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 fn first_line(phase: &str, goal: Goal) -> String {

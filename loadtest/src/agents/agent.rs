@@ -15,7 +15,7 @@ use super::message::{self, FromAgent, PROOF_BYTES_MAX, TEXT_BYTES_MAX, ToAgent, 
 use super::{proof, share};
 use crate::args::{AgentArgs, Cli};
 use crate::measure::RoomDigest;
-use crate::progress::Snapshot;
+use crate::progress::{self, Snapshot};
 use crate::report::Report;
 use crate::run::{self, Crew, Interruption};
 use crate::settings::{Part, Settings};
@@ -55,7 +55,7 @@ impl Agent {
         };
         let secret = proof::read_secret("--secret-file", file)?;
         let listener = TcpListener::bind(args.listen).with_context(|| format!("--listen {}", args.listen))?;
-        eprintln!("roomcast-loadtest: an agent waits at {}", listener.local_addr()?);
+        progress::say(&format!("roomcast-loadtest: an agent waits at {}", listener.local_addr()?));
         Ok(Self::Network { listener, secret })
     }
 
@@ -74,8 +74,8 @@ impl Agent {
             let socket = socket.context("accepting a coordinator")?;
             let peer = socket.peer_addr().map_or_else(|_| "somebody".to_owned(), |peer| peer.to_string());
             match serve_socket(&socket, secret) {
-                Ok(()) => eprintln!("roomcast-loadtest: {peer}: done"),
-                Err(error) => eprintln!("roomcast-loadtest: {peer}: {error:#}"),
+                Ok(()) => progress::say(&format!("roomcast-loadtest: {peer}: done")),
+                Err(error) => progress::say(&format!("roomcast-loadtest: {peer}: {error:#}")),
             }
             // Also ends the thread that reads it.
             let _ = socket.shutdown(Shutdown::Both);

@@ -28,6 +28,7 @@ use self::facts::Facts;
 use self::statement::Statement;
 use crate::args::{Cli, PlanArgs};
 use crate::capacity::RampReport;
+use crate::progress;
 use crate::run::{self, Interruption};
 use crate::settings::Settings;
 
@@ -127,7 +128,6 @@ impl Plan {
         facts.rooms = self.search("rooms", &self.rooms, &mut facts, &interruption)?;
         facts.broadcast = self.search("one room", &self.broadcast, &mut facts, &interruption)?;
         let statement = Statement::new(&facts);
-        std::io::stdout().write_all(statement.text().as_bytes()).context("writing the statement")?;
         if let Some(file) = &self.args.json {
             let output = Output { facts: &facts, statement: &statement };
             let mut json = serde_json::to_vec_pretty(&output).context("encoding the plan")?;
@@ -138,6 +138,8 @@ impl Plan {
             fs::write(file, page::render(&facts, &statement))
                 .with_context(|| format!("--html {}", file.display()))?;
         }
+        // The files come first: who reads the statement may be gone.
+        std::io::stdout().write_all(statement.text().as_bytes()).context("writing the statement")?;
         let holds = |ramp: &Option<RampReport>| ramp.as_ref().is_some_and(|ramp| ramp.answer.is_some());
         Ok(facts.ladder.connections() > 0 && holds(&facts.rooms) && holds(&facts.broadcast))
     }
@@ -165,7 +167,7 @@ impl Plan {
 
     fn say(&self, line: &str) {
         if !self.args.quiet {
-            eprintln!("plan: {line}");
+            progress::say(&format!("plan: {line}"));
         }
     }
 }

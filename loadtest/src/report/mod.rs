@@ -27,6 +27,7 @@ use serde_json::Value;
 pub(crate) use chat::{ChatReport, MeasuredLatency};
 pub(crate) use compare::{Comparison, Side, compare};
 pub(crate) use disruption::DisruptionReport;
+pub(crate) use file::try_files;
 pub(crate) use host::Host;
 use judge::Threshold;
 pub(crate) use merge::merge;
@@ -279,16 +280,17 @@ impl Report {
         self.failures.is_empty()
     }
 
-    /// Prints the table, and writes the files that are wanted: all in JSON, and the page with its charts.
+    /// Writes the files that are wanted, all in JSON and the page with its charts, and prints the table. The files come
+    /// first: who reads the table may be gone.
     ///
     /// # Errors
     /// When one of them cannot be written.
     pub(crate) fn publish(&self, json: Option<&Path>, html: Option<&Path>) -> Result<()> {
-        std::io::stdout().write_all(table::render(self).as_bytes()).context("writing the report")?;
         json.map_or(Ok(()), |file| self.write(file))?;
         html.map_or(Ok(()), |file| {
             fs::write(file, html::page(self)).with_context(|| format!("writing {}", file.display()))
-        })
+        })?;
+        std::io::stdout().write_all(table::render(self).as_bytes()).context("writing the report")
     }
 }
 

@@ -1,6 +1,6 @@
 //! The report as JSON: over time, with whole histograms, without secrets; and as what `report` makes of several.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -13,6 +13,37 @@ fn points(report: &Value) -> &Vec<Value> {
 
 fn sum(report: &Value, field: &str) -> u64 {
     points(report).iter().map(|point| point[field].as_u64().expect("a count")).sum()
+}
+
+#[test]
+fn files_are_tried_before_anything_is_opened() {
+    let server = StandIn::start(Fault::None);
+    for flags in [["--json", "/nonexistent/r.json"], ["--html", "/nonexistent/r.html"]] {
+        let run = command(&server).args(flags).output().expect("the binary starts");
+        let mut plan = Command::new(env!("CARGO_BIN_EXE_roomcast-loadtest"));
+        plan.args(["plan", "--url", &format!("ws://{}/ws", server.address)]).args(flags);
+        for output in [run, plan.output().expect("the binary starts")] {
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(64), "{text}");
+            assert!(text.contains(&flags.join(" ")), "{text}");
+        }
+    }
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn a_report_is_written_although_nobody_reads_of_the_run() {
+    let server = StandIn::start(Fault::None);
+    let file = report_file();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_roomcast-loadtest"));
+    command.args(["--url", &format!("ws://{}/ws", server.address), "--connections=6", "--rooms=2"]);
+    command.args(["--warmup=0s", "--duration=300ms", "--grace=500ms"]).arg("--json").arg(&file);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    drop((child.stdout.take(), child.stderr.take()));
+    let status = child.wait().expect("it is our child");
+    let report: Value = serde_json::from_slice(&std::fs::read(&file).expect("a report")).expect("JSON");
+    let _ = std::fs::remove_file(&file);
+    assert_eq!((status.code(), &report["failures"]), (Some(1), &json!([])), "only the table was not written");
 }
 
 #[test]
