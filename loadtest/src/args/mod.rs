@@ -41,8 +41,8 @@ pub(crate) use values::{HumanDuration, Shares, SourceIps};
 /// Connection i is in room i modulo --rooms, unless --zipf says otherwise.
 ///
 /// Exit codes, for scripts and CI: 0 when all went well; 1 when a threshold (--max-…, --min-…) was missed, a duplicate,
-/// an order fault or a gap after a recovery was seen, a join was never answered, or a connection failed, was closed
-/// or never came back; 64 when the settings are wrong.
+/// an order fault or a gap after a recovery was seen, a join was never answered, a connection failed, was closed
+/// or never came back, or the run was interrupted (SIGINT, SIGTERM) before its end; 64 when the settings are wrong.
 #[derive(Debug, Parser)]
 #[command(
     name = "roomcast-loadtest",
@@ -72,7 +72,7 @@ pub(crate) enum Command {
     /// Runs a short ladder against a server (a minute or two) and says what this machine holds, what ends first, and which
     /// setting would move that.
     ///
-    /// Exit code: 0; 1 when the server held nothing; 64 when the settings are wrong.
+    /// Exit code: 0; 1 when the server held nothing or it was interrupted; 64 when the settings are wrong.
     Plan(PlanArgs),
     /// Waits to do a part of a run that another process coordinates (--agents HOST:PORT), until it is ended.
     Agent(AgentArgs),

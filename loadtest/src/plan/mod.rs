@@ -140,8 +140,12 @@ impl Plan {
         }
         // The files come first: who reads the statement may be gone.
         std::io::stdout().write_all(statement.text().as_bytes()).context("writing the statement")?;
+        let is_whole = !interruption.is_wanted();
+        if !is_whole {
+            progress::say("plan: interrupted before its end");
+        }
         let holds = |ramp: &Option<RampReport>| ramp.as_ref().is_some_and(|ramp| ramp.answer.is_some());
-        Ok(facts.ladder.connections() > 0 && holds(&facts.rooms) && holds(&facts.broadcast))
+        Ok(is_whole && facts.ladder.connections() > 0 && holds(&facts.rooms) && holds(&facts.broadcast))
     }
 
     /// One search; none when nobody can connect, or the user wants no more.

@@ -88,6 +88,7 @@ impl Report {
                 failures.push(text);
             }
         };
+        fail_if(self.interrupted, "interrupted before its end".to_owned());
         fail_if(self.connects.failed > 0, format!("{} connects failed", self.connects.failed));
         fail_if(self.connects.ready == 0, "nobody connected".to_owned());
         let closed: u64 = self.closes.values().sum();
@@ -150,9 +151,6 @@ impl Report {
         if self.generator.bottleneck && self.ramp.is_none() {
             warnings
                 .push("the generator itself was the bottleneck: figures say little of the server".to_owned());
-        }
-        if self.interrupted {
-            warnings.push("interrupted".to_owned());
         }
         warnings
     }

@@ -22,7 +22,7 @@ pub(super) fn run(settings: &Settings, connects: u64, interruption: &Interruptio
     recorder.end(churn.totals());
     let elapsed = seconds(start_ns, clock::now_ns());
 
-    let mut report = Report::new(settings, &recorder, interruption.is_wanted());
+    let mut report = Report::new(settings, &recorder, churn.is_cut_short);
     report.connects = Connects::new(churn.opened, churn.failures, elapsed, &churn.connect_latency);
     report.closes = churn.closes;
     report.generator = Generator::new(cpu.share(), &Latency::coarse(), &Latency::coarse());
@@ -66,6 +66,7 @@ fn perform(
             progress.show(now_ns, || Snapshot { connections, sent: 0, deliveries: 0, p99_ms: None });
         }
     }
+    churn.is_cut_short = begun < connects || churn.idle.len() < settings.args.connections;
     progress.finish();
     Ok(churn)
 }
@@ -83,6 +84,8 @@ struct Churn {
     /// Ends that we did not ask for.
     closes: Counts,
     connect_latency: Latency,
+    /// Whether the user ended it early.
+    is_cut_short: bool,
 }
 
 impl Churn {
@@ -95,6 +98,7 @@ impl Churn {
             closes: Counts::new(),
             ended: 0,
             connect_latency: Latency::new(),
+            is_cut_short: false,
         }
     }
 }

@@ -90,6 +90,7 @@ impl Shared<'_, '_> {
         self.phases.traffic.begin(if is_traffic { "measuring" } else { "holding" }, true);
         let window = Window::open(&self.phases.traffic, server);
         self.hold(end_ns)?;
+        self.phases.note_end(end_ns);
         let measured = window.close(&self.phases.traffic, server);
         self.phases.traffic.begin("draining", false);
         self.learn_what_was_sent()?;

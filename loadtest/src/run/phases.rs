@@ -46,6 +46,7 @@ pub(super) fn run(settings: &Settings, interruption: &Interruption) -> Result<Re
     phases.begin(if is_traffic { "measuring" } else { "holding" }, true, goal);
     let window = Window::open(&phases.traffic, server);
     phases.hold(end_ns)?;
+    phases.note_end(end_ns);
     let measured = window.close(&phases.traffic, server);
     phases.begin("draining", false, Goal::Open);
     phases.let_all_return()?;
@@ -72,6 +73,8 @@ pub(super) struct Phases<'a> {
     sipped_ns: u64,
     sipped_bytes: u64,
     disruption: Option<Disruption>,
+    /// Whether the user ended the run before there was nothing more to measure.
+    is_cut_short: bool,
 }
 
 impl<'a> Phases<'a> {
@@ -100,6 +103,7 @@ impl<'a> Phases<'a> {
             sipped_ns: 0,
             sipped_bytes: 0,
             disruption: None,
+            is_cut_short: false,
         })
     }
 
@@ -141,6 +145,11 @@ impl<'a> Phases<'a> {
         Ok(())
     }
 
+    /// The measured time is over, or should have gone on until this point.
+    pub(super) fn note_end(&mut self, end_ns: u64) {
+        self.is_cut_short = clock::now_ns() < end_ns;
+    }
+
     /// Waits for those who are away, but not for ever.
     fn let_all_return(&mut self) -> Result<()> {
         let give_up_ns = clock::now_ns().saturating_add(self.settings.args.disrupt.reconnect_timeout.as_ns());
@@ -150,6 +159,8 @@ impl<'a> Phases<'a> {
         {
             self.turn(give_up_ns)?;
         }
+        let is_waiting = self.disruption.as_ref().is_some_and(|disruption| !disruption.is_over());
+        self.is_cut_short |= is_waiting && self.interruption.is_wanted();
         Ok(())
     }
 
@@ -284,7 +295,7 @@ impl<'a> Phases<'a> {
         let counted = &self.traffic.counted;
         let recorder = &self.traffic.recorder;
         let latency = recorder.latency.all();
-        let mut report = Report::new(self.settings, recorder, self.interruption.is_wanted());
+        let mut report = Report::new(self.settings, recorder, self.is_cut_short);
         report.connects = Connects::new(
             counted.ready,
             counted.failures.clone(),

@@ -41,7 +41,7 @@ pub(super) fn run(settings: &Settings, what: RampWhat, interruption: &Interrupti
     }
     let complete = search.next().is_none();
     let ramp = RampReport::new(what, limits.p99_ms, search.answer(), complete, steps);
-    let report = trials.report(ramp, failures.unwrap_or_default(), interruption.is_wanted());
+    let report = trials.report(ramp, failures.unwrap_or_default(), !complete);
     trials.phases.progress.finish();
     trials.phases.close_all();
     Ok(report)

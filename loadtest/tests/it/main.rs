@@ -241,7 +241,8 @@ fn an_interrupted_run_still_reports() {
     assert!(begun.elapsed() < Duration::from_secs(30));
     let report: Value = serde_json::from_slice(&std::fs::read(&file).expect("a report")).expect("JSON");
     let _ = std::fs::remove_file(&file);
-    assert_eq!((status.code(), &report["interrupted"]), (Some(0), &json!(true)));
+    assert_eq!((status.code(), &report["interrupted"]), (Some(1), &json!(true)));
+    assert_eq!(report["failures"], json!(["interrupted before its end"]));
     assert_eq!(report["traffic"]["faults"], faults(0, 0, 0));
     assert!(report["traffic"]["messages_sent"].as_u64() > Some(0));
 }
