@@ -27,7 +27,8 @@ pub(crate) struct DisruptArgs {
     #[arg(long, env = "ROOMCAST_LOADTEST_CHURN_RATE", default_value_t = 50.0, value_name = "PER_SECOND")]
     pub(crate) churn_rate: f64,
 
-    /// With --kind drain: shell command that rolls the server; it runs beside the load, and its output is discarded.
+    /// With --kind drain: shell command that rolls the server; it runs beside the load, and its output is discarded but
+    /// for the last line of its standard error when it fails; that ends the run if nobody has been sent away yet.
     /// Without one the process of --server-pid gets SIGTERM, and something else must start the next.
     #[arg(long, env = "ROOMCAST_LOADTEST_DRAIN_COMMAND", value_name = "COMMAND")]
     pub(crate) drain_command: Option<String>,

@@ -11,6 +11,9 @@ use crate::measure::Absences;
 /// Close codes that send a client away in order, to come back.
 const ORDERLY: [&str; 3] = ["1001", "1012", "1013"];
 
+/// Share of goodbyes above which churn was not what was asked for.
+const UNSAID_SHARE_MAX: f64 = 0.05;
+
 /// Connections that went and came back.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct DisruptionReport {
@@ -18,6 +21,12 @@ pub(crate) struct DisruptionReport {
     pub(crate) kind: String,
     /// Connections that were cut off, said goodbye or were sent away, each time counted.
     pub(crate) gone: u64,
+    /// Goodbyes that churn asked for in its time.
+    #[serde(default)]
+    pub(crate) goodbyes_due: u64,
+    /// Those of them that nobody was there to say, as all were away already.
+    #[serde(default)]
+    pub(crate) goodbyes_unsaid: u64,
     /// Those that became ready again.
     pub(crate) back: u64,
     /// Connections that were still away when the time was over.
@@ -51,6 +60,8 @@ impl DisruptionReport {
     /// Adds what another generator found.
     pub(super) fn absorb(&mut self, other: Self) {
         self.gone += other.gone;
+        self.goodbyes_due += other.goodbyes_due;
+        self.goodbyes_unsaid += other.goodbyes_unsaid;
         self.back += other.back;
         self.never_back += other.never_back;
         self.never_gone += other.never_gone;
@@ -93,6 +104,14 @@ impl DisruptionReport {
         .filter_map(|(is_wrong, text)| is_wrong.then_some(text))
         .chain(self.command_failed.iter().map(|status| format!("--drain-command failed: {status}")))
         .collect()
+    }
+
+    /// What is allowed, and should be known all the same.
+    pub(super) fn warning(&self) -> Option<String> {
+        let Self { goodbyes_due: due, goodbyes_unsaid: unsaid, .. } = self;
+        (*unsaid as f64 > *due as f64 * UNSAID_SHARE_MAX).then(|| {
+            format!("churn fell short of --churn-rate: of {due} goodbyes that were due, {unsaid} found nobody connected")
+        })
     }
 
     pub(super) fn rows(&self, rows: &mut Rows) {

@@ -143,6 +143,7 @@ impl Report {
                 warnings.push(format!("{errors} events were refused"));
             }
         }
+        warnings.extend(self.disruption.as_ref().and_then(DisruptionReport::warning));
         if self.ramp.as_ref().is_some_and(|ramp| ramp.causes.contains(&Cause::Generator)) {
             let text = "where the ramp ended the generator was at its limit: the server may hold more";
             warnings.push(text.to_owned());

@@ -1,12 +1,15 @@
-//! Storms, churn and drains: takes connections away, or lets the server do it, and brings every one back.
+//! Storms, churn and drains: takes connections away, or lets the server do it, and brings every one back; `command` is
+//! what rolls the server.
+
+mod command;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use self::command::ShellCommand;
 use super::count;
 use super::traffic::{Ended, Traffic};
 use crate::args::{Args, Kind};
@@ -18,6 +21,8 @@ use crate::report::{DisruptionReport, MeasuredLatency};
 const RETRY_NS: u64 = 50_000_000;
 /// The longest such time.
 const RETRY_MAX_NS: u64 = 1_000_000_000;
+/// How often the command that rolls the server is looked at.
+const COMMAND_NS: u64 = 50_000_000;
 
 /// What happens, and who is to come back.
 pub(super) struct Disruption {
@@ -32,7 +37,9 @@ pub(super) struct Disruption {
     first_gone_ns: u64,
     all_back_ns: u64,
     away_time: Latency,
-    child: Option<Child>,
+    command: Option<ShellCommand>,
+    /// When to look at the command again.
+    command_ns: u64,
     found: DisruptionReport,
 }
 
@@ -73,7 +80,8 @@ impl Disruption {
             first_gone_ns: 0,
             all_back_ns: 0,
             away_time: Latency::new(),
-            child: None,
+            command: None,
+            command_ns: 0,
             found: DisruptionReport::default(),
         })
     }
@@ -87,16 +95,23 @@ impl Disruption {
     /// Does what is due, and looks after who went and who came back.
     ///
     /// # Errors
-    /// When the server cannot be told to drain.
+    /// When the server cannot be told to drain, or the command that should fails before anybody is away.
     pub(super) fn act(&mut self, now_ns: u64, fleet: &mut Fleet<'_>, traffic: &mut Traffic) -> Result<()> {
-        if now_ns >= self.strike_ns {
-            self.strike(now_ns, fleet, traffic)?;
-        }
+        // Before anybody else goes: who has just come back must be known to be there.
         for index in traffic.take_returned() {
             self.on_back(index, now_ns);
         }
         for ended in traffic.take_ended() {
             self.on_ended(&ended, now_ns, traffic);
+        }
+        if now_ns >= self.strike_ns {
+            self.strike(now_ns, fleet, traffic)?;
+        }
+        if now_ns >= self.command_ns && self.found.gone == 0 {
+            self.command_ns = now_ns + COMMAND_NS;
+            if let Some(failure) = self.command.as_mut().and_then(ShellCommand::failure) {
+                bail!("--drain-command failed: {failure}");
+            }
         }
         while fleet.may_open()
             && let Some(Reverse((due_ns, index))) = self.reopen.peek().copied()
@@ -109,8 +124,12 @@ impl Disruption {
     }
 
     fn strike(&mut self, now_ns: u64, fleet: &mut Fleet<'_>, traffic: &mut Traffic) -> Result<()> {
+        if let What::Churn(interval_ns, next) = self.what {
+            self.churn(now_ns, (interval_ns, next), fleet, traffic);
+            return Ok(());
+        }
         self.strike_ns = u64::MAX;
-        match &mut self.what {
+        match &self.what {
             What::Storm(fraction) => {
                 let picked = traffic.clients.layout().picked(*fraction);
                 for index in (0..picked.len()).filter(|index| picked[*index]) {
@@ -122,25 +141,8 @@ impl Disruption {
                     }
                 }
             }
-            What::Churn(interval_ns, next) => {
-                let due_ns = now_ns + *interval_ns;
-                let count = self.clients.len();
-                let ready = (0..count)
-                    .map(|step| (*next + step) % count)
-                    .find(|index| fleet.stage(*index) == Stage::Ready);
-                *next = ready.map_or(*next, |index| index + 1);
-                self.strike_ns = if due_ns < self.end_ns { due_ns } else { u64::MAX };
-                if let Some(index) = ready {
-                    traffic.on_goodbye(index);
-                    fleet.close(index);
-                    self.leave(index, now_ns);
-                }
-            }
-            What::Drain(Some(command), _) => {
-                let mut shell = Command::new("sh");
-                shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-                self.child = Some(shell.spawn().context("--drain-command: starting sh")?);
-            }
+            What::Churn(..) => {}
+            What::Drain(Some(command), _) => self.command = Some(ShellCommand::start(command)?),
             What::Drain(None, pid) => {
                 let pid = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
                 kill_process(pid.context("--server-pid is no process id")?, Signal::TERM)
@@ -148,6 +150,37 @@ impl Disruption {
             }
         }
         Ok(())
+    }
+
+    /// All goodbyes that are due, each at its own time however late we are; one that finds nobody there to say it is not
+    /// made up for.
+    fn churn(
+        &mut self,
+        now_ns: u64,
+        (interval_ns, mut next): (u64, usize),
+        fleet: &mut Fleet<'_>,
+        traffic: &mut Traffic,
+    ) {
+        let count = self.clients.len();
+        let mut is_anybody_there = true;
+        while self.strike_ns <= now_ns {
+            let ready = (0..if is_anybody_there { count } else { 0 })
+                .map(|step| (next + step) % count)
+                .find(|index| fleet.stage(*index) == Stage::Ready);
+            self.found.goodbyes_due += 1;
+            if let Some(index) = ready {
+                next = index + 1;
+                traffic.on_goodbye(index);
+                fleet.close(index);
+                self.leave(index, now_ns);
+            } else {
+                is_anybody_there = false;
+                self.found.goodbyes_unsaid += 1;
+            }
+            let due_ns = self.strike_ns.saturating_add(interval_ns);
+            self.strike_ns = if due_ns < self.end_ns { due_ns } else { u64::MAX };
+        }
+        self.what = What::Churn(interval_ns, next);
     }
 
     fn leave(&mut self, index: usize, now_ns: u64) {
@@ -221,12 +254,7 @@ impl Disruption {
         found.away = MeasuredLatency::of(&self.away_time);
         found.absences = traffic.checker.absences();
         found.messages_cut_off = traffic.checker.cut_off();
-        found.command_failed = self
-            .child
-            .as_mut()
-            .and_then(|child| child.try_wait().ok().flatten())
-            .filter(|status| !status.success())
-            .map(|status| status.to_string());
+        found.command_failed = self.command.as_mut().and_then(ShellCommand::failure);
         found
     }
 }

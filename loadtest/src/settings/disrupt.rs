@@ -46,6 +46,10 @@ pub(super) fn check(args: &Args, mode: Mode) -> Result<()> {
         "--max-reconnect: with --kind churn somebody is always away"
     );
     ensure!(
+        disrupt.drain_command.as_ref().is_none_or(|command| !command.trim().is_empty()),
+        "--kind drain rolls the server: say how with --drain-command"
+    );
+    ensure!(
         args.kind != Kind::Drain || disrupt.drain_command.is_some() || args.server_pid.is_some(),
         "--kind drain needs --drain-command or --server-pid"
     );
@@ -67,6 +71,7 @@ mod tests {
             (&["--max-reconnect", "1s"], "--max-reconnect"),
             (&["--recovery", "offset"], "--recovery"),
             (&["--kind", "drain"], "--drain-command"),
+            (&["--kind", "drain", "--drain-command", " "], "say how with --drain-command"),
             (&["--kind", "storm", "--dialect", "nats"], "--dialect"),
             (&["--kind", "storm", "--stop-fraction", "0.1"], "--stop-fraction"),
             (&["--kind", "storm", "--disrupt-after", "1h"], "--disrupt-after"),

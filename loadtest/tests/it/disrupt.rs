@@ -1,5 +1,7 @@
 //! Storms, churn and drains against the stand-in: who comes back, what is recovered, and what fails.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::stand_in::{Fault, StandIn};
@@ -77,8 +79,44 @@ fn churn_goes_on_while_messages_flow() {
     // 500 ms at 40 a second.
     assert!((15..=20).contains(&number(&found["gone"])), "{text}");
     assert_eq!(found["gone"], found["back"], "{text}");
+    assert_eq!(found["goodbyes_due"], 20, "{text}");
     assert_eq!(report["traffic"]["faults"], faults(0, 0, 0), "{text}");
     assert_eq!(server.requests().len() as u64, CONNECTIONS + number(&found["gone"]));
+}
+
+#[test]
+fn churn_beyond_what_connections_can_do_is_counted_once_and_said() {
+    let server = StandIn::start(Fault::None);
+    let (code, report, text) = run(&server, &["--kind", "churn", "--churn-rate", "20000"]);
+    assert_eq!(code, Some(0), "{text}");
+    let found = &report["disruption"];
+    // Three quarters of 500 ms at 20,000 a second, however late the loop was.
+    assert_eq!(found["goodbyes_due"], json!(7500), "{text}");
+    assert_eq!(number(&found["gone"]) + number(&found["goodbyes_unsaid"]), 7500, "{text}");
+    assert_eq!((&found["gone"], &found["never_back"]), (&found["back"], &json!(0)), "{text}");
+    assert!(number(&found["gone"]) >= CONNECTIONS, "{text}");
+    assert!(report["warnings"].to_string().contains("fell short of --churn-rate"), "{text}");
+}
+
+#[test]
+fn a_drain_must_be_told_how() {
+    let server = StandIn::start(Fault::None);
+    let (code, _, text) = run(&server, &["--scenario", "drain", "--disrupt-after", "0s"]);
+    assert_eq!(code, Some(64), "{text}");
+    assert!(text.contains("say how with --drain-command"), "{text}");
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn a_command_that_fails_at_once_ends_the_run() {
+    let server = StandIn::start(Fault::None);
+    let begun = Instant::now();
+    let command = "echo first >&2; echo 'no such unit' >&2; exit 4";
+    let flags = ["--scenario", "drain", "--duration", "60s", "--disrupt-after", "0s"];
+    let (code, _, text) = run(&server, &[&flags[..], &["--drain-command", command]].concat());
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("--drain-command failed: exit status: 4: no such unit"), "{text}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "it does not wait for --duration");
 }
 
 #[test]
