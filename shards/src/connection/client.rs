@@ -103,6 +103,15 @@ impl Dirty {
         matches!(self, Self::Delayed { until_ms } | Self::Coalescing { until_ms } if until_ms == wanted)
     }
 
+    /// Whether it may wait until then: whoever waits for something sooner does not.
+    pub(crate) fn yields_to(self, ms: u64) -> bool {
+        match self {
+            Self::Clean => true,
+            Self::Delayed { until_ms } => until_ms.wrapping_sub(Self::low_half(ms)).cast_signed() > 0,
+            Self::Coalescing { .. } | Self::Bulk | Self::Urgent => false,
+        }
+    }
+
     /// What is kept of a moment.
     #[expect(
         clippy::cast_possible_truncation,

@@ -50,6 +50,9 @@ impl Waiting {
 
     /// Something was queued for the connection: sees to it that it is written in time.
     pub(super) fn on_queued(&mut self, client: &mut Connection, effects: &mut Effects, patience: Patience) {
+        if client.queue.bytes() >= self.shared_bytes_max {
+            return mark_dirty(client, effects, patience.bulk);
+        }
         match (patience.lane_until_ms, self.load_until_ms) {
             (Some(until_ms), _) => {
                 if client.dirty == Dirty::Clean && !client.blocked {
@@ -57,13 +60,13 @@ impl Waiting {
                     self.lane.push_back((until_ms, client.id));
                 }
             }
-            (None, Some(until_ms)) if client.queue.bytes() < self.shared_bytes_max => {
-                if matches!(client.dirty, Dirty::Clean | Dirty::Delayed { .. }) && !client.blocked {
+            (None, Some(until_ms)) => {
+                if client.dirty.yields_to(until_ms) && !client.blocked {
                     client.dirty = Dirty::Coalescing { until_ms: Dirty::low_half(until_ms) };
                     self.load.push_back((until_ms, client.id));
                 }
             }
-            (None, _) => mark_dirty(client, effects, patience.bulk),
+            (None, None) => mark_dirty(client, effects, patience.bulk),
         }
     }
 }
@@ -201,6 +204,27 @@ mod tests {
         shard.begin_flush(id);
         shard.set_coalescing(18, at(0));
         queue(&mut shard, id, SHARED_BYTES_MAX, Patience::ANSWER);
+        assert_eq!(due(&mut shard, 0), [id]);
+    }
+
+    #[test]
+    fn the_sooner_of_two_waits_counts() {
+        let (mut shard, id) = shard();
+        let soon = Patience { lane_until_ms: Some(50), bulk: false };
+        queue(&mut shard, id, 10, soon);
+        shard.set_coalescing(18, at(45));
+        queue(&mut shard, id, 10, Patience::ANSWER);
+        assert_eq!(due(&mut shard, 50), [id]);
+        shard.begin_flush(id);
+        queue(&mut shard, id, 10, BATCHED);
+        queue(&mut shard, id, 10, Patience::ANSWER);
+        assert_eq!(due(&mut shard, 63), [id]);
+    }
+
+    #[test]
+    fn the_batch_lane_too_makes_nobody_a_slow_consumer() {
+        let (mut shard, id) = shard();
+        queue(&mut shard, id, SHARED_BYTES_MAX, BATCHED);
         assert_eq!(due(&mut shard, 0), [id]);
     }
 

@@ -179,11 +179,12 @@ impl Shard {
         self.settle(now);
     }
 
-    /// Whether what the core will hear of a connection's bytes is worth believing.
+    /// Whether the core will believe that a connection got everything, with so many of its bytes not acknowledged.
     #[must_use]
-    pub fn trusts_release(&self, id: ConnectionId) -> bool {
+    pub fn trusts_release(&self, id: ConnectionId, unacknowledged: u64) -> bool {
         let Some(departed) = self.departed.get(&id) else { return false };
-        let upto = departed.goodbye.map_or(0, |goodbye| goodbye.upto());
+        let acknowledged = departed.written.saturating_sub(unacknowledged);
+        let upto = departed.goodbye.map_or(0, |goodbye| goodbye.upto()).min(acknowledged);
         upto > 0 && !departed.log.waits_behind(upto)
     }
 

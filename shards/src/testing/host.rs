@@ -228,7 +228,7 @@ impl Host {
                 SocketEffect::Release(_, how) => {
                     let unacknowledged = socket.unacknowledged();
                     socket.release(how);
-                    socket.accounted = Some(self.shard.trusts_release(id));
+                    socket.accounted = Some(self.shard.trusts_release(id, unacknowledged));
                     socket.released_ms = Some(around.now.ms);
                     self.attached.remove(&id);
                     if self.shard.awaits_release(id) {
