@@ -253,8 +253,9 @@ const ROOMS: &[Setting] = &[
         "latency-budget",
         "DURATION",
         "20ms",
-        "Time for which messages may wait to share a write while a shard would use more than half of its core; below \
-         that nothing waits, and near the whole core all of it is used. At most 1s; 0 sends always at once.",
+        "Time for which messages may wait in their queues to share a write while a shard would use more than half of its \
+         core; below that nothing waits, and near the whole core all of it is used. A shard's turns are then an eighth of \
+         it apart, which comes on top. At most 1s; 0 sends always at once.",
     ),
     one(
         "sanitize",
