@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import WebSocket from "ws";
+import { Devtools, devtoolsAddress } from "./devtools.mjs";
 
 const { BROWSER: browser, PAGE_ANA, PAGE_BEN } = process.env;
 const DEADLINE_MS = 40_000;
@@ -22,46 +22,11 @@ async function eventually(what, attempt) {
   }
 }
 
-/** The browser's own endpoint, which it prints when it is there. */
-function devtoolsAddress(process_) {
-  return new Promise((resolve, reject) => {
-    let said = "";
-    process_.stderr.on("data", (data) => {
-      said += data;
-      const found = /DevTools listening on (ws:\S+)/.exec(said);
-      if (found) resolve(found[1]);
-    });
-    process_.on("exit", () => reject(new Error(`the browser ended: ${said}`)));
-  });
-}
-
-/** Sends commands and pairs them with their answers. */
-class Devtools {
-  constructor(address) {
-    this.pending = new Map();
-    this.last = 0;
-    this.socket = new WebSocket(address);
-    this.opened = new Promise((resolve, reject) => this.socket.on("open", resolve).on("error", reject));
-    this.socket.on("message", (data) => {
-      const { id, result, error } = JSON.parse(data);
-      const answer = this.pending.get(id);
-      this.pending.delete(id);
-      if (error) answer?.reject(new Error(error.message));
-      else answer?.resolve(result);
-    });
-  }
-
-  send(method, params = {}, sessionId = undefined) {
-    const id = (this.last += 1);
-    this.socket.send(JSON.stringify({ id, method, params, sessionId }));
-    return new Promise((resolve, reject) => this.pending.set(id, { resolve, reject }));
-  }
-
-  async open(url) {
-    const { targetId } = await this.send("Target.createTarget", { url });
-    const { sessionId } = await this.send("Target.attachToTarget", { targetId, flatten: true });
-    return new Page(this, sessionId);
-  }
+/** Opens an address in a page of its own. */
+async function openPage(devtools, url) {
+  const { targetId } = await devtools.send("Target.createTarget", { url });
+  const { sessionId } = await devtools.send("Target.attachToTarget", { targetId, flatten: true });
+  return new Page(devtools, sessionId);
 }
 
 class Page {
@@ -102,7 +67,7 @@ const child = spawn(browser, [...flags, `--user-data-dir=${profile}`, "--remote-
 try {
   const devtools = new Devtools(await devtoolsAddress(child));
   await devtools.opened;
-  const [ana, ben] = [await devtools.open(PAGE_ANA), await devtools.open(PAGE_BEN)];
+  const [ana, ben] = [await openPage(devtools, PAGE_ANA), await openPage(devtools, PAGE_BEN)];
   // Whoever writes first may do so before the other has joined; then history shows it.
   for (const [from, text] of [[ana, "hello from ana <b>&amp;"], [ben, "hello from ben"]]) {
     await from.write(text);

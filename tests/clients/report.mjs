@@ -7,47 +7,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import WebSocket from "ws";
+import { Devtools, devtoolsAddress } from "./devtools.mjs";
 
 const { BROWSER: browser, PAGE, VERDICT, CHARTS } = process.env;
-
-/** The browser's own endpoint, which it prints when it is there. */
-function devtoolsAddress(child) {
-  return new Promise((resolve, reject) => {
-    let said = "";
-    child.stderr.on("data", (data) => {
-      said += data;
-      const found = /DevTools listening on (ws:\S+)/.exec(said);
-      if (found) resolve(found[1]);
-    });
-    child.on("exit", () => reject(new Error(`the browser ended: ${said}`)));
-  });
-}
-
-/** Sends commands, pairs them with their answers, and keeps what is told unasked. */
-class Devtools {
-  constructor(address) {
-    this.pending = new Map();
-    this.told = [];
-    this.last = 0;
-    this.socket = new WebSocket(address);
-    this.opened = new Promise((resolve, reject) => this.socket.on("open", resolve).on("error", reject));
-    this.socket.on("message", (data) => {
-      const { id, result, error, method, params } = JSON.parse(data);
-      if (method) this.told.push({ method, params });
-      const answer = this.pending.get(id);
-      this.pending.delete(id);
-      if (error) answer?.reject(new Error(error.message));
-      else answer?.resolve(result);
-    });
-  }
-
-  send(method, params = {}, sessionId = undefined) {
-    const id = (this.last += 1);
-    this.socket.send(JSON.stringify({ id, method, params, sessionId }));
-    return new Promise((resolve, reject) => this.pending.set(id, { resolve, reject }));
-  }
-}
 
 /** What is looked at in the page itself. */
 function look() {
