@@ -2,14 +2,11 @@
 // Nothing may be fetched, nothing may fail, no text may stick out, and every chart must have marks.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { Devtools, devtoolsAddress } from "./devtools.mjs";
+import { withBrowser } from "./devtools.mjs";
 
 const { BROWSER: browser, PAGE, VERDICT, CHARTS } = process.env;
+const QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
 /** What is looked at in the page itself. */
 function look() {
@@ -59,15 +56,7 @@ function look() {
   };
 }
 
-const profile = mkdtempSync(join(tmpdir(), "roomcast-report-"));
-const flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"];
-const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"];
-const child = spawn(browser, [...flags, ...quiet, `--user-data-dir=${profile}`, "--remote-debugging-port=0", "about:blank"], {
-  stdio: ["ignore", "ignore", "pipe"],
-});
-try {
-  const devtools = new Devtools(await devtoolsAddress(child));
-  await devtools.opened;
+await withBrowser(browser, QUIET, async (devtools) => {
   const { targetId } = await devtools.send("Target.createTarget", { url: "about:blank" });
   const { sessionId } = await devtools.send("Target.attachToTarget", { targetId, flatten: true });
   const send = (method, params) => devtools.send(method, params, sessionId);
@@ -95,11 +84,5 @@ try {
     assert.deepEqual(others, []);
   }
   process.stdout.write("the page is as it should be\n");
-} finally {
-  child.removeAllListeners("exit");
-  const gone = new Promise((resolve) => child.on("exit", resolve));
-  child.kill();
-  await gone;
-  rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
-}
+});
 process.exit(0);

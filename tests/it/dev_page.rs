@@ -1,12 +1,11 @@
 //! `roomcast dev` and its chat page, in a browser that we did not write.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc;
 
 use crate::support::server::roomcast;
-use crate::support::{Connect, DEADLINE, ProcessEnd, Server, http};
+use crate::support::{Connect, DEADLINE, ProcessEnd, Server, foreign, http};
 
 /// Starts `roomcast dev`, and returns it with the addresses that it told its user, one for each of two users.
 fn start() -> (Server, Vec<String>) {
@@ -59,20 +58,8 @@ fn a_development_server_tells_two_users_how_to_connect() {
 #[test]
 fn two_users_talk_on_the_chat_page_in_a_browser() {
     let (_server, pages) = start();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
-    let mut command = Command::new("node");
-    command.arg(folder.join("browser.mjs")).current_dir(folder);
-    command.env("BROWSER", browser()).env("PAGE_ANA", &pages[0]).env("PAGE_BEN", &pages[1]);
+    let mut command = foreign::node("browser.mjs");
+    command.env("BROWSER", foreign::browser()).env("PAGE_ANA", &pages[0]).env("PAGE_BEN", &pages[1]);
     let end = ProcessEnd::of_command(command);
     assert_eq!(end.stdout, "both pages show both messages\n", "{}", end.stderr);
-}
-
-/// The browser that `scripts/setup` installs, or one that was there.
-fn browser() -> std::path::PathBuf {
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .flat_map(|folder| names.map(|name| folder.join(name)))
-        .find(|file| file.is_file());
-    found.expect("no browser: run ./scripts/setup first")
 }

@@ -2,10 +2,9 @@
 //!
 //! The scripts are in `tests/clients`; each prints a line for every step, and this module compares the lines.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{ProcessEnd, Server, Token};
+use crate::support::{ProcessEnd, Server, Token, foreign};
 
 /// The steps of the story, in both dialects; a script that skips one fails here.
 const STEPS: [&str; 20] = [
@@ -31,39 +30,27 @@ const STEPS: [&str; 20] = [
     "topic: closed with 1000",
 ];
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
-}
-
 /// Runs a script against servers of 1, 2 and 4 shards.
-fn assert_tells_the_story(program: &Path, script: &str) {
+fn assert_tells_the_story(script: impl Fn() -> Command) {
     for shards in [1, 2, 4] {
         let server = Server::builder().shards(shards).start();
-        let mut command = Command::new(program);
-        command.arg(folder().join(script)).current_dir(folder());
+        let mut command = script();
         command.env("URL", format!("ws://{}/ws", server.address));
         command.env("TOKEN_ANA", Token::employee("ana").mint());
         command.env("TOKEN_BEN", Token::employee("ben").mint());
         let end = ProcessEnd::of_command(command);
         let told: Vec<&str> = end.stdout.lines().collect();
-        assert_eq!(told, STEPS, "{script} on {shards} shards; its errors:\n{}", end.stderr);
+        assert_eq!(told, STEPS, "on {shards} shards; its errors:\n{}", end.stderr);
         assert_eq!(end.code, Some(0), "{end:?}");
     }
 }
 
-fn assert_installed(path: &Path) {
-    assert!(path.exists(), "{} is missing: run ./scripts/setup first", path.display());
-}
-
 #[test]
 fn pythons_websockets_tells_the_story() {
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
-    assert_installed(&python);
-    assert_tells_the_story(&python, "scenario.py");
+    assert_tells_the_story(|| foreign::python("scenario.py"));
 }
 
 #[test]
 fn nodes_ws_tells_the_story() {
-    assert_installed(&folder().join("node_modules/ws"));
-    assert_tells_the_story(Path::new("node"), "scenario.mjs");
+    assert_tells_the_story(|| foreign::node("scenario.mjs"));
 }

@@ -6,6 +6,7 @@
 mod client;
 mod connect;
 mod file;
+pub(crate) mod foreign;
 mod frame;
 pub(crate) mod http;
 pub(crate) mod raw;
