@@ -26,16 +26,25 @@ export async function withBrowser(program, flags, use) {
   const profile = mkdtempSync(join(tmpdir(), "roomcast-browser-"));
   const own = [`--user-data-dir=${profile}`, "--remote-debugging-port=0", "about:blank"];
   const child = spawn(program, [...FLAGS, ...flags, ...own], { stdio: ["ignore", "ignore", "pipe"] });
+  const gone = new Promise((resolve) => child.on("exit", resolve));
   try {
     const devtools = new Devtools(await devtoolsAddress(child));
     await devtools.opened;
     await use(devtools);
   } finally {
-    child.removeAllListeners("exit");
-    const gone = new Promise((resolve) => child.on("exit", resolve));
     child.kill();
     await gone;
-    rmSync(profile, { recursive: true, force: true, maxRetries: 10 });
+    // Its own children may still write for a moment.
+    await eventually("the profile can be removed", () => removed(profile));
+  }
+}
+
+function removed(folder) {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+    return true;
+  } catch {
+    return false;
   }
 }
 
