@@ -18,7 +18,8 @@ mod value;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use roomcast_shards::config::{AuthMode, Config, HistoryLimits, Limits, Sanitize, SessionKey};
+use roomcast_shards::config::{AuthMode, Config, HistoryLimits, Limits, Sanitize, SessionKey, SocketIo};
+use roomcast_shards::protocol::socketio::Namespaces;
 
 use crate::args::TypedSettings;
 use crate::host::{Host, LOCKED_BYTES_PER_SHARD};
@@ -162,6 +163,7 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         latency_budget_ms: layers.parse("latency-budget", value::latency_budget_ms)?,
         sanitize: layers
             .parse("sanitize", value::word(&[("off", Sanitize::Off), ("escape", Sanitize::Escape)]))?,
+        socketio: socketio(layers)?,
     };
     let drain_timeout_ms = layers.parse("drain-timeout", value::duration_ms)?;
     let memory_max = memory_max(layers, host)?;
@@ -246,6 +248,25 @@ fn pings(layers: &Layers) -> Result<(u64, u64), SettingError> {
         );
     }
     Ok((interval_ms, timeout_ms))
+}
+
+fn socketio(layers: &Layers) -> Result<SocketIo, SettingError> {
+    let mut namespaces = Namespaces::default();
+    for name in layers.parse_list("socketio-namespaces", |text| Ok::<_, String>(text.trim().to_owned()))? {
+        // Everybody has that one, named or not.
+        if name != "/" {
+            namespaces.define(&name).map_err(|message| layers.error("socketio-namespaces", message))?;
+        }
+    }
+    Ok(SocketIo {
+        ping_interval_ms: layers.parse("socketio-ping-interval", value::some_duration_ms)?,
+        ping_timeout_ms: layers.parse("socketio-ping-timeout", value::some_duration_ms)?,
+        connect_timeout_ms: layers.parse("socketio-connect-timeout", value::some_duration_ms)?,
+        payload_bytes_max: layers.parse("socketio-max-payload", value::size(1 << 10..=256 << 20))?,
+        attachments_max: layers.parse("socketio-max-attachments", value::count(0..=1_000))?,
+        namespaces,
+        echo: layers.parse("socketio-echo", value::truth)?,
+    })
 }
 
 /// The origins allowed; `None` is any.

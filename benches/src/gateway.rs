@@ -186,7 +186,7 @@ impl Gateway {
 
     fn flush(&mut self, shard: usize) {
         while let Some(id) = self.next_dirty(shard) {
-            if self.shards[shard].begin_flush(id) {
+            if self.shards[shard].begin_flush(id, self.now) {
                 self.write(shard, id);
             }
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::access::table::AccessTable;
 use crate::access::token::Verifier;
 use crate::protocol::profile::Profiles;
+use crate::protocol::socketio::Namespaces;
 
 /// Who may connect without a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +169,41 @@ pub struct Config {
     pub latency_budget_ms: u64,
     /// Whether strings in contents are escaped.
     pub sanitize: Sanitize,
+    /// The Socket.IO dialect.
+    pub socketio: SocketIo,
+}
+
+/// How Socket.IO clients are served.
+#[derive(Debug, Clone)]
+pub struct SocketIo {
+    /// Milliseconds from a pong to the next ping.
+    pub ping_interval_ms: u64,
+    /// Milliseconds that a client has to answer a ping.
+    pub ping_timeout_ms: u64,
+    /// Milliseconds within which a client must have connected to a namespace.
+    pub connect_timeout_ms: u64,
+    /// Bytes of one polling request's body; clients are told.
+    pub payload_bytes_max: usize,
+    /// Binary attachments of one event.
+    pub attachments_max: usize,
+    /// The namespaces that a client may connect to.
+    pub namespaces: Namespaces,
+    /// Whether the echo of the protocols' conformance suites stands in place of the gateway.
+    pub echo: bool,
+}
+
+impl Default for SocketIo {
+    fn default() -> Self {
+        Self {
+            ping_interval_ms: 25_000,
+            ping_timeout_ms: 20_000,
+            connect_timeout_ms: 45_000,
+            payload_bytes_max: 1_000_000,
+            attachments_max: 10,
+            namespaces: Namespaces::default(),
+            echo: false,
+        }
+    }
 }
 
 /// A secret; its `Debug` does not show it.
@@ -325,6 +361,7 @@ impl Default for Config {
             batch_delay_ms: 50,
             latency_budget_ms: 20,
             sanitize: Sanitize::Off,
+            socketio: SocketIo::default(),
         }
     }
 }

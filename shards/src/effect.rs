@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
+use crate::connection::http::TurnAway;
 use crate::id::{ConnectionId, ShardId};
 use crate::mesh::item::{Caller, Item};
 use crate::protocol::command::Monitoring;
@@ -27,6 +28,33 @@ pub enum SocketEffect {
     HandOver(ConnectionId, Vec<u8>),
     /// It may be read again.
     Resume(ConnectionId),
+    /// Another shard takes the socket.
+    Move {
+        /// The connection, which is gone from here.
+        id: ConnectionId,
+        /// The other shard.
+        shard: ShardId,
+        /// What goes with it.
+        moved: Moved,
+    },
+    /// The socket of a connection that is gone from here is another's from now on.
+    Rebind {
+        /// Whose it was.
+        from: ConnectionId,
+        /// Whose it is.
+        to: ConnectionId,
+    },
+}
+
+/// What goes with a socket to another shard.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The bytes read so far.
+    pub received: Vec<u8>,
+    /// How the acceptor wants it turned away, if so.
+    pub turn_away: Option<TurnAway>,
+    /// Whether the acceptor counts it as pending.
+    pub pending: bool,
 }
 
 /// What the acceptor must know to count connections by address.

@@ -84,6 +84,14 @@ counters! {
     connections_authenticated,
     /// Requests handed to the control plane.
     http_handovers,
+    /// Connections handed to the shard of the session that their request names.
+    connections_moved,
+    /// Connections closed because the shard that should take them over had too many.
+    connections_lost,
+    /// Sessions of Socket.IO that moved from polling to a WebSocket.
+    socketio_upgrades,
+    /// Sessions of Socket.IO that poll now.
+    socketio_polling,
     /// Requests refused with an HTTP status.
     http_refusals,
     /// Messages received from clients.

@@ -3,10 +3,13 @@
 //! [`Shard`] is the only one who changes any of it, and it does so only in its `on_…` calls. It is pure: no socket,
 //! no clock, no thread. What it wants done it leaves in [`Shard::effects`] for the rim, or for a simulation.
 
+mod ack_requests;
 mod answers;
 mod attach;
 mod commands;
 mod created;
+mod echo;
+mod engine;
 mod events;
 mod fan_out;
 mod flushing;
@@ -17,20 +20,26 @@ mod keeping;
 mod lifecycle;
 mod listing;
 mod messages;
+mod missed;
+mod namespaces;
 mod owner;
 mod patterns;
 mod people;
+mod polling;
 mod recovery;
 mod sends;
 mod sessions;
+mod socketio;
 mod subscriptions;
 mod tell;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod upgrading;
 mod users;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::HashMap;
@@ -41,6 +50,7 @@ use slab::Slab;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::connection::Connection;
+use crate::connection::engine::Secret;
 use crate::connection::outbound_queue::OutboundQueue;
 use crate::connection::websocket::Pool;
 use crate::effect::Effects;
@@ -61,6 +71,7 @@ use crate::timer_wheel::TimerWheel;
 use crate::user::users::Users;
 use crate::user::watch::Watches;
 
+use ack_requests::AckRequests;
 use events::{Agents, ConnectionEvents};
 use flushing::Waiting;
 use gather::Gather;
@@ -137,6 +148,13 @@ pub struct Shard {
     /// What clients call themselves, each once.
     agents: Agents,
     gathers: Slab<Gather>,
+    /// Sessions of Engine.IO that poll, by what makes their ids unguessable.
+    sids: HashMap<Secret, ConnectionId>,
+    /// How many of them each address has.
+    polling_by_peer: HashMap<IpAddr, u32>,
+    /// Connections whose request is answered, and that may have sent another behind it.
+    carriers: VecDeque<ConnectionId>,
+    ack_requests: AckRequests,
     timers: TimerWheel<Timer>,
     message_ids: MessageIds,
     /// Items for this shard itself: the local branch of the mesh, in the same order as a ring would give.
@@ -185,6 +203,10 @@ impl Shard {
             agents: Agents::default(),
             random,
             gathers: Slab::new(),
+            sids: HashMap::default(),
+            polling_by_peer: HashMap::default(),
+            carriers: VecDeque::new(),
+            ack_requests: AckRequests::default(),
             timers: TimerWheel::new(now.ms),
             message_ids: MessageIds::default(),
             local: VecDeque::new(),
@@ -274,6 +296,7 @@ impl Shard {
             rooms_created: self.created.rooms() as u64,
             rooms_created_bytes: self.created.bytes() as u64,
             overload: self.overload() as u64,
+            socketio_polling: self.sids.len() as u64,
             ..self.metrics.clone()
         }
     }
@@ -282,10 +305,11 @@ impl Shard {
     #[must_use]
     pub fn is_quiescent(&self) -> bool {
         let connections = self.connections.is_empty() && self.gathers.is_empty() && self.local.is_empty();
+        let polling = self.sids.is_empty() && self.polling_by_peer.is_empty() && self.carriers.is_empty();
         // Rooms that somebody created stay until they are closed, and users are remembered for when they were last seen.
         let rooms = self.directory.is_empty() && self.owned.len() == self.created.rooms();
         let users = self.users.is_idle() && self.watches.is_empty() && self.departed.is_empty();
-        connections && rooms && users && self.patterns.is_empty() && self.overflow_items() == 0
+        connections && polling && rooms && users && self.patterns.is_empty() && self.overflow_items() == 0
     }
 
     /// What waits for a connection, if it is still there.
@@ -312,8 +336,17 @@ impl Shard {
         }
     }
 
-    /// Works off what the shard sent to itself.
+    /// Works off what the shard sent to itself, and what that let through.
     fn settle(&mut self, now: Now) {
+        self.settle_items(now);
+        while !self.carriers.is_empty() {
+            self.read_further_requests(now);
+            self.settle_items(now);
+        }
+    }
+
+    /// Works off what the shard sent to itself.
+    fn settle_items(&mut self, now: Now) {
         while let Some(item) = self.local.pop_front() {
             self.handle(self.id, item, now);
         }

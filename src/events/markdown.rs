@@ -155,6 +155,7 @@ fn dialect(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Event => "event",
         Dialect::Topic => "topic",
+        Dialect::SocketIo => "socketio",
     }
 }
 

@@ -5,8 +5,10 @@
 //! made from this list, so they cannot drift apart.
 
 mod access;
+mod socketio;
 
 use access::{AUTH, RULES};
+use socketio::SOCKET_IO;
 
 /// One setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -297,5 +299,6 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { title: "Roles and rooms", settings: RULES },
     Section { title: "Limits", settings: LIMITS },
     Section { title: "Rooms", settings: ROOMS },
+    Section { title: "Socket.IO", settings: SOCKET_IO },
     Section { title: "Log", settings: LOG },
 ];

@@ -29,7 +29,7 @@ const TIMES: u32 = 10;
 #[must_use]
 pub fn message_text(dialect: Dialect, room: &str) -> String {
     match dialect {
-        Dialect::Event => {
+        Dialect::Event | Dialect::SocketIo => {
             format!(r#"{{"event":"message:send","data":{{"roomId":"{room}","content":"{CONTENT}"}}}}"#)
         }
         Dialect::Topic => {
@@ -64,7 +64,7 @@ impl Case for Decode {
         let Self { parser, text, dialect, profile } = self;
         let decode = |value: Value<'_>| -> Request {
             match dialect {
-                Dialect::Event => event::decode(value, profile),
+                Dialect::Event | Dialect::SocketIo => event::decode(value, profile),
                 Dialect::Topic => topic::decode(value),
             }
             .expect("a good message")
@@ -105,9 +105,11 @@ impl Encode {
             lane: Lane::Streaming,
             revision: None,
             audience: None,
+            binary: false,
+            ack_requested: false,
         };
         let push = Push::Message(Arc::new(publication));
-        warm(Self { push, variant: Variant { dialect, profile: native() }, scratch: Vec::new() }, 3)
+        warm(Self { push, variant: Variant::new(dialect, native()), scratch: Vec::new() }, 3)
     }
 }
 

@@ -93,12 +93,12 @@ impl Grant {
 }
 
 impl Identity {
-    /// The identity that a token's claims describe; with `tenancy` in the namespace of its account, which users
-    /// without one share.
+    /// The identity that a token's claims describe, in a realm: the name of the Socket.IO namespace that it is for,
+    /// else nothing. With `tenancy` it is in the namespace of its account besides, which users without one share.
     #[must_use]
-    pub fn from_claims(claims: Claims, table: &Arc<AccessTable>, tenancy: bool) -> Self {
+    pub fn from_claims(claims: Claims, table: &Arc<AccessTable>, tenancy: bool, realm: &str) -> Self {
         let account: Option<Arc<str>> = claims.account_id.map(Into::into);
-        let namespace = tenancy.then(|| account.clone().unwrap_or_default());
+        let namespace = namespace_of(tenancy.then(|| account.as_deref().unwrap_or_default()), realm);
         let inside = |name: &str| -> Arc<str> { qualify(namespace.as_deref(), name).into() };
         let lists = (!claims.permissions.is_empty() || !claims.rooms.is_empty()).then(|| {
             Box::new(Lists {
@@ -120,9 +120,10 @@ impl Identity {
 
     /// The anonymous employee of `--auth off`.
     #[must_use]
-    pub fn anonymous(id: &str, table: &Arc<AccessTable>, tenancy: bool) -> Self {
+    pub fn anonymous(id: &str, table: &Arc<AccessTable>, tenancy: bool, realm: &str) -> Self {
+        let namespace = namespace_of(tenancy.then_some(""), realm);
         Self {
-            user: qualify(tenancy.then_some(""), &format!("anon-{id}")).into(),
+            user: qualify(namespace.as_deref(), &format!("anon-{id}")).into(),
             user_type: UserType::Employee,
             account: None,
             expires_unix_ms: None,
@@ -132,10 +133,10 @@ impl Identity {
         }
     }
 
-    /// The namespace of its rooms and users, if there are any: that of its account, which users without one share.
+    /// The namespace of its rooms and users, if there are any.
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {
-        self.tenancy.then(|| self.account.as_deref().unwrap_or_default())
+        namespace(&self.user)
     }
 
     /// When the token ends; `None` for an anonymous connection.
@@ -274,6 +275,16 @@ impl Identity {
     }
 }
 
+/// The namespace of an account and a realm together; no account's name has a backslash.
+fn namespace_of(account: Option<&str>, realm: &str) -> Option<String> {
+    match (account, realm) {
+        (None, "") => None,
+        (None, realm) => Some(realm.to_owned()),
+        (Some(account), "") => Some(account.to_owned()),
+        (Some(account), realm) => Some(format!("{account}\\{realm}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -292,7 +303,7 @@ mod tests {
             rooms: vec!["team.a".to_owned(), "user:bob".to_owned()],
             jti: None,
         };
-        Identity::from_claims(claims, &Arc::default(), tenancy)
+        Identity::from_claims(claims, &Arc::default(), tenancy, "")
     }
 
     #[test]

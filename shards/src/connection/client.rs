@@ -1,16 +1,17 @@
 //! The state of one connection, without its socket.
 
 use std::net::IpAddr;
-use std::num::{NonZeroU16, NonZeroU64};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use super::delivery_log::{DeliveryLog, Goodbye};
+use super::engine::{Own, Role, Session as EngineSession};
 use super::http::TurnAway;
 use super::outbound_queue::OutboundQueue;
 use super::websocket::WebSocket;
 use crate::access::limits::{Bucket, SharedBucket};
 use crate::access::permission::Identity;
-use crate::clock::Now;
+use crate::clock::{Now, Soon};
 use crate::config::Config;
 use crate::id::{ConnectionId, Offset, SessionId};
 use crate::mesh::item::Caller;
@@ -20,6 +21,7 @@ use crate::protocol::profile::{PROFILES, Variant};
 use crate::protocol::push::Push;
 use crate::room::directory::RoomKey;
 use crate::room::pattern::Pattern;
+use crate::user::progress::Place;
 use crate::user::watch::Target;
 
 /// How far a connection has come.
@@ -35,10 +37,16 @@ pub enum Phase {
     Open,
     /// The plain echo for conformance suites.
     Echo,
+    /// It brought a polling request that is not answered yet.
+    Carrying,
+    /// A WebSocket that wants to take over a polling session.
+    Probing,
+    /// One that does so as soon as what was received is read up to there.
+    Moving,
     /// The last frame is queued; the socket goes at this time at the latest.
     Closing {
-        /// Milliseconds on the shard's clock.
-        deadline_ms: u64,
+        /// On the shard's clock.
+        deadline: Soon,
     },
 }
 
@@ -72,6 +80,8 @@ pub struct Resume {
     pub user: Arc<str>,
     /// Where the client knows to have been, by room.
     pub positions: Vec<(String, Position)>,
+    /// Where a Socket.IO client has been; it gets all that it missed, or begins anew.
+    pub place: Option<Place>,
 }
 
 /// In which of the shard's flush lists a connection stands.
@@ -211,11 +221,13 @@ pub struct Connection {
     /// Who it was, once it has left its rooms.
     pub departed: Option<Arc<Identity>>,
     /// When it is closed for another connection that resumes its session, whether it has said how far it has got or not.
-    pub evicted_ms: Option<NonZeroU64>,
+    pub evicted: Option<Soon>,
     /// What the client calls itself, as a number of the shard.
     pub agent: Option<NonZeroU16>,
     /// Its rooms.
     pub subscriptions: Vec<Subscription>,
+    /// The part that it plays for a Socket.IO client.
+    pub role: Option<Box<Role>>,
     /// What most connections never need.
     rare: Option<Box<Rare>>,
     /// Answers that must come before the next frame is read.
@@ -230,10 +242,10 @@ pub struct Connection {
     pub opened_ms: u64,
     /// When it was last heard.
     pub heard_ms: u64,
-    /// When it was heard before that.
-    pub heard_before_ms: u64,
+    /// How long it had been silent then, in milliseconds.
+    pub silent_ms: u32,
     /// When a ping went out that nothing was heard since.
-    pub pinged_ms: Option<NonZeroU64>,
+    pub pinged: Option<Soon>,
     /// Whether `auth:expiring` was pushed for the present token.
     pub warned: bool,
     /// The earliest entry for it in the timer wheel.
@@ -269,16 +281,17 @@ impl Connection {
             socket: WebSocket::default(),
             unread: Vec::new(),
             queue: OutboundQueue::default(),
-            variant: Variant { dialect: PROFILES[0].dialect, profile: &PROFILES[0] },
+            variant: Variant::new(PROFILES[0].dialect, &PROFILES[0]),
             may_switch: false,
             held: None,
             identity: None,
             session,
             log: None,
             departed: None,
-            evicted_ms: None,
+            evicted: None,
             agent: None,
             subscriptions: Vec::new(),
+            role: None,
             rare: turn_away.map(|_| Box::new(Rare { turn_away, ..Rare::default() })),
             awaiting: 0,
             paused: false,
@@ -286,8 +299,8 @@ impl Connection {
             messages: None,
             opened_ms: now.ms,
             heard_ms: now.ms,
-            heard_before_ms: now.ms,
-            pinged_ms: None,
+            silent_ms: 0,
+            pinged: None,
             warned: false,
             timer_ms: u64::MAX,
             dirty: Dirty::Clean,
@@ -328,16 +341,61 @@ impl Connection {
     /// When an answer to the ping is overdue. Counted from the ping, so that a process that stood still for a while
     /// asks everybody once more before it closes them.
     #[must_use]
-    pub fn pong_due_ms(&self, config: &Config) -> u64 {
+    pub fn pong_due_ms(&self, config: &Config, now: Now) -> u64 {
         let (interval_ms, timeout_ms) = self.ping_ms(config);
         let patience_ms = timeout_ms.saturating_sub(interval_ms);
-        self.pinged_ms.map_or(u64::MAX, |pinged_ms| pinged_ms.get() + patience_ms)
+        self.pinged.map_or(u64::MAX, |pinged| pinged.ms(now.ms) + patience_ms)
     }
 
     /// Silence after which it is pinged, and after which it is closed.
     #[must_use]
     pub fn ping_ms(&self, config: &Config) -> (u64, u64) {
         self.variant.profile.ping_ms.unwrap_or((config.ping_interval_ms, config.ping_timeout_ms))
+    }
+
+    /// The Engine.IO session that it is.
+    #[must_use]
+    pub fn engine(&self) -> Option<&EngineSession> {
+        match self.role.as_deref() {
+            Some(Role::Session(session)) => Some(session),
+            _ => None,
+        }
+    }
+
+    /// The same to change it.
+    pub fn engine_mut(&mut self) -> Option<&mut EngineSession> {
+        match self.role.as_deref_mut() {
+            Some(Role::Session(session)) => Some(session),
+            _ => None,
+        }
+    }
+
+    /// Whether anybody waits for answers: not when a Socket.IO client has left the namespace that they belong to.
+    #[must_use]
+    pub fn is_heard(&self) -> bool {
+        self.engine().is_none_or(|session| session.own != Own::Left)
+    }
+
+    /// Whether it has no socket: it polls, or is a further namespace of another connection.
+    #[must_use]
+    pub fn is_virtual(&self) -> bool {
+        match self.role.as_deref() {
+            Some(Role::Session(session)) => session.polling.is_some(),
+            Some(Role::Child(_)) => true,
+            _ => false,
+        }
+    }
+
+    /// Where a Socket.IO client is when it has got all that is queued for it.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        self.log.as_ref()?.place()
+    }
+
+    /// It was heard.
+    pub fn note_heard(&mut self, now: Now) {
+        let silent_ms = now.ms.saturating_sub(std::mem::replace(&mut self.heard_ms, now.ms));
+        self.silent_ms = u32::try_from(silent_ms).unwrap_or(u32::MAX);
     }
 
     /// Whether it takes part: its last frame is not queued.

@@ -15,9 +15,11 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::trail::Trail;
 use crate::access::limits::{Bucket, RetryAfter};
 use crate::config::Rate;
 use crate::id::{Epoch, Offset};
+use crate::user::progress::{Place, Progress};
 use crate::user::session::SessionRoom;
 
 /// Entries after which older ones are thinned out to the last of each room; four for each room if there are many.
@@ -85,6 +87,8 @@ impl Goodbye {
 pub struct DeliveryLog {
     /// Whether the client has a session: then all of its rooms are followed, else only queued ones.
     pub is_session: bool,
+    /// For a Socket.IO client: the order of what it was given. Its engine's pings ask how far it has got, and no others.
+    trail: Option<Box<Trail>>,
     rooms: Vec<Room>,
     entries: VecDeque<Entry>,
     probe: Option<Probe>,
@@ -142,9 +146,72 @@ impl DeliveryLog {
         self.rooms.iter().any(|room| room.number == number)
     }
 
+    /// From here on the client says by itself how far it has got.
+    pub fn follow_trail(&mut self) {
+        self.trail.get_or_insert_default();
+    }
+
+    /// Whether it does.
+    #[must_use]
+    pub fn has_trail(&self) -> bool {
+        self.trail.is_some()
+    }
+
+    /// Where such a client is when it has got everything.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        self.trail.as_ref().map(|trail| trail.place())
+    }
+
     /// A room was queued up to `offset`, in front of place `end` of the byte stream.
     pub fn note(&mut self, number: u32, offset: Offset, end: u64) {
-        self.push(Entry { end, number, offset, is_answer: false });
+        let entry = Entry { end, number, offset, is_answer: false };
+        let Some(trail) = &mut self.trail else { return self.push(entry) };
+        if let Some(room) = self.rooms.iter().find(|room| room.number == number) {
+            trail.push(room.epoch, number, offset);
+        }
+        // Nothing between two pings is ever confirmed by itself.
+        match self.entries.back_mut() {
+            Some(last)
+                if last.number == number
+                    && !last.is_answer
+                    && self.probe.is_none_or(|it| it.end < last.end) =>
+            {
+                *last = entry;
+            }
+            _ => self.push(entry),
+        }
+    }
+
+    /// The engine's ping goes out, behind place `end` of the byte stream.
+    pub fn note_ping(&mut self, end: u64, now_ms: u64) {
+        if let Some(trail) = &mut self.trail {
+            trail.ping();
+            self.start_probe(end, now_ms);
+        }
+    }
+
+    /// The engine's pong came.
+    pub fn note_pong(&mut self) {
+        if let Some(trail) = &mut self.trail {
+            trail.pong();
+            if let Some(probe) = self.probe.take() {
+                self.confirm(probe.end);
+            }
+        }
+    }
+
+    /// The client has acknowledged a message.
+    pub fn acknowledge(&mut self, epoch: Epoch, offset: Offset) {
+        if let Some(trail) = &mut self.trail {
+            trail.acknowledge(epoch, offset);
+        }
+    }
+
+    /// The byte stream got bytes in front of all that is noted.
+    pub fn shift(&mut self, bytes: u64) {
+        self.entries.iter_mut().for_each(|entry| entry.end += bytes);
+        self.probe.iter_mut().for_each(|probe| probe.end += bytes);
     }
 
     /// As [`DeliveryLog::note`], for what the client had missed, or that it is gone.
@@ -184,7 +251,7 @@ impl DeliveryLog {
 
     /// The payload of a ping to send behind what is on its way, if there is anything to ask and none is asked.
     pub fn probe(&mut self, end: u64, now_ms: u64) -> Option<[u8; 4]> {
-        if self.probe.is_some() || self.entries.is_empty() {
+        if self.probe.is_some() || self.entries.is_empty() || self.trail.is_some() {
             return None;
         }
         if let Err(retry) = self.budget.take(PROBES, now_ms, 1) {
@@ -209,7 +276,7 @@ impl DeliveryLog {
     /// When the next probe is due, if one is.
     #[must_use]
     pub fn next_probe_ms(&self) -> Option<u64> {
-        let waits = self.probe.is_none() && !self.entries.is_empty();
+        let waits = self.probe.is_none() && !self.entries.is_empty() && self.trail.is_none();
         waits.then_some(self.free_ms)
     }
 
@@ -250,6 +317,15 @@ impl DeliveryLog {
         room.owed || self.entries.iter().any(|entry| entry.number == room.number)
     }
 
+    /// What is left of the session when the connection goes.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let index = |number| self.rooms.iter().position(|room| room.number == number);
+        let index = |number| index(number).and_then(|at| u32::try_from(at).ok());
+        let steps = self.trail.as_ref().map(|trail| Arc::new(trail.steps(index)));
+        Progress { rooms: self.positions().collect(), steps }
+    }
+
     /// Up to where the client has certainly got each room: in no stream at all, where it must hear of a gap.
     pub fn positions(&self) -> impl Iterator<Item = SessionRoom> {
         self.rooms.iter().map(|room| SessionRoom {
@@ -279,118 +355,4 @@ impl DeliveryLog {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn log() -> DeliveryLog {
-        let mut log = DeliveryLog { is_session: true, ..DeliveryLog::default() };
-        log.enter(1, &"a".into(), Epoch(1), 0);
-        log.enter(2, &"b".into(), Epoch(2), 10);
-        for (number, offset, end) in [(1, 1, 100), (2, 11, 200), (1, 2, 300), (2, 12, 400)] {
-            log.note(number, offset, end);
-        }
-        log
-    }
-
-    fn offsets(log: &DeliveryLog) -> Vec<Offset> {
-        log.positions().map(|room| room.offset).collect()
-    }
-
-    #[test]
-    fn a_pong_confirms_what_was_before_its_ping() {
-        let mut log = log();
-        let ping = log.probe(300, 5_000).expect("there is something to ask");
-        assert!(log.probe(400, 9_000).is_none(), "one at a time");
-        assert!(!log.pong(b"1234"));
-        assert!(log.pong(&ping));
-        assert_eq!(offsets(&log), [2, 11]);
-        assert_eq!(log.unconfirmed().map(|room| room.offset).collect::<Vec<_>>(), [11]);
-        assert_eq!((log.certain(1, 0), log.certain(2, 0), log.certain(2, 400)), (None, Some(11), None));
-        let ping = log.probe(400, 9_000).expect("what was behind it is asked about at once");
-        assert!(log.pong(&ping));
-        assert_eq!(offsets(&log), [2, 12]);
-        assert_eq!((log.probe(400, 9_000), log.next_probe_ms()), (None, None), "nothing to ask");
-    }
-
-    #[test]
-    fn under_steady_traffic_one_ping_a_second_asks() {
-        let mut log = DeliveryLog::default();
-        log.enter(1, &"a".into(), Epoch(1), 0);
-        let mut pings = 0;
-        for at in 0..100_000_u64 / 10 {
-            log.note(1, at + 1, at);
-            if let Some(ping) = log.probe(at, at * 10) {
-                pings += 1;
-                assert!(log.pong(&ping));
-            }
-            if let Some(due) = log.next_probe_ms() {
-                assert!(due <= at * 10 + 1_000);
-            }
-        }
-        assert!((100..=133).contains(&pings), "{pings}");
-    }
-
-    #[test]
-    fn who_does_not_answer_does_not_read() {
-        let mut log = log();
-        assert!(log.reads(9_000));
-        log.probe(400, 9_000).expect("there is something to ask");
-        assert!(log.reads(9_000 + PONG_PATIENCE_MS - 1));
-        log.start_probe(400, 9_400).expect("there is something to ask");
-        assert!(!log.reads(9_000 + PONG_PATIENCE_MS));
-    }
-
-    #[test]
-    fn a_gap_is_told_until_the_client_has_heard_of_it() {
-        let mut log = log();
-        log.enter_anew(1, &"a".into(), Epoch(3), 7);
-        log.confirm(400);
-        let room = |log: &DeliveryLog| log.positions().next().map(|room| (room.epoch, room.offset));
-        assert_eq!(
-            room(&log),
-            Some((Epoch(0), 7)),
-            "and what was on its way in the old stream counts no more"
-        );
-        log.note(1, 8, 500);
-        log.confirm(500);
-        assert_eq!(room(&log), Some((Epoch(0), 8)));
-        log.note_answer(1, 8, 600);
-        log.confirm(600);
-        assert_eq!(room(&log), Some((Epoch(3), 8)));
-    }
-
-    #[test]
-    fn what_was_given_and_never_queued_is_unconfirmed() {
-        let mut log = DeliveryLog::default();
-        log.enter(1, &"a".into(), Epoch(1), 4);
-        log.owe(1);
-        log.confirm(u64::MAX);
-        assert_eq!(log.unconfirmed().map(|room| room.offset).collect::<Vec<_>>(), [4]);
-        log.note_answer(1, 6, 100);
-        log.confirm(100);
-        assert_eq!(log.unconfirmed().count(), 0);
-    }
-
-    #[test]
-    fn a_long_log_gets_coarser_and_never_too_new() {
-        let mut log = DeliveryLog { is_session: true, ..DeliveryLog::default() };
-        log.enter(1, &"a".into(), Epoch(1), 0);
-        for offset in 1..=10 * ENTRIES_MAX as u64 {
-            log.note(1, offset, offset * 10);
-            assert!(log.entries.len() <= ENTRIES_MAX);
-        }
-        for place in [5, 777, 50_000, 102_399, 102_400] {
-            log.confirm(place);
-            assert!(offsets(&log)[0] <= place / 10);
-        }
-        assert_eq!(offsets(&log), [10 * ENTRIES_MAX as u64]);
-    }
-
-    #[test]
-    fn a_room_that_was_left_is_not_resumed() {
-        let mut log = log();
-        log.leave(1);
-        log.confirm(400);
-        assert_eq!(log.positions().map(|room| room.room.to_string()).collect::<Vec<_>>(), ["b"]);
-    }
-}
+mod tests;

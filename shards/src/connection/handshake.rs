@@ -2,6 +2,8 @@
 //!
 //! Parsed once it is complete; what the client sent behind it is kept, so a first frame may be pipelined.
 
+pub mod engine;
+
 use httparse::{EMPTY_HEADER, Header, Status};
 use tungstenite::handshake::derive_accept_key;
 
@@ -24,6 +26,8 @@ const BEARER_PREFIX: &str = "roomcast.bearer.";
 pub enum Request {
     /// A WebSocket, with everything that its URL and headers said.
     Upgrade(Box<Upgrade>),
+    /// A request of Engine.IO.
+    Engine(Box<engine::Outcome>),
     /// Anything else: the control plane answers, from the first byte on.
     Http,
 }
@@ -35,6 +39,8 @@ pub enum Endpoint {
     Chat,
     /// The plain echo for conformance suites.
     Echo,
+    /// A session of Engine.IO.
+    Engine,
 }
 
 /// Where a token came from; a bad one in a header can be answered with 401, the others only after the upgrade.
@@ -101,8 +107,11 @@ pub fn parse(bytes: &[u8], config: &Config) -> Result<Option<Request>, Refusal> 
     let target = request.path.unwrap_or_default();
     let target = origin_form(target);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let Some(endpoint) = endpoint(path, config) else { return Ok(Some(Request::Http)) };
     let head = Head { request: &request, query };
+    if let Some(app) = engine::app(path, config) {
+        return head.engine(app, config, head_len).map(|it| Some(Request::Engine(Box::new(it))));
+    }
+    let Some(endpoint) = endpoint(path, config) else { return Ok(Some(Request::Http)) };
     head.check_upgrade()?;
     head.check_origin(config.allowed_origins.as_deref())?;
     let upgrade = head.upgrade(endpoint, config, head_len)?;
@@ -200,23 +209,30 @@ impl<'a> Head<'a> {
         let protocol = self
             .protocols()
             .find_map(|name| [EVENT_PROTOCOL, TOPIC_PROTOCOL].into_iter().find(|known| *known == name));
-        let name = self.parameter("profile").unwrap_or_else(|| config.profile.clone());
-        let profile = config.profiles.find(&name).ok_or_else(|| Refusal::new(400, "unknown profile"))?;
+        let profile = self.profile(config)?;
+        // A session of Engine.IO judges its token when a namespace is entered.
+        let token = if endpoint == Endpoint::Engine { None } else { self.token()? };
         Ok(Upgrade {
             endpoint,
             dialect: protocol
                 .map(|name| if name == EVENT_PROTOCOL { Dialect::Event } else { Dialect::Topic }),
             profile,
-            token: self.token()?,
+            token,
             session: self.parameter("session").filter(|token| !token.is_empty()),
-            agent: self
-                .values("User-Agent")
-                .next()
-                .map(|agent| agent.chars().take(AGENT_CHARS_MAX).collect()),
+            agent: self.agent(),
             head_len,
             accept: derive_accept_key(key.as_bytes()),
             protocol,
         })
+    }
+
+    fn profile(&self, config: &Config) -> Result<&'static Profile, Refusal> {
+        let name = self.parameter("profile").unwrap_or_else(|| config.profile.clone());
+        config.profiles.find(&name).ok_or_else(|| Refusal::new(400, "unknown profile"))
+    }
+
+    fn agent(&self) -> Option<String> {
+        self.values("User-Agent").next().map(|agent| agent.chars().take(AGENT_CHARS_MAX).collect())
     }
 
     fn protocols(&self) -> impl Iterator<Item = &'a str> {

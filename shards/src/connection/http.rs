@@ -61,8 +61,13 @@ impl Refusal {
     }
 }
 
-fn reason(status: u16) -> &'static str {
+/// The words that go with a status.
+pub(super) fn reason(status: u16) -> &'static str {
     match status {
+        200 => "OK",
+        204 => "No Content",
+        411 => "Length Required",
+        413 => "Content Too Large",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",

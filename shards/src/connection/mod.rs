@@ -4,9 +4,11 @@
 
 mod client;
 pub mod delivery_log;
+pub mod engine;
 pub mod handshake;
 pub mod http;
 pub mod outbound_queue;
+pub mod trail;
 pub mod websocket;
 
 pub use client::{Connection, Dirty, Held, Phase, Rare, Resume, Subscription};

@@ -85,7 +85,7 @@ impl Item {
             Self::Ask(ask) => match &ask.operation {
                 Operation::Publish { draft, .. } | Operation::UserSend { draft, .. } => draft.content.len(),
                 Operation::Revise { content, .. } => content.as_ref().map_or(0, Bytes::len),
-                Operation::Park { rooms, .. } => size_of_val(&**rooms),
+                Operation::Park { progress, .. } => progress.cost(),
                 _ => 0,
             },
             Self::Publish(publication) => publication.content.len(),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::config::Rate;
 use crate::id::{ConnectionId, Epoch, MessageId, Offset, SessionId};
 use crate::protocol::command::{Creation, Draft, Position, StatusUpdate, UpTo};
-use crate::user::session::SessionRoom;
+use crate::user::progress::Progress;
 use crate::user::users::Viewer;
 
 /// Who reads a room, for the owner of one that may be private.
@@ -123,6 +123,8 @@ pub enum Operation {
         message: MessageId,
         /// What it says from now on; `None` deletes it.
         content: Option<Bytes>,
+        /// Whether that came with attachments.
+        binary: bool,
     },
     /// Note that messages arrived or were read.
     Receipt {
@@ -163,7 +165,7 @@ pub enum Operation {
         /// The connection that had it.
         connection: ConnectionId,
         /// What it had.
-        rooms: Arc<[SessionRoom]>,
+        progress: Progress,
     },
     /// Something that every shard knows a part of.
     Everywhere(ShardQuestion),
@@ -239,6 +241,11 @@ pub enum UserOperation {
     },
     /// Give a session to the connection that asks.
     Resume {
+        /// The session.
+        session: SessionId,
+    },
+    /// Forget a session: its client has left for good.
+    CloseSession {
         /// The session.
         session: SessionId,
     },

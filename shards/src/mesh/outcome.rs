@@ -12,7 +12,7 @@ use crate::protocol::reply::{
     DeliveryStatus, HistoryPage, Joined, MessageStats, OnlinePage, Presence, PresenceCounts, ReceiptStatus,
     RecoveryStats, RoomCard, RoomInfo, Sent, SessionError, Standing,
 };
-use crate::user::session::SessionRoom;
+use crate::user::progress::Progress;
 
 /// That a connection was let in.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ pub enum Outcome {
         /// The user whose it is.
         user: Arc<str>,
         /// What it had.
-        rooms: Result<Arc<[SessionRoom]>, SessionError>,
+        progress: Result<Progress, SessionError>,
     },
     /// A shard knows of a pattern.
     Interested,

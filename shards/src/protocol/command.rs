@@ -167,6 +167,8 @@ pub enum Command {
         message: MessageId,
         /// What it says from now on; `None` deletes it.
         content: Option<Bytes>,
+        /// Whether that came with attachments.
+        binary: bool,
     },
     /// Confirm that messages arrived or were read.
     Receipt {
@@ -251,6 +253,16 @@ pub enum Command {
 }
 
 impl Command {
+    /// The command came with attachments, which stand in it in base64.
+    pub fn mark_binary(&mut self) {
+        match self {
+            Self::Send(draft) | Self::UserSend { draft, .. } => draft.binary = true,
+            Self::SendBatch(drafts) => drafts.iter_mut().flatten().for_each(|draft| draft.binary = true),
+            Self::Revise { binary, .. } => *binary = true,
+            _ => {}
+        }
+    }
+
     /// Moves every room and user that the command names into a namespace.
     pub fn enter_namespace(&mut self, namespace: &str) {
         let enter = |name: &mut String| *name = qualify(Some(namespace), name).into_owned();
@@ -411,4 +423,8 @@ pub struct Draft {
     pub exclude_sender: bool,
     /// Whether it may wait to share a write.
     pub lane: Lane,
+    /// Whether it came with attachments, which stand in it in base64.
+    pub binary: bool,
+    /// Whether recipients that can are asked to confirm that it arrived.
+    pub ack_requested: bool,
 }

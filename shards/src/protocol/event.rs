@@ -21,11 +21,29 @@ const REQUEST_ID_BYTES_MAX: usize = 64;
 /// A [`Rejection`] to answer with.
 pub fn decode(frame: Value<'_>, profile: &Profile) -> Result<Request, Rejection> {
     let id = request_id(frame)?;
-    let (event, constants) = match event(frame, profile) {
+    let name = frame.get("event").and_then(|value| value.as_str());
+    let name = name.ok_or_else(|| CommandError::protocol("the frame has no event"));
+    match name.and_then(|name| check_version(frame).map(|()| name)) {
+        Ok(name) => decode_named(name, frame.get("data"), id, profile),
+        Err(error) => Err(Rejection { legible: true, event: None, id, error }),
+    }
+}
+
+/// Decodes an event by its name and `data`, however they came.
+///
+/// # Errors
+/// A [`Rejection`] to answer with.
+pub fn decode_named(
+    name: &str,
+    data: Option<Value<'_>>,
+    id: RequestId,
+    profile: &Profile,
+) -> Result<Request, Rejection> {
+    let (event, constants) = match event(name, profile) {
         Ok(found) => found,
         Err(error) => return Err(Rejection { legible: true, event: None, id, error }),
     };
-    match Data::of(frame, constants).and_then(|data| data.command(event)) {
+    match Data::of(data, constants).and_then(|data| data.command(event)) {
         Ok(command) => Ok(Request { event, id, command }),
         Err(error) => Err(Rejection { legible: true, event: Some(event), id, error }),
     }
@@ -42,10 +60,7 @@ fn request_id(frame: Value<'_>) -> Result<RequestId, Rejection> {
     }
 }
 
-fn event(frame: Value<'_>, profile: &Profile) -> Result<(Event, Constants), CommandError> {
-    let name = frame.get("event").and_then(|value| value.as_str());
-    let name = name.ok_or_else(|| CommandError::protocol("the frame has no event"))?;
-    check_version(frame)?;
+fn event(name: &str, profile: &Profile) -> Result<(Event, Constants), CommandError> {
     let name = Some(name).filter(|name| name.len() <= EVENT_BYTES_MAX);
     let event = name.and_then(|name| profile.find_inbound(name).or_else(|| Event::find(name)));
     event.ok_or_else(|| CommandError::protocol("unknown event"))

@@ -26,6 +26,12 @@ pub fn text(payload: &[u8]) -> Bytes {
     frame(OpCode::Data(Data::Text), &[payload])
 }
 
+/// A text message of several parts in one frame.
+#[must_use]
+pub fn text_of(parts: &[&[u8]]) -> Bytes {
+    frame(OpCode::Data(Data::Text), parts)
+}
+
 /// A binary message in one frame.
 #[must_use]
 pub fn binary(payload: &[u8]) -> Bytes {

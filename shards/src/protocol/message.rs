@@ -180,6 +180,10 @@ pub struct Publication {
     pub revision: Option<Box<Revision>>,
     /// For a room that not everybody may enter: who may.
     pub audience: Option<Arc<Audience>>,
+    /// Whether it came with attachments, which stand in it in base64.
+    pub binary: bool,
+    /// Whether its sender wants to know that it arrived.
+    pub ack_requested: bool,
 }
 
 /// The users who may enter a private room without a right of their own.

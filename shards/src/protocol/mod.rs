@@ -11,5 +11,6 @@ pub mod message;
 pub mod profile;
 pub mod push;
 pub mod reply;
+pub mod socketio;
 pub mod topic;
 pub mod write;

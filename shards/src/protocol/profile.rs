@@ -4,6 +4,7 @@
 //! may define more. A profile lives as long as the process, so that connections hold a plain reference to theirs.
 
 use super::catalog::{Constants, Event};
+use super::socketio::{Namespace, ROOT};
 use crate::config::Rate;
 
 /// The language that a connection speaks.
@@ -13,6 +14,8 @@ pub enum Dialect {
     Event,
     /// Frames with a `type` key.
     Topic,
+    /// Packets of Socket.IO.
+    SocketIo,
 }
 
 /// How an error looks.
@@ -195,15 +198,25 @@ pub struct Variant {
     pub dialect: Dialect,
     /// The profile.
     pub profile: &'static Profile,
+    /// The namespace of a Socket.IO client.
+    pub namespace: &'static Namespace,
 }
 
 impl Variant {
+    /// A variant that has no namespaces.
+    #[must_use]
+    pub fn new(dialect: Dialect, profile: &'static Profile) -> Self {
+        Self { dialect, profile, namespace: &ROOT }
+    }
+
     /// Tells variants apart: the topic dialect looks alike in all profiles.
     #[must_use]
-    pub fn index(self) -> u8 {
+    pub fn index(self) -> u16 {
+        let profile = u16::from(self.profile.index);
         match self.dialect {
-            Dialect::Topic => u8::MAX,
-            Dialect::Event => self.profile.index,
+            Dialect::Topic => u16::MAX,
+            Dialect::Event => profile,
+            Dialect::SocketIo => (u16::from(self.namespace.index) + 1) << 8 | profile,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::frame;
 use super::message::{Publication, Revised};
 use super::profile::{Dialect, Variant};
 use super::reply::{ReceiptStatus, RoomCard};
+use super::socketio::write::OpenEvent;
 use super::write::{self, display, key, name, string, time};
 use crate::id::SessionId;
 use crate::room::name::local;
@@ -160,8 +161,25 @@ impl Push {
                     push.write_data(out, variant.profile.presence_edges)
                 });
             }
+            (Dialect::SocketIo, push) => return Some(push.open(variant, None)?.close(None)),
         }
         Some(frame::text(scratch))
+    }
+
+    /// Encodes the push for Socket.IO clients, but for the place that ends it; `ack` is the number for an answer. `None`
+    /// when they have no such push: what a session missed comes to them event by event.
+    #[must_use]
+    pub fn open(&self, variant: Variant, ack: Option<u64>) -> Option<OpenEvent> {
+        if matches!(self, Self::Recovered(_)) {
+            return None;
+        }
+        let edges = variant.profile.presence_edges;
+        let event = variant.profile.outbound(self.event(edges));
+        let binary = match self {
+            Self::Message(publication) | Self::Kept(publication) => publication.binary,
+            _ => false,
+        };
+        Some(OpenEvent::new(variant.namespace, event, (binary, ack), |out| self.write_data(out, edges)))
     }
 
     fn event(&self, presence_edges: bool) -> &'static str {

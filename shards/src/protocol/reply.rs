@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::error_code::CommandError;
 use super::message::Publication;
 use super::profile::{Dialect, Variant};
+use super::socketio::write as socketio;
 use super::write::{self, display, key, list, name, parts, quoted, string, time};
 use crate::access::permission::Identity;
 use crate::access::token::UserType;
@@ -119,7 +120,8 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// Writes the frame's text; nothing when the dialect has no such reply.
+    /// Writes the frame's text; nothing when the dialect has no such reply. For a Socket.IO client that did not ask for
+    /// an answer it is an event, whose end is yet to be written.
     ///
     /// `event` is the reply's name in the event dialect.
     pub fn write(
@@ -136,6 +138,13 @@ impl Reply {
                 write::envelope(out, event, id, |out| self.write_data(out, unix_ms));
             }
             Dialect::Topic => self.write_topic(out, unix_ms),
+            Dialect::SocketIo => match id {
+                Some(id) => socketio::ack(out, variant.namespace, id, |out| self.write_data(out, unix_ms)),
+                None => {
+                    let event = variant.profile.outbound(event);
+                    socketio::open_event(out, variant.namespace, event, |out| self.write_data(out, unix_ms));
+                }
+            },
         }
     }
 

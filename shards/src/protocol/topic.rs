@@ -101,6 +101,8 @@ fn message(frame: Value<'_>) -> Result<Draft, CommandError> {
         client_id: None,
         exclude_sender: false,
         lane: Lane::Streaming,
+        binary: false,
+        ack_requested: false,
     })
 }
 

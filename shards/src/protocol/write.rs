@@ -151,6 +151,10 @@ pub fn message(out: &mut Vec<u8>, publication: &Publication, delivered: bool) {
         key(out, "clientId");
         string(out, client_id);
     }
+    if publication.ack_requested {
+        key(out, "ackRequested");
+        out.extend_from_slice(b"true");
+    }
     if let Some(revision) = &publication.revision {
         key(out, revised_at(revision.kind));
         time(out, revision.unix_ms);
@@ -245,8 +249,13 @@ pub fn details(out: &mut Vec<u8>, error: &CommandError) {
 
 /// Writes an error as a profile of the event dialect shows it (protocol §2).
 pub fn error(out: &mut Vec<u8>, profile: &Profile, error: &CommandError, id: Option<&str>) {
-    let event = if profile.error_shape == ErrorShape::Chat { "chat:error" } else { "error" };
-    envelope(out, event, id, |out| error_data(out, profile, error));
+    envelope(out, error_event(profile), id, |out| error_data(out, profile, error));
+}
+
+/// The name of the event that an error is.
+#[must_use]
+pub fn error_event(profile: &Profile) -> &'static str {
+    if profile.error_shape == ErrorShape::Chat { "chat:error" } else { "error" }
 }
 
 /// Writes the `data` of an error.

@@ -5,11 +5,11 @@ use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 
-use super::ControlSink;
+use super::{ControlSink, Doorbell};
 use crate::connection::http::TurnAway;
-use crate::effect::Admission;
+use crate::effect::{Admission, Moved};
 use crate::mesh::item::Caller;
 use crate::metrics::Metrics;
 use crate::shard::Overload;
@@ -20,6 +20,31 @@ pub(super) struct Accepted {
     pub(super) stream: TcpStream,
     pub(super) peer: IpAddr,
     pub(super) turn_away: Option<TurnAway>,
+    /// What another shard has read from it.
+    pub(super) moved: Option<Moved>,
+}
+
+/// Another shard, or this one, as it takes over sockets.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    pub(super) accepted: Sender<Accepted>,
+    pub(super) doorbell: Arc<Doorbell>,
+}
+
+impl Peer {
+    /// Gives it a socket.
+    ///
+    /// # Errors
+    /// The socket, when there are too many to take over.
+    pub(super) fn take_over(&self, accepted: Accepted) -> Result<(), TcpStream> {
+        match self.accepted.try_send(accepted) {
+            Ok(()) => {
+                self.doorbell.ring();
+                Ok(())
+            }
+            Err(TrySendError::Full(accepted) | TrySendError::Disconnected(accepted)) => Err(accepted.stream),
+        }
+    }
 }
 
 /// What the control side wants of a shard.
@@ -68,6 +93,8 @@ pub(super) struct Inbox {
     pub(super) admissions: Sender<Admission>,
     pub(super) connections: Arc<AtomicUsize>,
     pub(super) control: Arc<dyn ControlSink>,
+    /// All shards, by index.
+    pub(super) peers: Vec<Peer>,
 }
 
 impl Inbox {

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use rand::rngs::SysRng;
 use rand::{Rng, TryRng};
 
@@ -30,7 +30,7 @@ use crate::metrics::Metrics;
 use crate::shard::{Overload, SHARDS_MAX};
 
 pub use doorbell::Doorbell;
-use inbox::{Accepted, Command, Inbox};
+use inbox::{Accepted, Command, Inbox, Peer};
 use rings::Mesh;
 use shard_loop::ShardLoop;
 
@@ -98,9 +98,8 @@ pub struct Shards {
 /// One shard, as the other threads see it.
 #[derive(Debug, Clone)]
 struct Remote {
-    accepted: Sender<Accepted>,
+    peer: Peer,
     commands: Sender<Command>,
-    doorbell: Arc<Doorbell>,
     connections: Arc<AtomicUsize>,
 }
 
@@ -123,16 +122,24 @@ impl Shards {
         let (ready_sender, ready) = bounded(config.shards);
         let mesh_seed = rand::rng().next_u64();
         let mut shards = Self { remotes: Vec::new(), admissions, threads: Vec::new() };
-        for (index, mesh) in Mesh::all(&bells, config.ring_items_max).into_iter().enumerate() {
-            let (accepted, accepted_receiver) = bounded(ACCEPTED_MAX);
+        let (peers, sockets): (Vec<_>, Vec<_>) = bells
+            .iter()
+            .map(|doorbell| {
+                let (accepted, receiver) = bounded(ACCEPTED_MAX);
+                (Peer { accepted, doorbell: Arc::clone(doorbell) }, receiver)
+            })
+            .unzip();
+        let meshes = Mesh::all(&bells, config.ring_items_max);
+        for (index, (mesh, accepted)) in meshes.into_iter().zip(sockets).enumerate() {
             let (commands, command_receiver) = bounded(COMMANDS_MAX);
             let connections = Arc::new(AtomicUsize::new(0));
             let inbox = Inbox {
-                accepted: accepted_receiver,
+                accepted,
                 commands: command_receiver,
                 admissions: admission_sender.clone(),
                 connections: Arc::clone(&connections),
                 control: Arc::clone(control),
+                peers: peers.clone(),
             };
             let id = ShardId(u16::try_from(index).expect("checked above"));
             let mut seed = [0; 32];
@@ -148,12 +155,7 @@ impl Shards {
                 }
             })?;
             shards.threads.push(thread);
-            shards.remotes.push(Remote {
-                accepted,
-                commands,
-                doorbell: Arc::clone(&bells[index]),
-                connections,
-            });
+            shards.remotes.push(Remote { peer: peers[index].clone(), commands, connections });
         }
         drop(ready_sender);
         for _ in 0..config.shards {
@@ -190,15 +192,8 @@ impl Shards {
         turn_away: Option<TurnAway>,
     ) -> Result<(), Rejected> {
         let remote = &self.remotes[shard % self.remotes.len()];
-        match remote.accepted.try_send(Accepted { stream, peer: peer.ip(), turn_away }) {
-            Ok(()) => {
-                remote.doorbell.ring();
-                Ok(())
-            }
-            Err(TrySendError::Full(accepted) | TrySendError::Disconnected(accepted)) => {
-                Err(Rejected(accepted.stream))
-            }
-        }
+        let accepted = Accepted { stream, peer: peer.ip(), turn_away, moved: None };
+        remote.peer.take_over(accepted).map_err(Rejected)
     }
 
     /// What became of admitted connections, for whoever counts them.
@@ -305,8 +300,8 @@ impl Shards {
 impl Remote {
     /// Commands are few, so one that finds the queue full waits for the shard.
     fn command(&self, command: Command) {
-        self.doorbell.ring();
+        self.peer.doorbell.ring();
         let _ = self.commands.send(command);
-        self.doorbell.ring();
+        self.peer.doorbell.ring();
     }
 }

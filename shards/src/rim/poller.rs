@@ -71,6 +71,12 @@ impl Poller {
         Ok(epoll::add(&self.epoll, socket, EventData::new_u64(id.to_u64()), flags)?)
     }
 
+    /// A socket of the set is another connection's from now on; what is ready is told anew.
+    pub(super) fn rename(&self, socket: impl AsFd, id: ConnectionId) -> io::Result<()> {
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        Ok(epoll::modify(&self.epoll, socket, EventData::new_u64(id.to_u64()), flags)?)
+    }
+
     /// Removes a socket that lives on elsewhere.
     pub(super) fn remove(&self, socket: impl AsFd) -> io::Result<()> {
         Ok(epoll::delete(&self.epoll, socket)?)

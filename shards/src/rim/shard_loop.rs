@@ -21,7 +21,7 @@ use super::{HttpConnection, StartError};
 use crate::clock::{Clock, Now};
 use crate::coalescing::{Coalescing, Spent};
 use crate::config::Config;
-use crate::effect::{Release, SocketEffect};
+use crate::effect::{Admission, AdmissionEvent, Moved, Release, SocketEffect};
 use crate::id::{ConnectionId, ShardId};
 use crate::shard::{Overload, Shard};
 use crate::timer_wheel::TICK_MS;
@@ -36,6 +36,9 @@ const RING_ITEMS_MAX: usize = 1024;
 const ACCEPTS_MAX: usize = 256;
 /// Recipients of large fan-outs that are flushed in one turn.
 const BULK_FLUSHES_MAX: usize = 512;
+/// Rounds through those that are to be flushed: what has no socket hands on what it has, from a namespace to a session and
+/// from there to the request that waits.
+const FLUSH_PASSES: usize = 3;
 /// Writes to one connection in one turn.
 const WRITES_MAX: usize = 8;
 /// Turns for which a tick waits for sockets to be read.
@@ -145,9 +148,10 @@ impl ShardLoop {
 
     fn take_over_sockets(&mut self) {
         for _ in 0..ACCEPTS_MAX {
-            let Ok(Accepted { stream, peer, turn_away }) = self.inbox.accepted.try_recv() else { break };
+            let Ok(accepted) = self.inbox.accepted.try_recv() else { break };
+            let Accepted { stream, peer, turn_away, moved } = accepted;
             let id = self.shard.on_open(peer, turn_away, self.now);
-            let mut socket = Socket::new(id, stream);
+            let mut socket = Socket::new(id, stream, peer);
             if let Err(error) = self.poller.add(&socket, id) {
                 tracing::error!(event = "epoll_add_failed", %error);
                 self.shard.on_gone(id, self.now);
@@ -157,6 +161,9 @@ impl ShardLoop {
             socket.readable = true;
             list(&mut socket, &mut self.readable);
             self.sockets.insert(socket);
+            if let Some(Moved { received, pending, .. }) = moved {
+                self.shard.on_moved(id, pending, &received, self.now);
+            }
         }
     }
 
@@ -251,6 +258,8 @@ impl ShardLoop {
                 }
                 SocketEffect::Release(id, how) => self.release(id, how),
                 SocketEffect::HandOver(id, received) => self.hand_over(id, received),
+                SocketEffect::Move { id, shard, moved } => self.move_to(id, shard, moved),
+                SocketEffect::Rebind { from, to } => self.rebind(from, to),
             }
         }
         for inquiry in std::mem::take(&mut self.shard.effects.inquiries) {
@@ -291,6 +300,36 @@ impl ShardLoop {
         }
     }
 
+    /// Gives a socket to another shard, with what was read from it.
+    fn move_to(&mut self, id: ConnectionId, shard: ShardId, moved: Moved) {
+        let Some(socket) = self.sockets.remove(id) else { return };
+        if let Err(error) = self.poller.remove(&socket) {
+            tracing::error!(event = "epoll_remove_failed", %error);
+        }
+        let (stream, peer) = socket.into_stream_of_peer();
+        let (turn_away, pending) = (moved.turn_away, moved.pending);
+        let accepted = Accepted { stream, peer, turn_away, moved: Some(moved) };
+        if self.inbox.peers[shard.index()].take_over(accepted).is_err() {
+            // It is closed, as nobody has room for it; whoever counts connections must know.
+            self.shard.metrics.connections_lost += 1;
+            let event = AdmissionEvent::Closed { pending, refused: turn_away.is_some() };
+            self.shard.effects.admissions.push(Admission { peer, event });
+        }
+    }
+
+    /// A socket is another connection's from now on.
+    fn rebind(&mut self, from: ConnectionId, to: ConnectionId) {
+        let Some(mut socket) = self.sockets.remove(from) else { return };
+        (socket.id, socket.listed) = (to, false);
+        if let Err(error) = self.poller.rename(&socket, to) {
+            tracing::error!(event = "epoll_modify_failed", %error);
+        }
+        if socket.readable {
+            list(&mut socket, &mut self.readable);
+        }
+        self.sockets.insert(socket);
+    }
+
     /// Sends what is queued, and notes how long that took; whether anything was.
     fn flush_in_time(&mut self) -> bool {
         let effects = &self.shard.effects;
@@ -305,9 +344,11 @@ impl ShardLoop {
 
     /// Sends what is queued: everything that is urgent, and a slice of the large fan-outs.
     fn flush(&mut self) {
-        for _ in 0..self.shard.effects.dirty.len() {
-            if let Some(id) = self.shard.effects.dirty.pop_front() {
-                self.flush_one(id);
+        for _ in 0..FLUSH_PASSES {
+            for _ in 0..self.shard.effects.dirty.len() {
+                if let Some(id) = self.shard.effects.dirty.pop_front() {
+                    self.flush_one(id);
+                }
             }
         }
         let mut flushed = 0;
@@ -319,7 +360,7 @@ impl ShardLoop {
 
     /// Writes what waits for a connection, as far as the socket takes it; whether anything waited.
     fn flush_one(&mut self, id: ConnectionId) -> bool {
-        if !self.shard.begin_flush(id) {
+        if !self.shard.begin_flush(id, self.now) {
             return false;
         }
         let Some(socket) = self.sockets.get_mut(id) else { return false };

@@ -1,6 +1,6 @@
 //! The sockets of a shard, by the slots of their connections.
 
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::id::ConnectionId;
 pub(super) struct Socket {
     pub(super) id: ConnectionId,
     stream: TcpStream,
+    peer: IpAddr,
     /// Whether there may be something to read: set by the poller, cleared by a read that finds the end of it.
     pub(super) readable: bool,
     /// Whether the client closed its side, so that reading must go on to the end.
@@ -36,8 +37,8 @@ pub(super) enum Transfer {
 }
 
 impl Socket {
-    pub(super) fn new(id: ConnectionId, stream: TcpStream) -> Self {
-        Self { id, stream, readable: false, hang_up: false, listed: false }
+    pub(super) fn new(id: ConnectionId, stream: TcpStream, peer: IpAddr) -> Self {
+        Self { id, stream, peer, readable: false, hang_up: false, listed: false }
     }
 
     pub(super) fn read(&self, buffer: &mut [u8]) -> Transfer {
@@ -72,6 +73,10 @@ impl Socket {
 
     pub(super) fn into_stream(self) -> TcpStream {
         self.stream
+    }
+
+    pub(super) fn into_stream_of_peer(self) -> (TcpStream, IpAddr) {
+        (self.stream, self.peer)
     }
 }
 

@@ -266,6 +266,8 @@ mod tests {
             lane: Lane::Streaming,
             revision: None,
             audience: None,
+            binary: false,
+            ack_requested: false,
         })
     }
 

@@ -6,6 +6,7 @@ use super::Shard;
 use super::gather::{Kind, Part};
 use super::subscriptions::follows;
 use crate::clock::Now;
+use crate::connection::Connection;
 use crate::connection::outbound_queue::FrameClass;
 use crate::id::Offset;
 use crate::mesh::item::{Answer, Caller, ReplyTo};
@@ -17,6 +18,7 @@ use crate::protocol::message::Publication;
 use crate::protocol::profile::{Dialect, PROFILES, Variant};
 use crate::protocol::push::Push;
 use crate::protocol::reply::{self, Joined, Reply, Standing};
+use crate::protocol::socketio::write as socketio;
 use crate::protocol::write;
 use crate::room::name::local;
 
@@ -41,8 +43,8 @@ impl Shard {
                     _ => self.fail(&caller, &error, now),
                 }
             }
-            Outcome::Resumed { session, user, rooms } => {
-                self.on_resumed(caller, (session, &user), rooms, now)
+            Outcome::Resumed { session, user, progress } => {
+                self.on_resumed(caller, (session, &user), progress, now)
             }
             Outcome::SessionOpened(session) => self.on_session_opened(&caller, session, now),
             outcome => self.on_outcome(caller, outcome, now),
@@ -94,6 +96,9 @@ impl Shard {
                 self.note_entry(&caller, &room, (base, offset), fresh, now);
                 return self.on_attached(caller.connection, now);
             }
+            ReplyTo::Part { gather, index } if self.is_missed(gather) => {
+                return self.on_part(gather, index, Part::Missed(Self::missed_of(&joined, resync)), now);
+            }
             ReplyTo::Part { gather, index } => {
                 let mut out = Vec::new();
                 let part = if self.is_recovery(&caller) {
@@ -141,6 +146,7 @@ impl Shard {
             if self.client(id).is_none_or(|client| !client.is_active()) {
                 return;
             }
+            self.note_given(slot, message);
             self.push(slot, &Push::Kept(Arc::clone(message)), FrameClass::Reliable, now);
         }
     }
@@ -204,7 +210,8 @@ impl Shard {
         if id.is_none() && !spec.answered {
             return;
         }
-        let Some(variant) = self.client(caller.connection).map(|client| client.variant) else { return };
+        let Some(client) = self.client(caller.connection).filter(|client| client.is_heard()) else { return };
+        let variant = client.variant;
         let slot = caller.connection.slot as usize;
         if let (Dialect::Topic, Reply::Joined(joined)) = (variant.dialect, reply) {
             self.send_missed(slot, joined);
@@ -212,8 +219,17 @@ impl Shard {
         self.scratch.clear();
         reply.write(&mut self.scratch, variant, spec.reply, id.as_deref(), now.unix_ms);
         if !self.scratch.is_empty() {
+            self.close_event(slot, id.is_none());
             let frame = frame::text(&self.scratch);
             self.send(slot, frame, FrameClass::Reply);
+        }
+    }
+
+    /// Ends what is written for a client, if it is an event of Socket.IO.
+    fn close_event(&mut self, slot: usize, is_event: bool) {
+        let client = &self.connections[slot];
+        if is_event && client.variant.dialect == Dialect::SocketIo {
+            socketio::close(&mut self.scratch, client.place());
         }
     }
 
@@ -237,7 +253,7 @@ impl Shard {
             }
             ReplyTo::Attach => self.on_attached(caller.connection, now),
             ReplyTo::Client { event, id } => {
-                if self.client(caller.connection).is_some() {
+                if self.client(caller.connection).is_some_and(Connection::is_heard) {
                     self.send_error(caller.connection.slot as usize, Some(*event), id.as_deref(), error, now);
                 }
             }
@@ -260,7 +276,7 @@ impl Shard {
             return self.fail(&whole, error, now);
         }
         let mut out = Vec::new();
-        let variant = Variant { dialect: Dialect::Event, profile: &PROFILES[0] };
+        let variant = Variant::new(Dialect::Event, &PROFILES[0]);
         let variant = self.client(caller.connection).map_or(variant, |client| client.variant);
         reply::write_failure(&mut out, variant, subject, error);
         self.on_part(gather, index, Part::Written(out), now);
@@ -284,6 +300,17 @@ impl Shard {
                 reply::write_topic_auth_error(&mut self.scratch, error, now.unix_ms);
             }
             Dialect::Topic => write::topic_error(&mut self.scratch, error, now.unix_ms),
+            Dialect::SocketIo => {
+                let data = |out: &mut Vec<u8>| write::error_data(out, variant.profile, error);
+                match id {
+                    Some(id) => socketio::ack(&mut self.scratch, variant.namespace, id, data),
+                    None => {
+                        let event = write::error_event(variant.profile);
+                        socketio::open_event(&mut self.scratch, variant.namespace, event, data);
+                        self.close_event(slot, true);
+                    }
+                }
+            }
         }
         let frame = frame::text(&self.scratch);
         self.send(slot, frame, FrameClass::Reply);

@@ -9,6 +9,7 @@ use crate::access::permission::Identity;
 use crate::access::token::TokenError;
 use crate::clock::Now;
 use crate::connection::Phase;
+use crate::connection::engine::Role;
 use crate::connection::outbound_queue::FrameClass;
 use crate::effect::{Admission, AdmissionEvent, SocketEffect};
 use crate::id::ConnectionId;
@@ -18,6 +19,7 @@ use crate::protocol::catalog::Event;
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::command::{Command, Rejection, Request, RequestId};
 use crate::protocol::error_code::{CommandError, ErrorCode};
+use crate::protocol::profile::Dialect;
 use crate::protocol::push::Push;
 use crate::protocol::reply::Reply;
 use crate::room::name::{account_room, is_forced, is_room_of, user_room};
@@ -54,7 +56,7 @@ impl Shard {
         let Some(verifier) = &self.config.verifier else { return };
         match verifier.verify(token, now.unix_ms) {
             Ok(claims) => {
-                let identity = Identity::from_claims(claims, &self.config.access, self.config.tenancy);
+                let identity = Identity::from_claims(claims, &self.config.access, self.config.tenancy, "");
                 self.attach(slot, identity, Some((event, id)), now);
             }
             Err(error) => {
@@ -106,6 +108,9 @@ impl Shard {
         let session = client.rare_if_any().and_then(|rare| rare.session_token.take());
         self.note_event(slot, Happened::Authenticated, now);
         self.watch_by_profile(slot);
+        if self.connections[slot].variant.dialect == Dialect::SocketIo {
+            return self.begin_conversation(slot, session.as_deref(), now);
+        }
         let resumes = session.is_some_and(|token| self.begin_resume(slot, &token, now));
         if !resumes && self.connections[slot].is_active() {
             self.enter_rooms(slot);
@@ -115,8 +120,14 @@ impl Shard {
 
     /// Enters the rooms that the user is in without asking.
     pub(super) fn enter_rooms(&mut self, slot: usize) {
+        self.enter_rooms_beside(slot, &[]);
+    }
+
+    /// The same, less those that it has entered already.
+    pub(super) fn enter_rooms_beside(&mut self, slot: usize, entered: &[Arc<str>]) {
         let identity = Arc::clone(self.identity(slot));
-        let rooms = rooms_on_connect(&identity);
+        let mut rooms = rooms_on_connect(&identity);
+        rooms.retain(|room| !entered.contains(room));
         let client = &mut self.connections[slot];
         client.awaiting += u32::try_from(rooms.len()).expect("a token names few rooms");
         let connection = client.id;
@@ -135,6 +146,10 @@ impl Shard {
         }
         client.phase = Phase::Open;
         let slot = id.slot as usize;
+        if client.variant.dialect == Dialect::SocketIo {
+            self.end_conversation_start(id, now);
+            return self.resume_engine(slot, now);
+        }
         if let Some(reply) = client.attach.take() {
             let (event, id) = *reply;
             self.answer_auth(slot, event, id, now);
@@ -166,7 +181,8 @@ impl Shard {
             self.metrics.count_auth_failure(error);
             auth_failed(error)
         })?;
-        let identity = Identity::from_claims(claims, &self.config.access, self.config.tenancy);
+        let realm = self.connections[slot].variant.namespace.realm();
+        let identity = Identity::from_claims(claims, &self.config.access, self.config.tenancy, realm);
         if identity.user != self.identity(slot).user {
             return Err(CommandError::new(ErrorCode::ClientError, "the token is another user's"));
         }
@@ -253,8 +269,26 @@ impl Shard {
 
     /// Lets a connection be read again, beginning with what it sent while it waited.
     pub(super) fn resume(&mut self, slot: usize, now: Now) {
+        if self.connections[slot].role.is_some() {
+            return self.resume_engine(slot, now);
+        }
         let id = self.connections[slot].id;
         self.read_frames(slot, &[], now);
+        self.effects.sockets.push(SocketEffect::Resume(id));
+    }
+
+    /// The same for a Socket.IO client: it is the session that is read, whichever namespace had to come to rest.
+    fn resume_engine(&mut self, slot: usize, now: Now) {
+        let client = &self.connections[slot];
+        let id = match client.role.as_deref() {
+            Some(Role::Child(parent)) => *parent,
+            _ => client.id,
+        };
+        let Some(client) = self.client(id) else { return };
+        if client.is_virtual() {
+            return self.read_packets(id.slot as usize, now);
+        }
+        self.read_frames(id.slot as usize, &[], now);
         self.effects.sockets.push(SocketEffect::Resume(id));
     }
 

@@ -73,8 +73,8 @@ impl Shard {
             Command::Send(draft) => return self.send_message(slot, own, draft, now),
             Command::SendBatch(drafts) => self.send_batch(slot, own, drafts, now),
             Command::UserSend { user, draft } => return self.send_to_user(slot, own, &user, draft, now),
-            Command::Revise { room, message, content } => {
-                return self.revise(slot, own, room, message, content);
+            Command::Revise { room, message, content, binary } => {
+                return self.revise(slot, own, room, message, (content, binary));
             }
             Command::Receipt { room, upto, read } => return self.receipt(slot, own, room, upto, read),
             Command::Typing { room, typing } => return self.typing(slot, own, room, typing, now),

@@ -18,10 +18,12 @@ use crate::connection::{Connection, Phase};
 use crate::mesh::item::{Caller, ReplyTo};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::message::{Audience, Lane, Publication};
-use crate::protocol::profile::Variant;
+use crate::protocol::profile::{Dialect, Variant};
 use crate::protocol::push::{Except, News, Notice, Push};
+use crate::protocol::socketio::write::OpenEvent;
 use crate::room::directory::{LocalRoom, RoomKey};
 use crate::room::name::local;
+use crate::user::progress::Place;
 
 /// Recipients beyond which a fan-out is flushed in slices, so that others do not wait for it.
 const BULK_RECIPIENTS: usize = 512;
@@ -31,22 +33,53 @@ const HELD_BYTES_MAX: usize = 64 << 10;
 /// The encodings of one push, made when the first recipient needs them. Few variants are in use at a time.
 struct Encodings<'a> {
     push: &'a Push,
-    frames: SmallVec<[(u8, Option<Bytes>); 2]>,
+    /// Where a Socket.IO client is behind it, if that is the same for all.
+    place: Option<Place>,
+    /// The number for the answer that Socket.IO clients are asked for.
+    ack: Option<u64>,
+    frames: SmallVec<[(u16, Encoding); 2]>,
+}
+
+/// A push as one variant has it.
+#[derive(Clone)]
+enum Encoding {
+    /// The variant has no such push.
+    Nothing,
+    /// The same for everybody.
+    Whole(Bytes),
+    /// An event that ends with the place of its recipient.
+    Open(OpenEvent),
 }
 
 impl<'a> Encodings<'a> {
     fn new(push: &'a Push) -> Self {
-        Self { push, frames: SmallVec::new() }
+        Self { push, place: None, ack: None, frames: SmallVec::new() }
     }
 
-    fn get(&mut self, variant: Variant, scratch: &mut Vec<u8>) -> Option<Bytes> {
-        let index = variant.index();
-        if let Some((_, frame)) = self.frames.iter().find(|(known, _)| *known == index) {
-            return frame.clone();
+    fn get(&mut self, client: &Connection, scratch: &mut Vec<u8>) -> Option<Bytes> {
+        let index = client.variant.index();
+        let known = self.frames.iter().position(|(known, _)| *known == index);
+        let at = known.unwrap_or_else(|| {
+            let encoding = self.encode(client.variant, scratch);
+            self.frames.push((index, encoding));
+            self.frames.len() - 1
+        });
+        match &self.frames[at].1 {
+            Encoding::Nothing => None,
+            Encoding::Whole(frame) => Some(frame.clone()),
+            Encoding::Open(event) => Some(event.close(client.place())),
         }
-        let frame = self.push.encode(scratch, variant);
-        self.frames.push((index, frame.clone()));
-        frame
+    }
+
+    fn encode(&self, variant: Variant, scratch: &mut Vec<u8>) -> Encoding {
+        if variant.dialect != Dialect::SocketIo {
+            return self.push.encode(scratch, variant).map_or(Encoding::Nothing, Encoding::Whole);
+        }
+        match (self.push.open(variant, self.ack), self.place) {
+            (None, _) => Encoding::Nothing,
+            (Some(event), Some(place)) => Encoding::Whole(event.close(Some(place))),
+            (Some(event), None) => Encoding::Open(event),
+        }
     }
 
     fn encoded(&self) -> u64 {
@@ -119,7 +152,8 @@ impl Shard {
         now: Now,
         wanted: impl Fn(&Connection) -> bool,
     ) {
-        let Self { directory, connections, config, effects, metrics, scratch, waiting, .. } = self;
+        let Self { directory, connections, config, effects, metrics, scratch, waiting, ack_requests, .. } =
+            self;
         let room = directory.get(key);
         let bytes_max = config.limits.outbound_queue_bytes_max;
         let message = match push {
@@ -132,6 +166,8 @@ impl Shard {
         let lane_until_ms = (batched && config.batch_delay_ms > 0).then(|| now.ms + config.batch_delay_ms);
         let patience = Patience { lane_until_ms, bulk: room.members.len() > BULK_RECIPIENTS };
         let mut encodings = Encodings::new(push);
+        encodings.place = logged.map(|publication| Place::Behind(publication.epoch, publication.offset));
+        encodings.ack = message.filter(|it| it.ack_requested).map(|it| ack_requests.add(it));
         let mut exceptional = Vec::new();
         for slot in &room.members {
             let client = &mut connections[*slot as usize];
@@ -147,7 +183,7 @@ impl Shard {
                 }
                 continue;
             }
-            let Some(frame) = encodings.get(client.variant, scratch) else { continue };
+            let Some(frame) = encodings.get(client, scratch) else { continue };
             match client.queue.push(frame, class, bytes_max) {
                 Pushed::Queued => metrics.deliveries += counts,
                 Pushed::Dropped(count) => {
@@ -194,7 +230,7 @@ impl Shard {
         let mut exceptional = Vec::new();
         for slot in slots {
             let client = &mut self.connections[*slot as usize];
-            if client.evicted_ms.is_some() {
+            if client.evicted.is_some() {
                 continue;
             }
             if client.held.is_some() {
@@ -203,7 +239,7 @@ impl Shard {
                 }
                 continue;
             }
-            let Some(frame) = encodings.get(client.variant, &mut self.scratch) else { continue };
+            let Some(frame) = encodings.get(client, &mut self.scratch) else { continue };
             match client.queue.push(frame, class, bytes_max) {
                 Pushed::Queued => {}
                 Pushed::Dropped(count) => self.metrics.frames_dropped += u64::from(count),
@@ -240,6 +276,17 @@ impl Shard {
         self.push_to(&slots, push, class, now);
     }
 
+    /// A message is about to be given to one connection, outside of a fan-out.
+    pub(super) fn note_given(&mut self, slot: usize, publication: &Publication) {
+        let Some(key) = self.directory.find(&publication.room) else { return };
+        let client = &mut self.connections[slot];
+        let number = client.subscription(key).map(|subscription| subscription.number);
+        let end = client.queue.end();
+        if let (Some(number), Some(log)) = (number, client.log.as_mut().filter(|log| log.has_trail())) {
+            log.note(number, publication.offset, end);
+        }
+    }
+
     /// A push to one connection.
     pub(super) fn push(&mut self, slot: usize, push: &Push, class: FrameClass, now: Now) {
         let slot = u32::try_from(slot).expect("slots fit 32 bits");
@@ -260,7 +307,11 @@ impl Shard {
         let Some(held) = self.connections[slot].held.take() else { return };
         for push in held.pushes {
             let class = match &push {
-                Push::Message(_) | Push::Kept(_) | Push::Recovered(_) => FrameClass::Reliable,
+                Push::Message(message) | Push::Kept(message) => {
+                    self.note_given(slot, message);
+                    FrameClass::Reliable
+                }
+                Push::Recovered(_) => FrameClass::Reliable,
                 _ => FrameClass::Ephemeral,
             };
             self.push(slot, &push, class, now);
@@ -272,7 +323,7 @@ impl Shard {
     /// Queues an answer or a control frame.
     pub(super) fn send(&mut self, slot: usize, frame: Bytes, class: FrameClass) {
         let client = &mut self.connections[slot];
-        if client.evicted_ms.is_some() && class != FrameClass::Control {
+        if client.evicted.is_some() && class != FrameClass::Control {
             return;
         }
         client.queue.push_always(frame, class);

@@ -187,7 +187,7 @@ mod tests {
         let (mut shard, id) = shard();
         shard.set_coalescing(18, at(0));
         queue(&mut shard, id, 10, Patience::ANSWER);
-        assert!(shard.begin_flush(id));
+        assert!(shard.begin_flush(id, at(0)));
         shard.set_coalescing(18, at(10));
         queue(&mut shard, id, 10, Patience::ANSWER);
         assert_eq!(due(&mut shard, 18), []);
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(due(&mut shard, 0), []);
         queue(&mut shard, id, 10, Patience::ANSWER);
         assert_eq!(due(&mut shard, 0), [id], "what streams takes along what waits");
-        shard.begin_flush(id);
+        shard.begin_flush(id, at(0));
         shard.set_coalescing(18, at(0));
         queue(&mut shard, id, SHARED_BYTES_MAX, Patience::ANSWER);
         assert_eq!(due(&mut shard, 0), [id]);
@@ -215,7 +215,7 @@ mod tests {
         shard.set_coalescing(18, at(45));
         queue(&mut shard, id, 10, Patience::ANSWER);
         assert_eq!(due(&mut shard, 50), [id]);
-        shard.begin_flush(id);
+        shard.begin_flush(id, at(0));
         queue(&mut shard, id, 10, BATCHED);
         queue(&mut shard, id, 10, Patience::ANSWER);
         assert_eq!(due(&mut shard, 63), [id]);
@@ -233,7 +233,7 @@ mod tests {
         let (mut shard, id) = shard();
         for _ in 0..10 * PLACES_MAX {
             queue(&mut shard, id, 1, BATCHED);
-            shard.begin_flush(id);
+            shard.begin_flush(id, at(0));
             shard.flush_delayed(at(0));
         }
         assert!(shard.waiting.lane.len() <= PLACES_MAX + 1);

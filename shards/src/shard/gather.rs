@@ -12,6 +12,7 @@ use crate::mesh::operation::Operation;
 use crate::mesh::outcome::Outcome;
 use crate::protocol::command::Draft;
 use crate::protocol::error_code::{CommandError, ErrorCode};
+use crate::protocol::message::Publication;
 use crate::protocol::push::PresenceChange;
 use crate::protocol::reply::{self, Presence, PresenceCounts, RecoveryStats, Reply};
 use crate::room::name::{is_user_room, user_of};
@@ -45,6 +46,8 @@ pub(super) enum Kind {
     Users(Vec<Option<Presence>>),
     /// The rooms of a resumed session, and how many of them were lost.
     Recovery { rooms: Vec<Vec<u8>>, lost: usize },
+    /// What a Socket.IO client has missed in the rooms of its session, and how many of them were lost.
+    Missed { messages: Vec<Arc<Publication>>, lost: usize },
     /// Every shard's confirmation that it knows of a pattern.
     Pattern(Pattern),
     /// A room that sender and receiver share, so that the message may go.
@@ -70,6 +73,8 @@ pub(super) enum Part {
     Written(Vec<u8>),
     /// A room of a resumed session, and whether it was recovered.
     Recovered(Vec<u8>, bool),
+    /// What was missed in a room, unless that is lost.
+    Missed(Option<Vec<Arc<Publication>>>),
     /// A shard's confirmation.
     Confirmed,
     /// Whether the user is in that room.
@@ -161,6 +166,8 @@ impl Shard {
                 *lost += usize::from(!recovered);
                 place(rooms, index, written);
             }
+            (Kind::Missed { messages, .. }, Part::Missed(Some(missed))) => messages.extend(missed),
+            (Kind::Missed { lost, .. }, _) => *lost += 1,
             (Kind::Users(users), Part::Shard(Outcome::Presence(presence))) => {
                 if let Some(place) = users.get_mut(index as usize) {
                     *place = Some(presence);
@@ -195,6 +202,7 @@ impl Shard {
                 self.answer_client(&caller, &Reply::Written(inner(members)), now);
             }
             Kind::Recovery { rooms, lost } => self.finish_recovery(caller, rooms, lost, now),
+            Kind::Missed { messages, lost } => self.finish_missed(&caller, messages, lost, now),
             Kind::Pattern(pattern) => self.answer_pattern(&caller, &pattern, true, now),
             Kind::Acquaintance { shared: true, draft, confirm } => {
                 self.ask_user_send(caller, *draft, true, confirm);
@@ -222,6 +230,12 @@ impl Shard {
         let ReplyTo::Part { gather, .. } = caller.reply else { return false };
         let gather = self.gathers.get(gather as usize);
         gather.is_some_and(|gather| matches!(gather.kind, Kind::Recovery { .. }))
+    }
+
+    /// Whether a gathering is that of what a Socket.IO client has missed.
+    pub(super) fn is_missed(&self, gather: u32) -> bool {
+        let gather = self.gathers.get(gather as usize);
+        gather.is_some_and(|gather| matches!(gather.kind, Kind::Missed { .. }))
     }
 
     /// Whether what one more room missed has a place in the answer, which is bounded as a whole: a client that was told

@@ -10,7 +10,8 @@ use crate::mesh::outcome::Outcome;
 use crate::protocol::error_code::CommandError;
 use crate::protocol::reply::SessionError;
 use crate::room::name::user_of;
-use crate::user::session::{Claim, Holder, SessionRoom};
+use crate::user::progress::Progress;
+use crate::user::session::{Claim, Holder, Session};
 
 impl Shard {
     /// A connection opens a session. Whoever waited for the one that had to go for it hears that there is none.
@@ -31,6 +32,27 @@ impl Shard {
         Outcome::SessionOpened(session)
     }
 
+    /// A client has left for good: nobody can resume its session. Whoever waits for it hears that there is none.
+    pub(super) fn on_close_session(
+        &mut self,
+        from: ShardId,
+        caller: &Caller,
+        name: &Arc<str>,
+        id: SessionId,
+        now: Now,
+    ) {
+        let Some(user) = self.users.get_mut(name) else { return };
+        let held = |session: &mut Session| matches!(session.holder, Holder::Live(shard, held) if (shard, held) == (from, caller.connection));
+        if !user.session(id).is_some_and(held) {
+            return;
+        }
+        let claims = user.close_session(id);
+        for Claim { shard, caller } in claims {
+            self.answer(shard, caller, Ok(expired(id, name)));
+        }
+        self.settle_user(name, now);
+    }
+
     /// A connection wants a session: it gets it now, or when the one that has it has given it up.
     pub(super) fn on_resume(
         &mut self,
@@ -49,10 +71,10 @@ impl Shard {
             return Some(Ok(expired(id, name)));
         };
         match &session.holder {
-            Holder::Parked { rooms, .. } => {
-                let rooms = Ok(Arc::clone(rooms));
+            Holder::Parked { progress, .. } => {
+                let progress = Ok(progress.clone());
                 session.holder = Holder::Live(from, caller.connection);
-                Some(Ok(Outcome::Resumed { session: id, user: Arc::clone(name), rooms }))
+                Some(Ok(Outcome::Resumed { session: id, user: Arc::clone(name), progress }))
             }
             Holder::Live(shard, connection) => {
                 let (shard, connection) = (*shard, *connection);
@@ -72,7 +94,7 @@ impl Shard {
         from: ShardId,
         room: &str,
         (id, connection): (SessionId, ConnectionId),
-        rooms: Arc<[SessionRoom]>,
+        progress: Progress,
         now: Now,
     ) {
         let Some(name) = user_of(room).map(Arc::<str>::from) else { return };
@@ -82,14 +104,14 @@ impl Shard {
             return;
         }
         if session.claims.is_empty() {
-            session.holder = Holder::Parked { until_ms, rooms };
+            session.holder = Holder::Parked { until_ms, progress };
             return self.settle_user(&name, now);
         }
         let Claim { shard, caller } = session.claims.remove(0);
         let connection = caller.connection;
         session.holder = Holder::Live(shard, connection);
         let more = !session.claims.is_empty();
-        let resumed = Outcome::Resumed { session: id, user: Arc::clone(&name), rooms: Ok(rooms) };
+        let resumed = Outcome::Resumed { session: id, user: Arc::clone(&name), progress: Ok(progress) };
         self.answer(shard, caller, Ok(resumed));
         if more {
             let evict = Evict { connection, user: name, session: id };
@@ -99,5 +121,5 @@ impl Shard {
 }
 
 fn expired(session: SessionId, user: &Arc<str>) -> Outcome {
-    Outcome::Resumed { session, user: Arc::clone(user), rooms: Err(SessionError::Expired) }
+    Outcome::Resumed { session, user: Arc::clone(user), progress: Err(SessionError::Expired) }
 }

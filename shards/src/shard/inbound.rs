@@ -34,12 +34,14 @@ impl Shard {
     pub fn on_bytes(&mut self, id: ConnectionId, bytes: &[u8], now: Now) {
         self.metrics.bytes_received += bytes.len() as u64;
         let Some(client) = self.client_mut(id) else { return };
-        client.heard_before_ms = std::mem::replace(&mut client.heard_ms, now.ms);
-        client.pinged_ms = None;
+        client.note_heard(now);
+        client.pinged = None;
         let slot = id.slot as usize;
         match client.phase {
             Phase::Closing { .. } => {}
             Phase::Head => self.read_head(slot, bytes, now),
+            // The next request, before this one is answered.
+            Phase::Carrying => client.unread.extend_from_slice(bytes),
             _ => {
                 let bytes = client.socket.receive(bytes);
                 self.read_frames(slot, bytes, now);
@@ -49,13 +51,35 @@ impl Shard {
     }
 
     fn read_head(&mut self, slot: usize, bytes: &[u8], now: Now) {
-        let client = &mut self.connections[slot];
-        client.unread.extend_from_slice(bytes);
-        match handshake::parse(&client.unread, &self.config) {
-            Ok(None) => {}
-            Ok(Some(HttpRequest::Http)) => self.hand_over(slot),
-            Ok(Some(HttpRequest::Upgrade(upgrade))) => self.upgrade(slot, &upgrade, now),
-            Err(refusal) => self.refuse(slot, &refusal, now),
+        self.connections[slot].unread.extend_from_slice(bytes);
+        self.read_requests(slot, now);
+    }
+
+    /// Reads requests until one is not complete, or must be answered first.
+    pub(super) fn read_requests(&mut self, slot: usize, now: Now) {
+        let id = self.connections[slot].id;
+        while let Some(client) =
+            self.client(id).filter(|client| client.phase == Phase::Head && !client.unread.is_empty())
+        {
+            let more = match handshake::parse(&client.unread, &self.config) {
+                Ok(Some(HttpRequest::Engine(outcome))) => self.on_engine_head(slot, *outcome, now),
+                Ok(None) => false,
+                Ok(Some(HttpRequest::Http)) => {
+                    self.hand_over(slot);
+                    false
+                }
+                Ok(Some(HttpRequest::Upgrade(upgrade))) => {
+                    self.upgrade(slot, &upgrade, now);
+                    false
+                }
+                Err(refusal) => {
+                    self.refuse(slot, &refusal, now);
+                    false
+                }
+            };
+            if !more {
+                return;
+            }
         }
     }
 
@@ -68,7 +92,7 @@ impl Shard {
     }
 
     /// Why a proper upgrade cannot be had now, if so.
-    fn unavailable(&self, slot: usize) -> Option<Refusal> {
+    pub(super) fn unavailable(&self, slot: usize) -> Option<Refusal> {
         match self.connections[slot].rare().turn_away {
             Some(TurnAway { status, retry_after_s }) => {
                 let message = if status == 429 {
@@ -110,7 +134,7 @@ impl Shard {
         }
         client.phase = if upgrade.endpoint == Endpoint::Echo { Phase::Echo } else { Phase::Pending };
         let dialect = upgrade.dialect.unwrap_or(upgrade.profile.dialect);
-        client.variant = Variant { dialect, profile: upgrade.profile };
+        client.variant = Variant::new(dialect, upgrade.profile);
         client.may_switch = upgrade.dialect.is_none();
         client.held = client.may_switch.then(|| Box::new(Held { for_dialect: true, ..Held::default() }));
         let rest = client.socket.receive(&rest).to_vec();
@@ -122,12 +146,12 @@ impl Shard {
             _ if upgrade.endpoint == Endpoint::Echo => self.note_authenticated(slot),
             None if self.config.verifier.is_none() => {
                 let session = self.connections[slot].session.to_string();
-                let identity = Identity::anonymous(&session, &self.config.access, self.config.tenancy);
+                let identity = Identity::anonymous(&session, &self.config.access, self.config.tenancy, "");
                 self.attach(slot, identity, None, now);
             }
             None => {}
             Some((_, Ok(claims))) => {
-                let identity = Identity::from_claims(claims, &self.config.access, self.config.tenancy);
+                let identity = Identity::from_claims(claims, &self.config.access, self.config.tenancy, "");
                 self.attach(slot, identity, None, now);
             }
             Some((_, Err(error))) => self.refuse_token(slot, error, now),
@@ -154,9 +178,7 @@ impl Shard {
         let mut socket = std::mem::take(&mut self.connections[slot].socket);
         let mut pool = std::mem::take(&mut self.pool);
         let mut rest: &[u8] = input;
-        while !self.draining
-            && self.client(id).is_some_and(|client| reads(client.phase, client.awaiting, client.paused))
-        {
+        while !self.draining && self.reads(id) {
             let bytes_max = self.message_bytes_max(slot);
             let mut reading = socket.read(&mut pool, rest, bytes_max);
             let incoming = reading.next_message();
@@ -170,16 +192,24 @@ impl Shard {
                 Ok(None) => break,
                 Err(failure) => self.close(slot, failure.code, failure.reason, now),
             }
-            self.settle(now);
+            self.settle_items(now);
         }
         self.pool = pool;
         if let Some(client) = self.client_mut(id).filter(|client| client.is_active()) {
             client.socket = socket;
             client.unread = rest.to_vec();
+            self.adopt_if_due(id, now);
         }
     }
 
-    fn message_bytes_max(&self, slot: usize) -> usize {
+    /// Whether what a connection sent may be read now.
+    pub(super) fn reads(&self, id: ConnectionId) -> bool {
+        self.client(id).is_some_and(|client| {
+            reads(client.phase, client.awaiting, client.paused) && !self.is_engine_busy(client)
+        })
+    }
+
+    pub(super) fn message_bytes_max(&self, slot: usize) -> usize {
         let bytes_max = self.config.limits.message_bytes_max;
         match self.connections[slot].phase {
             Phase::Pending => bytes_max.min(PENDING_MESSAGE_BYTES_MAX),
@@ -188,12 +218,15 @@ impl Shard {
     }
 
     fn on_incoming(&mut self, slot: usize, incoming: Incoming, now: Now) {
+        if self.connections[slot].role.is_some() {
+            return self.on_engine_message(slot, incoming, now);
+        }
         let echo = self.connections[slot].phase == Phase::Echo;
         match incoming {
             Incoming::Text(text) if echo => self.send(slot, frame::text(text.as_bytes()), FrameClass::Reply),
             Incoming::Binary(data) if echo => self.send(slot, frame::binary(&data), FrameClass::Reply),
             // What comes now is the session's business elsewhere.
-            Incoming::Text(_) if self.connections[slot].evicted_ms.is_some() => {}
+            Incoming::Text(_) if self.connections[slot].evicted.is_some() => {}
             Incoming::Text(text) => self.on_text(slot, text.as_bytes(), now),
             Incoming::Binary(_) => {
                 self.close(slot, CloseCode::Unsupported, "binary messages are not spoken here", now)
@@ -233,7 +266,7 @@ impl Shard {
         self.on_request(slot, request, now);
     }
 
-    fn on_request(&mut self, slot: usize, request: Result<Request, Rejection>, now: Now) {
+    pub(super) fn on_request(&mut self, slot: usize, request: Result<Request, Rejection>, now: Now) {
         let limited = self.take_event(slot, now);
         let pending = self.connections[slot].phase == Phase::Pending;
         match (request, limited) {
@@ -272,7 +305,7 @@ impl Shard {
 
 /// Whether the next frame may be read.
 fn reads(phase: Phase, awaiting: u32, paused: bool) -> bool {
-    let ready = matches!(phase, Phase::Pending | Phase::Open | Phase::Echo);
+    let ready = matches!(phase, Phase::Pending | Phase::Open | Phase::Echo | Phase::Probing);
     ready && awaiting == 0 && !paused
 }
 
@@ -288,7 +321,8 @@ fn first_frame_dialect(value: Value<'_>, default: Dialect) -> Dialect {
 
 fn decode(value: Value<'_>, dialect: Dialect, profile: &Profile) -> Result<Request, Rejection> {
     match dialect {
-        Dialect::Event => event::decode(value, profile),
         Dialect::Topic => topic::decode(value),
+        // Packets of Socket.IO are read elsewhere.
+        Dialect::Event | Dialect::SocketIo => event::decode(value, profile),
     }
 }

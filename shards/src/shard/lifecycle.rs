@@ -1,17 +1,19 @@
 //! A connection's beginning and end, and the shard's drain.
 
 use std::net::IpAddr;
-use std::num::NonZeroU64;
 
 use rand::{Rng, RngExt};
 
 use super::Shard;
 use super::events::Happened;
 use super::flushing::mark_dirty;
+use super::namespaces::is_final;
 use crate::access::limits::Bucket;
-use crate::clock::Now;
+use crate::clock::{Now, Soon};
 use crate::config::Rate;
 use crate::connection::delivery_log::Goodbye;
+use crate::connection::engine::{Own, Role};
+use crate::connection::handshake::HEAD_BYTES_MAX;
 use crate::connection::http::{Refusal, TurnAway};
 use crate::connection::outbound_queue::FrameClass;
 use crate::connection::{Connection, Dirty, Phase};
@@ -21,6 +23,7 @@ use crate::mesh::item::{Caller, ReplyTo};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::frame;
 use crate::protocol::push::Push;
+use crate::protocol::socketio::write;
 
 /// Milliseconds that a client has to take its last frame and close.
 pub(super) const CLOSE_TIMEOUT_MS: u64 = 5_000;
@@ -55,6 +58,9 @@ impl Shard {
         let done = !more && !client.is_active() && !client.shut;
         self.metrics.frames_sent += frames as u64;
         let slot = id.slot as usize;
+        if self.connections[slot].role.is_some() {
+            self.unblock_children(slot);
+        }
         if resumes {
             self.connections[slot].paused = false;
             self.resume(slot, now);
@@ -66,10 +72,28 @@ impl Shard {
     }
 
     /// The rim took the connection off a flush list; whether there is something to write now.
-    pub fn begin_flush(&mut self, id: ConnectionId) -> bool {
+    ///
+    /// One without a socket hands on what waits for it: whoever takes it is on a flush list then.
+    pub fn begin_flush(&mut self, id: ConnectionId, now: Now) -> bool {
         let Some(client) = self.client_mut(id) else { return false };
         client.dirty = Dirty::Clean;
-        !client.blocked && !client.queue.is_empty()
+        let flushes = !client.blocked && !client.queue.is_empty();
+        if client.role.is_none() || !client.is_virtual() {
+            return flushes;
+        }
+        if flushes {
+            self.hand_on(id, now);
+            self.settle(now);
+        }
+        false
+    }
+
+    fn hand_on(&mut self, id: ConnectionId, now: Now) {
+        let slot = id.slot as usize;
+        match self.connections[slot].role.as_deref() {
+            Some(Role::Child(parent)) => self.pump(slot, *parent, now),
+            _ => self.answer_poll(slot, now),
+        }
     }
 
     /// The socket took all it can for now.
@@ -94,8 +118,13 @@ impl Shard {
     #[must_use]
     pub fn wants_bytes(&self, id: ConnectionId) -> bool {
         self.client(id).is_some_and(|client| {
+            if client.phase == Phase::Carrying {
+                // Only its end is of interest, and the beginning of what it asks next.
+                return client.unread.len() <= HEAD_BYTES_MAX;
+            }
             let silenced = self.draining && !matches!(client.phase, Phase::Head | Phase::Closing { .. });
-            !silenced && !client.paused && client.awaiting == 0 && client.phase != Phase::Attaching
+            let rests = !client.paused && client.awaiting == 0 && client.phase != Phase::Attaching;
+            !silenced && rests && !self.is_engine_busy(client)
         })
     }
 
@@ -113,7 +142,7 @@ impl Shard {
     /// The client closed its side, or the socket failed.
     pub fn on_gone(&mut self, id: ConnectionId, now: Now) {
         let Some(client) = self.client(id) else { return };
-        if client.is_active() && client.phase != Phase::Head {
+        if client.is_active() && !matches!(client.phase, Phase::Head | Phase::Carrying | Phase::Probing) {
             self.metrics.resets += 1;
             self.note_event(id.slot as usize, Happened::Lost, now);
         }
@@ -134,6 +163,10 @@ impl Shard {
         if !client.is_active() {
             return;
         }
+        if let Some(Role::Child(parent)) = client.role.as_deref() {
+            let parent = *parent;
+            return self.close_child(slot, parent, code, reason, now);
+        }
         tracing::debug!(
             event = "closed",
             user_id = client.identity.as_ref().map(|identity| &*identity.user),
@@ -141,10 +174,20 @@ impl Shard {
             reason
         );
         self.metrics.count_close(code);
+        // Who polls hears of the end with its next request at the latest; of one that it has caused, at once.
+        let at_once = client.is_virtual() && !is_final(code) && code != CloseCode::Restart;
+        if at_once {
+            client.queue.drop_all();
+        } else if is_final(code) && client.engine().is_some_and(|session| session.own == Own::Connected) {
+            client.queue.push_always(write::disconnected(client.variant.namespace), FrameClass::Control);
+        }
         client.queue.push_close(frame::close(code, reason));
         mark_dirty(client, &mut self.effects, false);
         self.note_event(slot, Happened::Closed(code), now);
         self.begin_close(slot, now);
+        if at_once {
+            self.shut(slot, now);
+        }
     }
 
     /// The client closed; the answer to that is queued already.
@@ -161,12 +204,13 @@ impl Shard {
     }
 
     /// From here on the connection only empties its queue.
-    fn begin_close(&mut self, slot: usize, now: Now) {
+    pub(super) fn begin_close(&mut self, slot: usize, now: Now) {
         self.leave_everything(slot);
+        self.release_children(slot, now);
         let client = &mut self.connections[slot];
         // Whoever waits for its session does not wait longer because it closes.
-        let deadline_ms = client.evicted_ms.take().map_or(now.ms + CLOSE_TIMEOUT_MS, NonZeroU64::get);
-        client.phase = Phase::Closing { deadline_ms };
+        let deadline_ms = client.evicted.take().map_or(now.ms + CLOSE_TIMEOUT_MS, |at| at.ms(now.ms));
+        client.phase = Phase::Closing { deadline: Soon::at(deadline_ms) };
         client.held = None;
         client.unread = Vec::new();
         if client.queue.is_empty() && !client.shut {
@@ -175,17 +219,30 @@ impl Shard {
         self.schedule_client(slot, now);
     }
 
+    /// A connection that closes waits no longer than until then.
+    pub(super) fn hurry_close(&mut self, slot: usize, deadline_ms: u64, now: Now) {
+        if let Phase::Closing { deadline } = &mut self.connections[slot].phase {
+            *deadline = Soon::at(deadline.ms(now.ms).min(deadline_ms));
+        }
+        self.schedule_client(slot, now);
+    }
+
     /// All is sent: the socket is shut for writing and waits a little for the client to close.
     fn shut(&mut self, slot: usize, now: Now) {
         let client = &mut self.connections[slot];
         client.shut = true;
-        client.phase = Phase::Closing { deadline_ms: now.ms + LINGER_MS };
-        self.effects.sockets.push(SocketEffect::ShutdownWrite(client.id));
+        if client.is_virtual() {
+            client.phase = Phase::Closing { deadline: Soon::at(now.ms) };
+            self.unlist(slot, now);
+        } else {
+            client.phase = Phase::Closing { deadline: Soon::at(now.ms + LINGER_MS) };
+            self.effects.sockets.push(SocketEffect::ShutdownWrite(client.id));
+        }
         self.schedule_client(slot, now);
     }
 
     /// Takes the connection out of all its rooms and patterns. Its user stays in them for the grace.
-    fn leave_everything(&mut self, slot: usize) {
+    pub(super) fn leave_everything(&mut self, slot: usize) {
         let client = &mut self.connections[slot];
         if client.identity.is_none() {
             return;
@@ -214,15 +271,36 @@ impl Shard {
     /// Ends a connection: its socket goes.
     pub(super) fn release(&mut self, slot: usize, how: Release, now: Now) {
         self.leave_everything(slot);
-        self.effects.sockets.push(SocketEffect::Release(self.connections[slot].id, how));
+        self.release_children(slot, now);
+        let client = &self.connections[slot];
+        let (id, is_virtual) = (client.id, client.is_virtual());
+        if is_virtual {
+            self.unlist(slot, now);
+            self.leave_session(slot);
+        } else {
+            self.effects.sockets.push(SocketEffect::Release(id, how));
+        }
         let mut client = self.forget(slot);
         self.depart(&mut client);
+        match client.role.take().map(|role| *role) {
+            Some(Role::Carrier(carrier)) => self.carrier_lost(id, carrier.session, now),
+            Some(Role::Probe { session, .. }) => self.probe_lost(session),
+            Some(Role::Session(session)) if is_virtual => {
+                let got = session.polling.map_or(0, |polling| polling.got);
+                self.on_released(id, client.queue.written().saturating_sub(got), now);
+            }
+            Some(Role::Child(_)) => self.on_released(id, u64::MAX, now),
+            _ => {}
+        }
         self.settle(now);
     }
 
     /// Removes a connection whose socket is gone from here.
     pub(super) fn forget(&mut self, slot: usize) -> Connection {
         let client = self.connections.remove(slot).expect("whoever forgets a connection has it");
+        if client.is_virtual() {
+            return client;
+        }
         let refused = client.rare().turn_away.is_some();
         let event = AdmissionEvent::Closed { pending: client.counted_pending, refused };
         self.effects.admissions.push(Admission { peer: client.peer, event });
@@ -259,14 +337,21 @@ impl Shard {
         let slots: Vec<_> = self.connections.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
             match self.connections[slot].phase {
-                Phase::Closing { .. } | Phase::Head => {}
+                Phase::Closing { .. } | Phase::Head | Phase::Carrying | Phase::Probing | Phase::Moving => {}
+                _ if matches!(self.connections[slot].role.as_deref(), Some(Role::Child(_))) => {
+                    // It goes with its session, and is told beside it.
+                    self.push(slot, &Push::Draining { reconnect_ms: window_ms }, FrameClass::Reliable, now);
+                }
                 _ => {
                     let reconnect_ms = self.random.random_range(window_ms / 10..=window_ms.max(1));
                     let drain_ms = Some(now.ms + self.random.random_range(0..spread_ms));
                     let rare = self.connections[slot].rare_mut();
                     (rare.reconnect_ms, rare.drain_ms) = (reconnect_ms, drain_ms);
                     self.settle_dialect(slot, now);
-                    self.push(slot, &Push::Draining { reconnect_ms }, FrameClass::Reliable, now);
+                    let is_told = self.connections[slot].engine().is_none_or(|it| it.own == Own::Connected);
+                    if is_told {
+                        self.push(slot, &Push::Draining { reconnect_ms }, FrameClass::Reliable, now);
+                    }
                     self.schedule_client(slot, now);
                 }
             }

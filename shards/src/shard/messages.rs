@@ -29,7 +29,7 @@ impl Shard {
         caller: Caller,
         room: String,
         message: MessageId,
-        content: Option<Bytes>,
+        (content, binary): (Option<Bytes>, bool),
     ) -> Result<(), CommandError> {
         let identity = self.identity(slot);
         let moderator = identity.has_right("message:moderate", &room) && identity.may_enter(&room);
@@ -42,7 +42,7 @@ impl Shard {
             Sanitize::Escape => content.map(escape_strings),
         };
         let user = Arc::clone(&self.identity(slot).user);
-        self.ask(caller, room.into(), Operation::Revise { user, moderator, message, content });
+        self.ask(caller, room.into(), Operation::Revise { user, moderator, message, content, binary });
         Ok(())
     }
 
@@ -91,7 +91,7 @@ impl Shard {
         room: &Arc<str>,
         (user, moderator): (&Arc<str>, bool),
         message: MessageId,
-        content: Option<Bytes>,
+        (content, binary): (Option<Bytes>, bool),
         now: Now,
     ) -> Result<Outcome, CommandError> {
         if !moderator && !self.may_know(room, user, message) {
@@ -99,7 +99,7 @@ impl Shard {
         }
         let key = self.open_room(room)?;
         let revising = self.change_room(key, |owned, config| {
-            owned.revise((user, moderator), message, content, now, config)
+            owned.revise((user, moderator), message, (content, binary), now, config)
         })?;
         self.metrics.history_dropped += revising.forgotten as u64;
         if let Some(change) = &revising.publication {

@@ -60,8 +60,8 @@ impl Shard {
                 self.forget_if_over(key, now);
                 Ok(Outcome::Unacquainted { draft: Box::new(draft), confirm })
             }
-            Operation::Revise { user, moderator, message, content } => {
-                self.own_revise(&room, (&user, moderator), message, content, now)
+            Operation::Revise { user, moderator, message, content, binary } => {
+                self.own_revise(&room, (&user, moderator), message, (content, binary), now)
             }
             Operation::Receipt { user, session, upto, read } => {
                 self.own_receipt(&room, (&user, session), upto, read, now)
@@ -78,8 +78,8 @@ impl Shard {
                     None => return,
                 }
             }
-            Operation::Park { session, connection, rooms } => {
-                return self.on_park(from, &room, (session, connection), rooms, now);
+            Operation::Park { session, connection, progress } => {
+                return self.on_park(from, &room, (session, connection), progress, now);
             }
             Operation::Everywhere(question) => Ok(self.on_shard_question(question, now)),
         };

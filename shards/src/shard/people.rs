@@ -21,7 +21,7 @@ use crate::protocol::profile::Watching;
 use crate::protocol::push::{PresenceChange, Push};
 use crate::protocol::reply::Reply;
 use crate::room::directory::Directory;
-use crate::room::name::{account_room, is_forced, is_room_of, user_room};
+use crate::room::name::{account_room, is_forced, is_room_of, namespace, user_room};
 use crate::user::users::Viewer;
 use crate::user::watch::{Target, WATCHES_MAX};
 
@@ -290,7 +290,8 @@ fn sees(
     if identity.user == change.user && !by_name {
         return false;
     }
-    let own_account = identity.account.as_ref();
+    // The same account has other users in another namespace.
+    let own_account = identity.account.as_ref().filter(|_| identity.namespace() == namespace(&change.user));
     let shares = |rooms: &[Arc<str>], counts_large: bool| {
         client.subscriptions.iter().filter(|subscription| subscription.told).any(|subscription| {
             let name = &directory.get(subscription.room).name;

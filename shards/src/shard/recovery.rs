@@ -23,6 +23,7 @@ use crate::protocol::push::Push;
 use crate::protocol::reply::{self, Reply, SessionError};
 use crate::room::directory::RoomKey;
 use crate::room::name::{is_forced, user_room};
+use crate::user::progress::Progress;
 use crate::user::session::{SessionRoom, read_token};
 
 impl Shard {
@@ -44,7 +45,8 @@ impl Shard {
         }
         let client = &mut self.connections[slot];
         client.awaiting += 1;
-        let resume = Resume { caller: Some(caller.clone()), user: user.as_str().into(), positions };
+        let resume =
+            Resume { caller: Some(caller.clone()), user: user.as_str().into(), positions, place: None };
         client.rare_mut().resume = Some(Box::new(resume));
         self.ask_for_session(caller, &user, session);
         Ok(())
@@ -67,6 +69,7 @@ impl Shard {
                     caller: None,
                     user: user.as_str().into(),
                     positions: Vec::new(),
+                    place: None,
                 }));
                 let caller = Caller { connection, reply: ReplyTo::Session };
                 self.ask_for_session(caller, &user, session);
@@ -80,13 +83,13 @@ impl Shard {
         }
     }
 
-    fn ask_for_session(&mut self, caller: Caller, user: &str, session: SessionId) {
+    pub(super) fn ask_for_session(&mut self, caller: Caller, user: &str, session: SessionId) {
         let resume = Operation::User(UserOperation::Resume { session });
         self.ask(caller, user_room(user).into(), resume);
     }
 
     /// The session that a token names, if it may be this client's.
-    fn judge_token(&self, slot: usize, token: &str) -> Result<(SessionId, String), SessionError> {
+    pub(super) fn judge_token(&self, slot: usize, token: &str) -> Result<(SessionId, String), SessionError> {
         let (session, user) = read_token(&self.config.session_key.0, token).ok_or(SessionError::Invalid)?;
         let identity = self.identity(slot);
         // Who has no name of its own is known by the token alone.
@@ -128,24 +131,27 @@ impl Shard {
         &mut self,
         caller: Caller,
         (session, user): (SessionId, &str),
-        rooms: Result<Arc<[SessionRoom]>, SessionError>,
+        progress: Result<Progress, SessionError>,
         now: Now,
     ) {
         let Some(client) = self
             .client_mut(caller.connection)
-            .filter(|client| client.is_active() && client.evicted_ms.is_none())
+            .filter(|client| client.is_active() && client.evicted.is_none())
         else {
             // Whoever wanted it is gone: another may.
-            if let Ok(rooms) = rooms {
-                self.park(user, session, caller.connection, rooms);
+            if let Ok(progress) = progress {
+                self.park(user, session, caller.connection, progress);
             }
             return;
         };
         let Some(resume) = client.rare_if_any().and_then(|rare| rare.resume.take()) else { return };
         client.awaiting = client.awaiting.saturating_sub(1);
         let slot = caller.connection.slot as usize;
-        match rooms {
-            Ok(rooms) => self.take_up(slot, *resume, session, &rooms, now),
+        if resume.place.is_some() {
+            return self.on_conversation_resumed(slot, *resume, session, progress, now);
+        }
+        match progress {
+            Ok(progress) => self.take_up(slot, *resume, session, &progress.rooms, now),
             Err(error) => {
                 let error = self.refuse_session(error);
                 if resume.caller.is_some() {
@@ -170,8 +176,8 @@ impl Shard {
         let connection = client.id;
         // It may have had a session of its own, which it leaves behind.
         if let (Some(user), Some(log)) = (client.take_session_user(), &client.log) {
-            let (left, rooms) = (client.session, log.positions().collect());
-            self.park(&user, left, connection, rooms);
+            let (left, progress) = (client.session, log.progress());
+            self.park(&user, left, connection, progress);
         }
         let client = &mut self.connections[slot];
         client.session = session;
@@ -212,7 +218,7 @@ impl Shard {
     }
 
     /// A connection that is lost before a room's owner has answered is still where its session was.
-    fn follow_from(&mut self, slot: usize, room: &str, position: Position) {
+    pub(super) fn follow_from(&mut self, slot: usize, room: &str, position: Position) {
         let Some(key) = self.directory.find(room) else { return };
         let name = Arc::clone(&self.directory.get(key).name);
         let client = &mut self.connections[slot];

@@ -6,10 +6,10 @@ use super::Shard;
 use super::flushing::mark_dirty;
 use super::subscriptions::follows;
 use crate::access::permission::Identity;
-use crate::clock::{Now, moment};
+use crate::clock::{Now, Soon};
+use crate::connection::Connection;
 use crate::connection::delivery_log::{DeliveryLog, Goodbye, PONG_PATIENCE_MS};
 use crate::connection::outbound_queue::FrameClass;
-use crate::connection::{Connection, Phase};
 use crate::id::{ConnectionId, SessionId};
 use crate::mesh::item::{Caller, Evict, ReplyTo};
 use crate::mesh::operation::{Operation, UserOperation};
@@ -18,6 +18,7 @@ use crate::protocol::frame;
 use crate::protocol::reply::{Reply, SessionInfo};
 use crate::room::directory::Directory;
 use crate::room::name::user_room;
+use crate::user::progress::Progress;
 use crate::user::session::{SessionRoom, token};
 
 /// A connection whose socket is being let go, until it is known how much of what was sent has arrived.
@@ -59,7 +60,7 @@ impl Shard {
             identity: Arc::clone(self.identity(slot)),
             session: client.session,
             connected_unix_ms: unix_ms(client.opened_ms),
-            active_unix_ms: unix_ms(client.heard_before_ms),
+            active_unix_ms: unix_ms(client.heard_ms.saturating_sub(u64::from(client.silent_ms))),
             rooms: self.rooms_of(slot),
             recovered: client.rare().recovered,
         };
@@ -75,16 +76,19 @@ impl Shard {
             return;
         };
         let slot = connection.slot as usize;
-        if let Phase::Closing { deadline_ms } = &mut client.phase {
-            *deadline_ms = (*deadline_ms).min(now.ms + PONG_PATIENCE_MS);
-            return self.schedule_client(slot, now);
+        if !client.is_active() {
+            return self.hurry_close(slot, now.ms + PONG_PATIENCE_MS, now);
         }
-        if client.evicted_ms.is_some() {
+        if client.evicted.is_some() {
             return;
         }
-        client.evicted_ms = moment(now.ms + PONG_PATIENCE_MS);
+        client.evicted = Some(Soon::at(now.ms + PONG_PATIENCE_MS));
         self.leave_rooms(slot);
         let client = &mut self.connections[slot];
+        if client.log.as_ref().is_some_and(|log| log.has_trail()) {
+            // Whoever comes back will say how far it has got.
+            return self.give_up_session(slot, now);
+        }
         let end = client.queue.end();
         let probe = client.log.as_mut().and_then(|log| log.start_probe(end, now.ms));
         let Some(payload) = probe else { return self.give_up_session(slot, now) };
@@ -96,7 +100,7 @@ impl Shard {
     pub(super) fn on_pong(&mut self, slot: usize, payload: &[u8], now: Now) {
         let client = &mut self.connections[slot];
         let answers = client.log.as_mut().is_some_and(|log| log.pong(payload));
-        if answers && client.evicted_ms.is_some() {
+        if answers && client.evicted.is_some() {
             self.give_up_session(slot, now);
         } else if answers {
             // What was sent behind the ping is to be asked about too.
@@ -119,10 +123,10 @@ impl Shard {
     /// Leaves the session to whoever asked for it, and ends the connection.
     pub(super) fn give_up_session(&mut self, slot: usize, now: Now) {
         let client = &mut self.connections[slot];
-        client.evicted_ms = None;
+        client.evicted = None;
         let (id, session) = (client.id, client.session);
         if let (Some(log), Some(user)) = (client.log.take(), client.take_session_user()) {
-            self.park(&user, session, id, log.positions().collect());
+            self.park(&user, session, id, log.progress());
         }
         self.metrics.sessions_replaced += 1;
         self.close(slot, CloseCode::Replaced, "replaced by a resumed session", now);
@@ -133,10 +137,10 @@ impl Shard {
         user: &str,
         session: SessionId,
         connection: ConnectionId,
-        rooms: Arc<[SessionRoom]>,
+        progress: Progress,
     ) {
         let nobody = Caller { connection, reply: ReplyTo::Nobody };
-        self.ask(nobody, user_room(user).into(), Operation::Park { session, connection, rooms });
+        self.ask(nobody, user_room(user).into(), Operation::Park { session, connection, progress });
     }
 
     /// Remembers of a connection that goes what its end will be judged by.
@@ -158,6 +162,8 @@ impl Shard {
     /// acknowledged by the other side.
     pub fn on_released(&mut self, id: ConnectionId, unacknowledged: u64, now: Now) {
         let Some(mut departed) = self.departed.remove(&id) else { return };
+        // Who says by itself how far it has got is asked, and not judged.
+        let progress = departed.log.has_trail().then(|| departed.log.progress());
         let waited: Vec<_> = departed.log.unconfirmed().map(|waiting| waiting.room).collect();
         if let Some(goodbye) = departed.goodbye {
             let all = unacknowledged == 0;
@@ -174,7 +180,8 @@ impl Shard {
             }
         }
         if let Some(user) = &departed.session_user {
-            self.park(user, departed.session, id, departed.log.positions().collect());
+            let progress = progress.unwrap_or_else(|| departed.log.progress());
+            self.park(user, departed.session, id, progress);
         }
         self.settle(now);
     }

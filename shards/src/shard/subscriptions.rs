@@ -61,7 +61,7 @@ impl Shard {
     /// Subscribes a connection to a room; the owner's answer lets its messages through.
     pub(super) fn subscribe(&mut self, slot: usize, caller: Caller, room: &str, forced: bool, wish: Wish) {
         // A closed connection has left its rooms for good.
-        if !self.connections[slot].is_active() || self.connections[slot].evicted_ms.is_some() {
+        if !self.connections[slot].is_active() || self.connections[slot].evicted.is_some() {
             return;
         }
         let (name, joining) = self.prepare(slot, room, forced, wish);

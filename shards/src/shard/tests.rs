@@ -70,6 +70,8 @@ fn publish(shard: &mut Shard, user: &str, room: &str, now: Now) {
         client_id: None,
         exclude_sender: false,
         lane: Lane::Streaming,
+        binary: false,
+        ack_requested: false,
     };
     let session = SessionId(1);
     let publish = Operation::Publish { sender: user.into(), session, draft, confirm: true, outside: None };
@@ -101,7 +103,7 @@ fn who_waits_for_a_session_that_is_dropped_is_told() {
     assert!(matches!(
         &answers[..],
         [
-            (100, Ok(Outcome::Resumed { session: SessionId(0), rooms: Err(SessionError::Expired), .. })),
+            (100, Ok(Outcome::Resumed { session: SessionId(0), progress: Err(SessionError::Expired), .. })),
             (99, Ok(Outcome::SessionOpened(SessionId(99)))),
         ]
     ));

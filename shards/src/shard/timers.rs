@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use super::Shard;
 use super::lifecycle::CLOSE_TIMEOUT_MS;
-use crate::clock::{Now, moment};
+use crate::clock::{Now, Soon};
 use crate::config::Config;
+use crate::connection::engine::Role;
 use crate::connection::http::Refusal;
 use crate::connection::outbound_queue::FrameClass;
 use crate::connection::{Connection, Phase};
@@ -70,7 +71,13 @@ impl Shard {
             Phase::Pending => self.on_pending_due(slot, now),
             Phase::Attaching | Phase::Open => self.on_open_due(slot, now),
             Phase::Echo => self.on_silence(slot, now),
-            Phase::Closing { deadline_ms } if deadline_ms <= now.ms => {
+            Phase::Carrying | Phase::Moving => {}
+            Phase::Probing => {
+                if Self::probe_deadline_ms(client).is_some_and(|due| due.get() <= now.ms) {
+                    self.close(slot, CloseCode::Policy, "no upgrade in time", now);
+                }
+            }
+            Phase::Closing { deadline } if deadline.ms(now.ms) <= now.ms => {
                 let how = if client.shut && !client.reset { Release::Close } else { Release::Reset };
                 return self.release(slot, how, now);
             }
@@ -82,7 +89,12 @@ impl Shard {
     }
 
     fn on_head_due(&mut self, slot: usize, now: Now) {
-        if self.connections[slot].opened_ms + self.head_timeout_ms(slot) <= now.ms {
+        let client = &self.connections[slot];
+        if client.opened_ms + self.head_timeout_ms(slot) <= now.ms {
+            if client.queue.written() > 0 && client.unread.is_empty() {
+                // It has had its answers, and nobody asks for more.
+                return self.release(slot, Release::Close, now);
+            }
             self.admission_failed(slot);
             self.refuse(slot, &Refusal::new(408, "the request head did not arrive in time"), now);
         }
@@ -99,7 +111,8 @@ impl Shard {
         if self.on_drain_due(slot, now) {
             return;
         }
-        if self.connections[slot].opened_ms + self.config.auth_timeout_ms <= now.ms {
+        let is_engine = self.connections[slot].engine().is_some();
+        if !is_engine && self.connections[slot].opened_ms + self.config.auth_timeout_ms <= now.ms {
             self.admission_failed(slot);
             return self.close(slot, CloseCode::AuthTimeout, "no authentication in time", now);
         }
@@ -111,7 +124,7 @@ impl Shard {
             return;
         }
         let client = &self.connections[slot];
-        if client.evicted_ms.is_some_and(|at| at.get() <= now.ms) {
+        if client.evicted.is_some_and(|at| at.ms(now.ms) <= now.ms) {
             return self.give_up_session(slot, now);
         }
         if waits_for_dialect(client) && client.opened_ms + DIALECT_WAIT_MS <= now.ms {
@@ -147,6 +160,9 @@ impl Shard {
 
     /// Pings who is silent, and closes who does not answer.
     fn on_silence(&mut self, slot: usize, now: Now) {
+        if self.connections[slot].role.is_some() {
+            return self.on_heartbeat(slot, now);
+        }
         let reading = self.may_read_clients();
         let client = &mut self.connections[slot];
         if !client.is_active() {
@@ -155,14 +171,14 @@ impl Shard {
         if !reading {
             // Nobody is heard while a ring is full; that is not the clients' silence.
             client.heard_ms = now.ms;
-            client.pinged_ms = None;
+            client.pinged = None;
         }
-        match client.pinged_ms {
-            Some(_) if client.pong_due_ms(&self.config) <= now.ms => {
+        match client.pinged {
+            Some(_) if client.pong_due_ms(&self.config, now) <= now.ms => {
                 self.close(slot, CloseCode::Policy, "ping time-out", now);
             }
             None if client.heard_ms + client.ping_ms(&self.config).0 <= now.ms => {
-                client.pinged_ms = moment(now.ms);
+                client.pinged = Some(Soon::at(now.ms));
                 self.send(slot, frame::ping(b""), FrameClass::Control);
             }
             _ => {}
@@ -176,18 +192,22 @@ fn waits_for_dialect(client: &Connection) -> bool {
 
 /// When something is due for the connection next.
 fn next_due_ms(client: &Connection, config: &Config, now: Now) -> u64 {
-    let silence_ms = match client.pinged_ms {
-        Some(_) => client.pong_due_ms(config),
-        None => client.heard_ms + client.ping_ms(config).0,
+    let silence_ms = match (client.role.as_deref(), client.pinged) {
+        (Some(Role::Session(session)), _) => session.next_due_ms(),
+        (Some(_), _) => u64::MAX,
+        (None, Some(_)) => client.pong_due_ms(config, now),
+        (None, None) => client.heard_ms + client.ping_ms(config).0,
     };
+    let auth_ms = if client.role.is_some() { u64::MAX } else { client.opened_ms + config.auth_timeout_ms };
     let drain_ms = client.rare().drain_ms.unwrap_or(u64::MAX);
     match client.phase {
-        Phase::Head => u64::MAX,
-        Phase::Pending => silence_ms.min(drain_ms).min(client.opened_ms + config.auth_timeout_ms),
+        Phase::Head | Phase::Carrying | Phase::Moving => u64::MAX,
+        Phase::Probing => Shard::probe_deadline_ms(client).map_or(u64::MAX, NonZeroU64::get),
+        Phase::Pending => silence_ms.min(drain_ms).min(auth_ms),
         Phase::Attaching | Phase::Open => {
             let held_ms =
                 if waits_for_dialect(client) { client.opened_ms + DIALECT_WAIT_MS } else { u64::MAX };
-            let evicted_ms = client.evicted_ms.map_or(u64::MAX, NonZeroU64::get);
+            let evicted_ms = client.evicted.map_or(u64::MAX, |at| at.ms(now.ms));
             let probe_ms = client.log.as_ref().and_then(|log| log.next_probe_ms()).unwrap_or(u64::MAX);
             let token_ms = token_due_ms(client, config, now);
             [silence_ms, drain_ms, held_ms, evicted_ms, probe_ms, token_ms]
@@ -196,7 +216,7 @@ fn next_due_ms(client: &Connection, config: &Config, now: Now) -> u64 {
                 .unwrap_or(u64::MAX)
         }
         Phase::Echo => silence_ms.min(drain_ms),
-        Phase::Closing { deadline_ms } => deadline_ms.min(now.ms + CLOSE_TIMEOUT_MS),
+        Phase::Closing { deadline } => deadline.ms(now.ms).min(now.ms + CLOSE_TIMEOUT_MS),
     }
 }
 

@@ -160,6 +160,10 @@ impl Shard {
                 Some(Ok(self.on_open_session(from, caller, &name, session)))
             }
             UserOperation::Resume { session } => self.on_resume(from, caller, &name, session, now),
+            UserOperation::CloseSession { session } => {
+                self.on_close_session(from, caller, &name, session, now);
+                None
+            }
         }
     }
 

@@ -339,7 +339,7 @@ impl Client {
         let speaks = if frame.get("event").is_some() { Dialect::Event } else { Dialect::Topic };
         if speaks == link.dialect {
             match speaks {
-                Dialect::Event => self.on_event(text, frame, around),
+                Dialect::Event | Dialect::SocketIo => self.on_event(text, frame, around),
                 Dialect::Topic => self.on_topic(text, frame, around),
             }
         } else if link.guilty {

@@ -172,7 +172,7 @@ impl Host {
     }
 
     fn flush_one(&mut self, id: ConnectionId, around: &mut Around<'_>) {
-        if !self.shard.begin_flush(id) {
+        if !self.shard.begin_flush(id, around.now) {
             return;
         }
         let Some(attached) = self.attached.get_mut(&id) else {
@@ -206,7 +206,9 @@ impl Host {
                 SocketEffect::ShutdownWrite(id)
                 | SocketEffect::Release(id, _)
                 | SocketEffect::HandOver(id, _)
-                | SocketEffect::Resume(id) => *id,
+                | SocketEffect::Resume(id)
+                | SocketEffect::Move { id, .. }
+                | SocketEffect::Rebind { from: id, .. } => *id,
             };
             // A connection may be resumed and released in one turn, and nothing else.
             let Some(attached) = self.attached.get_mut(&id) else {
@@ -219,6 +221,10 @@ impl Host {
             let socket = &mut around.network.sockets[attached_socket];
             match effect {
                 SocketEffect::Resume(_) => attached.reading = true,
+                // The simulation's clients do not poll.
+                SocketEffect::Move { .. } | SocketEffect::Rebind { .. } => {
+                    around.ledger.violate("no socket moves", format!("{id:?}"));
+                }
                 SocketEffect::ShutdownWrite(_) => {
                     if self.shard.queue(id).is_some_and(|queue| !queue.is_empty()) {
                         around.ledger.violate("a socket is shut when all is sent", format!("{id:?}"));

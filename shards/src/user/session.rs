@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 
+use super::progress::Progress;
 use crate::id::{ConnectionId, Epoch, Offset, SessionId, ShardId};
 use crate::mesh::item::Caller;
 
@@ -36,7 +37,7 @@ pub enum Holder {
         /// Milliseconds on the process's clock.
         until_ms: u64,
         /// What it had.
-        rooms: Arc<[SessionRoom]>,
+        progress: Progress,
     },
 }
 

@@ -8,7 +8,7 @@ use thin_vec::ThinVec;
 
 use super::presence::{Change, Presence};
 use super::rooms::Rooms;
-use super::session::{Holder, SESSIONS_MAX, Session};
+use super::session::{Claim, Holder, SESSIONS_MAX, Session};
 use crate::access::limits::{Bucket, SharedBucket};
 use crate::alarm::Alarm;
 use crate::clock::Now;
@@ -16,6 +16,7 @@ use crate::id::SessionId;
 use crate::protocol::command::Status;
 use crate::protocol::push::{PresenceChange, Shared};
 use crate::protocol::reply::{Presence as Shown, PresenceCounts};
+use crate::room::name::namespace;
 
 /// Users without a socket whose last seen time a process remembers.
 pub const ABSENT_MAX: usize = 65_536;
@@ -113,7 +114,7 @@ impl User {
     #[must_use]
     pub fn is_visible_to(&self, viewer: &Viewer) -> bool {
         let account = self.account.is_some() && self.account == viewer.account;
-        account
+        (account && namespace(&self.name) == namespace(&viewer.user))
             || self.name == viewer.user
             || self.rooms().any(|room| viewer.rooms.binary_search(room).is_ok())
     }
@@ -176,6 +177,12 @@ impl User {
         let dropped = if self.sessions.len() >= SESSIONS_MAX { self.drop_session() } else { None };
         self.sessions.push(Session { id, holder, claims: Vec::new() });
         dropped
+    }
+
+    /// Forgets a session; who waited for it.
+    pub fn close_session(&mut self, id: SessionId) -> Vec<Claim> {
+        let at = self.sessions.iter().position(|session| session.id == id);
+        at.map(|at| self.sessions.remove(at).claims).unwrap_or_default()
     }
 
     /// Drops the first session without a connection; else the first that nobody waits for; else the first.
@@ -315,6 +322,7 @@ mod tests {
     use crate::id::{ConnectionId, ShardId};
     use crate::mesh::item::{Caller, ReplyTo};
     use crate::room::roster::Seat;
+    use crate::user::progress::Progress;
 
     const NOW: Now = Now { ms: 0, unix_ms: 0 };
 
@@ -384,9 +392,16 @@ mod tests {
         let mut users = Users::default();
         let user = users.entry(&"a".into());
         for number in 0..SESSIONS_MAX as u64 {
-            assert!(user.hold(SessionId(number), Holder::Parked { until_ms: 9, rooms: [].into() }).is_none());
+            assert!(
+                user.hold(
+                    SessionId(number),
+                    Holder::Parked { until_ms: 9, progress: Progress::of([].into()) }
+                )
+                .is_none()
+            );
         }
-        let dropped = user.hold(SessionId(99), Holder::Parked { until_ms: 5, rooms: [].into() });
+        let dropped =
+            user.hold(SessionId(99), Holder::Parked { until_ms: 5, progress: Progress::of([].into()) });
         assert_eq!(dropped.map(|session| session.id), Some(SessionId(0)));
         assert!(user.session(SessionId(0)).is_none() && user.session(SessionId(99)).is_some());
         assert_eq!(user.next_due_ms(), Some(5));
@@ -408,7 +423,10 @@ mod tests {
         let mut dropped = |number: u64, holder: Holder| {
             user.hold(SessionId(number), holder).map(|session| (session.id.0, session.claims.len()))
         };
-        assert_eq!(dropped(99, Holder::Parked { until_ms: 9, rooms: [].into() }), Some((3, 0)));
+        assert_eq!(
+            dropped(99, Holder::Parked { until_ms: 9, progress: Progress::of([].into()) }),
+            Some((3, 0))
+        );
         assert_eq!(dropped(98, live(98, false).holder), Some((99, 0)), "a parked one");
         user.sessions.pop();
         user.sessions.push(live(97, true));

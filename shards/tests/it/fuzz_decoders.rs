@@ -2,6 +2,7 @@
 
 use roomcast_shards::access::token::{KeySource, Verifier, VerifierSettings};
 use roomcast_shards::config::Config;
+use roomcast_shards::connection::handshake::engine::{EngineRequest, Outcome};
 use roomcast_shards::connection::handshake::{self, Request};
 use roomcast_shards::connection::websocket::{Incoming, Pool, WebSocket};
 use roomcast_shards::protocol::command::{Command, Draft, Rejection, Request as Decoded};
@@ -52,7 +53,11 @@ const JSON: [&[u8]; 32] = [
 #[test]
 fn fuzz_handshake() {
     let config = Config { allowed_origins: Some(vec!["https://a".into()]), ..Config::default() };
-    let tokens: [&[u8]; 16] = [
+    let tokens: [&[u8]; 20] = [
+        b"POST ",
+        b"/socket.io/?EIO=4&transport=polling&sid=AAAAAAAAAAAAAAAAAAAAAAAA",
+        b"/socket.io/?EIO=4&transport=websocket",
+        b"Content-Length: 7\r\n",
         b"\r\n",
         b"\r\n\r\n",
         b": ",
@@ -77,6 +82,11 @@ fn fuzz_handshake() {
             assert!(upgrade.response().ends_with(b"\r\n\r\n"));
             let head = handshake::parse(&input[..upgrade.head_len], &config);
             assert!(matches!(head, Ok(Some(Request::Upgrade(_)))), "what follows the head changes nothing");
+        }
+        Ok(Some(Request::Engine(outcome))) => {
+            let (Outcome::Request(EngineRequest { head_len, .. }) | Outcome::Error(_, _, head_len)) =
+                *outcome;
+            assert!(input[..head_len].ends_with(b"\n"));
         }
         Ok(Some(Request::Http)) => {}
         Ok(None) => assert!(input.len() < handshake::HEAD_BYTES_MAX),

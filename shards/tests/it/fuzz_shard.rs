@@ -106,7 +106,7 @@ impl Bench {
         while let Some(id) =
             self.shard.effects.dirty.pop_front().or_else(|| self.shard.effects.bulk.pop_front())
         {
-            if !self.shard.begin_flush(id) {
+            if !self.shard.begin_flush(id, self.now) {
                 continue;
             }
             while let Some(queue) = self.shard.queue(id).filter(|queue| !queue.is_empty()) {

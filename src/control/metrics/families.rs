@@ -68,6 +68,12 @@ table! {
         Gauge connections_authenticated: "connections_authenticated", "Authenticated connections now.";
         Counter connections_opened: "connections_opened", "Connections taken over from the acceptor.";
         Counter http_handovers: "http_handovers", "Requests handed to the control plane.";
+        Counter connections_moved: "connections_moved",
+            "Connections handed to the shard of the Socket.IO session that their request names.";
+        Counter connections_lost: "connections_lost",
+            "Connections closed because the shard that should take them over had too many.";
+        Counter socketio_upgrades: "socketio_upgrades", "Socket.IO sessions that moved from polling to a WebSocket.";
+        Gauge socketio_polling: "socketio_polling", "Socket.IO sessions that poll now.";
         Counter http_refusals: "http_refusals", "Requests refused with an HTTP status.";
         Counter messages_received: "messages_received", "Messages received from clients.";
         Counter publications: "publications", "Messages accepted by the rooms that the shard owns.";

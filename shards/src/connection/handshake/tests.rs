@@ -24,7 +24,7 @@ fn without(name: &str) -> Vec<u8> {
 fn upgrade(bytes: &[u8], config: &Config) -> Upgrade {
     match parse(bytes, config).expect("accepted").expect("complete") {
         Request::Upgrade(upgrade) => *upgrade,
-        Request::Http => panic!("not an upgrade"),
+        _ => panic!("not an upgrade"),
     }
 }
 

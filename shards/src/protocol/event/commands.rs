@@ -57,10 +57,12 @@ impl Data<'_> {
             Event::MessageSendBatch => Command::SendBatch(self.batch()?),
             Event::MessageEdit => {
                 let content = Bytes::copy_from_slice(self.content()?.raw());
-                Command::Revise { room: self.room()?, message: self.message_id()?, content: Some(content) }
+                let (room, message) = (self.room()?, self.message_id()?);
+                Command::Revise { room, message, content: Some(content), binary: false }
             }
             Event::MessageDelete => {
-                Command::Revise { room: self.room()?, message: self.message_id()?, content: None }
+                let (room, message) = (self.room()?, self.message_id()?);
+                Command::Revise { room, message, content: None, binary: false }
             }
             Event::MessageDelivered => {
                 Command::Receipt { room: self.room()?, upto: self.upto()?, read: false }
@@ -173,6 +175,8 @@ impl Data<'_> {
             client_id: client_id.map(Into::into),
             exclude_sender: self.flag("excludeSender", false)?,
             lane,
+            binary: false,
+            ack_requested: self.flag("ackRequested", false)?,
         })
     }
 

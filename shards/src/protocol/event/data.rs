@@ -21,8 +21,8 @@ pub(super) struct Data<'a> {
 }
 
 impl<'a> Data<'a> {
-    pub(super) fn of(frame: Value<'a>, constants: Constants) -> Result<Self, CommandError> {
-        match frame.get("data").filter(|value| !value.is_null()) {
+    pub(super) fn of(data: Option<Value<'a>>, constants: Constants) -> Result<Self, CommandError> {
+        match data.filter(|value| !value.is_null()) {
             None => Ok(Self { value: None, constants }),
             Some(value) if value.is_object() => Ok(Self { value: Some(value), constants }),
             Some(_) => Err(CommandError::invalid("data", "must be an object")),

@@ -209,6 +209,8 @@ impl OwnedRoom {
             lane: draft.lane,
             revision: None,
             audience: self.contents().audience.clone(),
+            binary: draft.binary,
+            ack_requested: draft.ack_requested,
         });
         let accepted = Accepted { id: publication.id, offset: self.offset, unix_ms: now.unix_ms };
         if let Some(client_id) = &client_id {
@@ -273,7 +275,7 @@ impl OwnedRoom {
         &mut self,
         (user, may_others): (&Arc<str>, bool),
         id: MessageId,
-        content: Option<Bytes>,
+        (content, binary): (Option<Bytes>, bool),
         now: Now,
         config: &Config,
     ) -> Result<Revising, CommandError> {
@@ -289,7 +291,7 @@ impl OwnedRoom {
             };
         }
         let message = Publication::clone(message);
-        let present = self.revised(message, user, content, now);
+        let present = self.revised(message, user, (content, binary), now);
         self.offset += 1;
         self.active_ms = now.ms;
         self.contents_mut().history.replace(Arc::new(present.clone()));
@@ -309,7 +311,7 @@ impl OwnedRoom {
         &mut self,
         message: Publication,
         user: &Arc<str>,
-        content: Option<Bytes>,
+        (content, binary): (Option<Bytes>, bool),
         now: Now,
     ) -> Publication {
         let kind = if content.is_some() { Revised::Edited } else { Revised::Deleted };
@@ -331,6 +333,8 @@ impl OwnedRoom {
             metadata,
             revision: Some(Box::new(revision)),
             lane: Lane::Streaming,
+            binary: binary || (message.binary && kind == Revised::Edited),
+            ack_requested: false,
             ..message
         }
     }

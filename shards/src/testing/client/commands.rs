@@ -31,7 +31,7 @@ impl Client {
             self.take_over(around);
         } else if open && around.dice.percent(25) {
             match self.dialect {
-                Dialect::Event => self.command(around),
+                Dialect::Event | Dialect::SocketIo => self.command(around),
                 Dialect::Topic => self.topic_command(around),
             }
         }

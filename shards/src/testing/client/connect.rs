@@ -145,7 +145,7 @@ impl Client {
         let assumed_topic = around.scenario.config.profile == "topic";
         let (own, other, protocol) = match self.dialect {
             Dialect::Topic => ("topic", "native", "roomcast.topic.v1"),
-            Dialect::Event => ("native", "topic", "roomcast.event.v1"),
+            Dialect::Event | Dialect::SocketIo => ("native", "topic", "roomcast.event.v1"),
         };
         match around.dice.between(0, 9) {
             0..5 => protocols.push(protocol.to_owned()),
@@ -179,7 +179,7 @@ impl Client {
         let Some(link) = &mut self.link else { return };
         link.stage = Stage::Authenticating;
         match self.dialect {
-            Dialect::Event => {
+            Dialect::Event | Dialect::SocketIo => {
                 self.send_text(&format!(r#"{{"event":"auth","data":{{"token":"{token}"}}}}"#), around);
             }
             Dialect::Topic => self.send_text(&format!(r#"{{"type":"auth","token":"{token}"}}"#), around),
@@ -188,7 +188,7 @@ impl Client {
 
     fn send_first_ping(&mut self, around: &mut Around<'_>) {
         match self.dialect {
-            Dialect::Event => self.send_text(r#"{"event":"ping"}"#, around),
+            Dialect::Event | Dialect::SocketIo => self.send_text(r#"{"event":"ping"}"#, around),
             Dialect::Topic => self.send_text(r#"{"type":"ping"}"#, around),
         }
     }

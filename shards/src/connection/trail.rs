@@ -1,0 +1,163 @@
+//! The order in which a Socket.IO client was given messages, until it has certainly got them.
+//!
+//! The client names the last place that it saw when it comes back; [`Trail`] is what that is looked up in
+//! ([`crate::user::progress`]). The engine's pong confirms what was in front of its ping: a client handles packets one
+//! after the other, so that no place before it will be named again. Pure.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::id::{Epoch, Offset};
+use crate::user::progress::{Place, Step, Steps};
+
+/// Runs after which the older half is thinned out: a client that names a place within is not recovered.
+const RUNS_MAX: usize = 1024;
+
+/// Consecutive messages of one room.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    epoch: Epoch,
+    /// What the subscription is called.
+    number: u32,
+    first: Offset,
+    last: Offset,
+}
+
+/// What a client was given and has not certainly got.
+#[derive(Debug)]
+pub struct Trail {
+    /// Where the first run begins.
+    from: Place,
+    runs: VecDeque<Run>,
+    /// Runs in front of the ping that waits for its pong; they grow no further.
+    pinged: Option<usize>,
+    acknowledged: Option<Place>,
+}
+
+impl Default for Trail {
+    fn default() -> Self {
+        Self { from: Place::Start, runs: VecDeque::new(), pinged: None, acknowledged: None }
+    }
+}
+
+impl Trail {
+    /// A message of a room was given.
+    pub fn push(&mut self, epoch: Epoch, number: u32, offset: Offset) {
+        let sealed = self.pinged == Some(self.runs.len());
+        if let Some(run) = self.runs.back_mut().filter(|_| !sealed)
+            && (run.epoch, run.number, run.last + 1) == (epoch, number, offset)
+        {
+            run.last = offset;
+            return;
+        }
+        if self.runs.len() >= RUNS_MAX {
+            self.thin_out();
+        }
+        self.runs.push_back(Run { epoch, number, first: offset, last: offset });
+    }
+
+    /// Where the client is when it has got everything.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.runs.back().map_or(self.from, |run| Place::Behind(run.epoch, run.last))
+    }
+
+    /// A ping goes out behind all that was given.
+    pub fn ping(&mut self) {
+        self.pinged = Some(self.runs.len());
+    }
+
+    /// The pong to it came.
+    pub fn pong(&mut self) {
+        let count = self.pinged.take().unwrap_or(0);
+        if let Some(run) = self.runs.drain(..count).next_back() {
+            self.from = Place::Behind(run.epoch, run.last);
+        }
+    }
+
+    /// The client has acknowledged a message by itself.
+    pub fn acknowledge(&mut self, epoch: Epoch, offset: Offset) {
+        self.acknowledged = Some(Place::Behind(epoch, offset));
+    }
+
+    /// What the client will be looked up in; `index` gives a subscription's position among the session's rooms.
+    #[must_use]
+    pub fn steps(&self, index: impl Fn(u32) -> Option<u32>) -> Steps {
+        let step =
+            |run: &Run| Step { epoch: run.epoch, room: index(run.number), first: run.first, last: run.last };
+        Steps {
+            from: self.from,
+            steps: self.runs.iter().map(step).collect(),
+            acknowledged: self.acknowledged,
+        }
+    }
+
+    /// Of the older half only the last run of each room stays, for where it ends, and no place within it is known.
+    fn thin_out(&mut self) {
+        let newer = self.runs.split_off(self.runs.len() / 2);
+        let mut known = BTreeSet::new();
+        let mut kept: Vec<Run> =
+            self.runs.drain(..).rev().filter(|run| known.insert((run.number, run.epoch.0))).collect();
+        kept.reverse();
+        self.runs.extend(kept.into_iter().map(|run| Run { first: run.last + 1, ..run }));
+        self.runs.extend(newer);
+        self.pinged = None;
+        // Nobody stands there any more.
+        self.from = Place::Behind(Epoch(0), 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::user::progress::Progress;
+    use crate::user::session::SessionRoom;
+
+    const A: Epoch = Epoch(0xa);
+    const B: Epoch = Epoch(0xb);
+
+    /// Where the rooms `a` and `b`, of the numbers 1 and 2, stood at a place.
+    fn at(trail: &Trail, base: [Offset; 2], place: Place) -> Option<[Offset; 2]> {
+        let room = |name: &str, epoch, offset| SessionRoom { room: name.into(), epoch, offset };
+        let steps = trail.steps(|number| number.checked_sub(1));
+        let rooms = [room("a", A, base[0]), room("b", B, base[1])].into();
+        let rooms = Progress { rooms, steps: Some(Arc::new(steps)) }.at(place)?;
+        Some([rooms[0].offset, rooms[1].offset])
+    }
+
+    #[test]
+    fn runs_take_one_entry_until_a_ping() {
+        let mut trail = Trail::default();
+        assert_eq!(trail.place(), Place::Start);
+        for offset in 1..=5 {
+            trail.push(A, 1, offset);
+        }
+        trail.ping();
+        trail.push(A, 1, 6);
+        trail.push(B, 2, 1);
+        assert_eq!((trail.runs.len(), trail.place()), (3, Place::Behind(B, 1)));
+        assert_eq!(at(&trail, [0, 0], Place::Behind(A, 4)), Some([4, 0]));
+        trail.pong();
+        assert_eq!(at(&trail, [5, 0], Place::Behind(A, 4)), None, "the client has said that it is further");
+        assert_eq!(at(&trail, [5, 0], Place::Behind(A, 5)), Some([5, 0]));
+        assert_eq!(at(&trail, [5, 0], Place::Behind(B, 1)), Some([6, 1]));
+        trail.pong();
+        assert_eq!(trail.runs.len(), 2, "a pong that nobody asked for says nothing");
+    }
+
+    #[test]
+    fn a_long_trail_forgets_places_and_no_position() {
+        let mut trail = Trail::default();
+        for offset in 1..=2_000 {
+            trail.push(A, 1, offset);
+            trail.push(B, 2, offset);
+            assert!(trail.runs.len() <= RUNS_MAX);
+        }
+        for place in [Place::Start, Place::Behind(A, 1), Place::Behind(B, 1_000)] {
+            assert_eq!(at(&trail, [0, 0], place), None);
+        }
+        assert_eq!(at(&trail, [0, 0], Place::Behind(A, 2_000)), Some([2_000, 1_999]));
+        assert_eq!(at(&trail, [0, 0], Place::Behind(B, 1_900)), Some([1_900, 1_900]));
+    }
+}

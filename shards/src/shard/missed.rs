@@ -1,0 +1,203 @@
+//! Connection state recovery: a Socket.IO client comes back to its session and gets all that it missed, or begins anew.
+//!
+//! It names the session and the last place that it saw. Every room of the session is asked for what came since; when all
+//! have answered, the events go out in the order of the messages, and only then the client is let in. One room of which
+//! something is missing, or that may not be entered any more, and it begins anew: with another session, in no room that
+//! it had chosen.
+
+use std::sync::Arc;
+
+use super::Shard;
+use super::gather::{Kind, Part};
+use super::sessions::follow_session;
+use super::subscriptions::Wish;
+use crate::clock::Now;
+use crate::connection::outbound_queue::FrameClass;
+use crate::connection::{Phase, Resume};
+use crate::id::{ConnectionId, SessionId};
+use crate::mesh::item::{Caller, ReplyTo};
+use crate::mesh::operation::{Operation, UserOperation};
+use crate::protocol::command::Position;
+use crate::protocol::message::Publication;
+use crate::protocol::push::Push;
+use crate::protocol::reply::{Joined, SessionError};
+use crate::room::name::{is_forced, user_room};
+use crate::user::progress::Progress;
+use crate::user::session::SessionRoom;
+
+use rand::Rng;
+
+impl Shard {
+    /// A client has entered a namespace: it comes back to its session, or gets one.
+    pub(super) fn begin_conversation(&mut self, slot: usize, token: Option<&str>, now: Now) {
+        // Nothing comes before what it missed, and nothing before it is let in.
+        self.connections[slot].held.get_or_insert_default().for_recovery = true;
+        let Some(token) = token else { return self.begin_anew(slot, now) };
+        self.metrics.session_recoveries += 1;
+        let judged = match self.connections[slot].rare().resume {
+            Some(_) => self.judge_token(slot, token),
+            None => Err(SessionError::Invalid),
+        };
+        match judged {
+            Ok((session, user)) => {
+                let client = &mut self.connections[slot];
+                client.awaiting += 1;
+                let connection = client.id;
+                if let Some(resume) = &mut client.rare_mut().resume {
+                    resume.user = user.as_str().into();
+                }
+                let caller = Caller { connection, reply: ReplyTo::Session };
+                self.ask_for_session(caller, &user, session);
+            }
+            Err(error) => {
+                self.metrics.session_refusals[error as usize] += 1;
+                self.begin_anew(slot, now);
+            }
+        }
+    }
+
+    /// A session of its own, and the rooms that it is in without asking.
+    fn begin_anew(&mut self, slot: usize, now: Now) {
+        let user = Arc::clone(&self.identity(slot).user);
+        let client = &mut self.connections[slot];
+        let rare = client.rare_mut();
+        rare.resume = None;
+        rare.session_user = Some(Arc::clone(&user));
+        let (connection, session) = (client.id, client.session);
+        self.follow_conversation(slot);
+        let nobody = Caller { connection, reply: ReplyTo::Nobody };
+        self.ask(nobody, user_room(&user).into(), Operation::User(UserOperation::OpenSession { session }));
+        self.enter_rooms(slot);
+        self.schedule_client(slot, now);
+    }
+
+    fn follow_conversation(&mut self, slot: usize) {
+        let Self { connections, directory, .. } = self;
+        let client = &mut connections[slot];
+        follow_session(client, directory);
+        if let Some(log) = &mut client.log {
+            log.follow_trail();
+        }
+    }
+
+    /// The session's owner has decided.
+    pub(super) fn on_conversation_resumed(
+        &mut self,
+        slot: usize,
+        resume: Resume,
+        session: SessionId,
+        progress: Result<Progress, SessionError>,
+        now: Now,
+    ) {
+        let progress = match progress {
+            Ok(progress) => progress,
+            Err(error) => {
+                self.metrics.session_refusals[error as usize] += 1;
+                return self.begin_anew(slot, now);
+            }
+        };
+        let rooms = resume.place.and_then(|place| progress.at(place));
+        let rare = self.connections[slot].rare_mut();
+        rare.session_user = Some(resume.user);
+        let own = std::mem::replace(&mut self.connections[slot].session, session);
+        match rooms {
+            Some(rooms) => self.ask_for_missed(slot, &rooms, now),
+            None => self.give_session_up(slot, own, now),
+        }
+    }
+
+    /// Asks every room of the session for what came since.
+    fn ask_for_missed(&mut self, slot: usize, rooms: &[SessionRoom], now: Now) {
+        self.follow_conversation(slot);
+        let client = &mut self.connections[slot];
+        client.awaiting += 1;
+        let connection = client.id;
+        let by = Caller { connection, reply: ReplyTo::Session };
+        let kind = Kind::Missed { messages: Vec::new(), lost: 0 };
+        let gather = self.gather(by, rooms.len(), kind);
+        for (index, SessionRoom { room, epoch, offset }) in (0u32..).zip(rooms) {
+            if self.check_entry(slot, room).is_err() {
+                self.on_part(gather, index, Part::Missed(None), now);
+                continue;
+            }
+            let position = Position { epoch: Some(*epoch), offset: *offset };
+            let caller = Caller { connection, reply: ReplyTo::Part { gather, index } };
+            let wish = Wish { history: 0, recover: Some(position), only_missed: true };
+            self.subscribe(slot, caller, room, is_forced(room), wish);
+            self.follow_from(slot, room, position);
+        }
+        if rooms.is_empty() {
+            self.finish_gather(gather, now);
+        }
+    }
+
+    /// What one room of the session answered; `None` when something of it is gone.
+    pub(super) fn missed_of(joined: &Joined, resync: bool) -> Option<Vec<Arc<Publication>>> {
+        (joined.recovered == Some(true) && !resync).then(|| joined.messages.clone().unwrap_or_default())
+    }
+
+    /// All rooms have answered.
+    pub(super) fn finish_missed(
+        &mut self,
+        caller: &Caller,
+        mut messages: Vec<Arc<Publication>>,
+        lost: usize,
+        now: Now,
+    ) {
+        let id = caller.connection;
+        let Some(client) = self.client_mut(id).filter(|client| client.phase == Phase::Attaching) else {
+            return;
+        };
+        client.awaiting = client.awaiting.saturating_sub(1);
+        let slot = id.slot as usize;
+        let bytes: usize = messages.iter().map(|message| message.cost()).sum();
+        if lost > 0 || bytes > self.config.history.replay_bytes_max {
+            self.metrics.session_recoveries_partial += 1;
+            let own = SessionId(self.random.next_u64());
+            return self.give_session_up(slot, own, now);
+        }
+        self.metrics.session_recoveries_full += 1;
+        self.connections[slot].rare_mut().recovered = true;
+        messages.sort_by_key(|message| message.revision.as_ref().map_or(message.unix_ms, |it| it.unix_ms));
+        self.give_missed(slot, &messages, now);
+        if !self.connections[slot].is_active() {
+            return;
+        }
+        let rooms: Vec<_> = self.rooms_of(slot);
+        self.connections[slot].awaiting += 1;
+        self.enter_rooms_beside(slot, &rooms);
+        self.on_attached(id, now);
+    }
+
+    /// Each of the messages as an event, as if it came now.
+    fn give_missed(&mut self, slot: usize, messages: &[Arc<Publication>], now: Now) {
+        let held = self.connections[slot].held.take();
+        for message in messages {
+            self.note_given(slot, message);
+            self.push(slot, &Push::Message(Arc::clone(message)), FrameClass::Reliable, now);
+        }
+        self.connections[slot].held = held;
+    }
+
+    /// The session cannot be taken up whole: it is over, and the client begins anew, as `own`.
+    fn give_session_up(&mut self, slot: usize, own: SessionId, now: Now) {
+        self.close_session(slot);
+        self.leave_rooms(slot);
+        let client = &mut self.connections[slot];
+        client.session = own;
+        client.log = None;
+        let rare = client.rare_mut();
+        (rare.recovered, rare.goodbye) = (false, None);
+        if let Some(held) = &mut client.held {
+            held.pushes.clear();
+            held.bytes = 0;
+        }
+        self.begin_anew(slot, now);
+    }
+
+    /// Lets the client in, when nothing is missing any more.
+    pub(super) fn end_conversation_start(&mut self, id: ConnectionId, now: Now) {
+        self.confirm_connected(id, now);
+        self.note_all(id.slot as usize, true);
+    }
+}

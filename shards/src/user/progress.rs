@@ -1,0 +1,183 @@
+//! How far a session's client has got: what a lost connection leaves behind, and where a client says that it stands.
+//!
+//! A client of the event dialect is believed to be where its pongs have shown it. A Socket.IO client says where it is:
+//! every event carries a place, and the last that it saw comes back with the session. So the order in which rooms were
+//! delivered is kept beside the rooms themselves, as [`Step`]s, and the place tells how many of them were made.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::session::SessionRoom;
+use crate::id::{Epoch, Offset};
+
+/// A message in some room's stream, which marks a place in what one client was given: the text `EPOCH-OFFSET`, or `0` in
+/// front of the first message. Opaque to clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In front of everything.
+    Start,
+    /// Behind that message.
+    Behind(Epoch, Offset),
+}
+
+impl Place {
+    /// Reads what [`Display`](fmt::Display) wrote.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "0" {
+            return Some(Self::Start);
+        }
+        let (epoch, offset) = text.split_once('-')?;
+        let is_number = !offset.is_empty() && offset.bytes().all(|byte| byte.is_ascii_digit());
+        Some(Self::Behind(Epoch::parse(epoch)?, offset.parse().ok().filter(|_| is_number)?))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => out.write_str("0"),
+            Self::Behind(epoch, offset) => write!(out, "{epoch}-{offset}"),
+        }
+    }
+}
+
+/// Consecutive messages of one room that were given with nothing else in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The stream.
+    pub epoch: Epoch,
+    /// The room's position among those of the session, if it is still one of them.
+    pub room: Option<u32>,
+    /// The first of them; behind the last when only the step as a whole is known, and no place within.
+    pub first: Offset,
+    /// The last of them.
+    pub last: Offset,
+}
+
+/// What is left of a session.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// Its rooms, and up to where the client has certainly got each.
+    pub rooms: Arc<[SessionRoom]>,
+    /// What it was given since, for a client that will say how much of it has arrived.
+    pub steps: Option<Arc<Steps>>,
+}
+
+/// What a client was given beyond what it has certainly got.
+#[derive(Debug, Clone)]
+pub struct Steps {
+    /// Where the first of them begins.
+    pub from: Place,
+    /// In order.
+    pub steps: Vec<Step>,
+    /// A place that the client has confirmed by other means than by coming back.
+    pub acknowledged: Option<Place>,
+}
+
+impl Progress {
+    /// Rooms alone.
+    #[must_use]
+    pub fn of(rooms: Arc<[SessionRoom]>) -> Self {
+        Self { rooms, steps: None }
+    }
+
+    /// Bytes that it holds beside itself.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        let steps = self.steps.as_ref().map_or(0, |steps| steps.steps.len() * size_of::<Step>());
+        size_of_val(&*self.rooms) + steps
+    }
+
+    /// The rooms as they stood at that place; `None` when it is not known what came behind it.
+    #[must_use]
+    pub fn at(&self, place: Place) -> Option<Vec<SessionRoom>> {
+        let Some(steps) = &self.steps else { return Some(self.rooms.to_vec()) };
+        let mut reached = steps.find(place)?;
+        if let Some(further) = steps.acknowledged.and_then(|place| steps.find(place)) {
+            reached = reached.max(further);
+        }
+        let mut rooms = self.rooms.to_vec();
+        let (whole, part) = reached;
+        let made = steps.steps[..whole].iter().map(|step| (step, step.last));
+        let begun = steps.steps.get(whole).filter(|_| part > 0).map(|step| (step, part));
+        for (step, offset) in made.chain(begun) {
+            let room = step.room.and_then(|room| rooms.get_mut(room as usize));
+            if let Some(room) = room.filter(|room| room.epoch == step.epoch) {
+                room.offset = room.offset.max(offset);
+            }
+        }
+        Some(rooms)
+    }
+}
+
+impl Steps {
+    /// How many whole steps lead to a place, and up to which offset of the one behind them it reaches.
+    fn find(&self, place: Place) -> Option<(usize, Offset)> {
+        if place == self.from {
+            return Some((0, 0));
+        }
+        let Place::Behind(epoch, offset) = place else { return None };
+        let holds = |step: &Step| step.epoch == epoch && (step.first..=step.last).contains(&offset);
+        self.steps.iter().rposition(holds).map(|index| (index, offset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Epoch = Epoch(0xa);
+    const B: Epoch = Epoch(0xb);
+
+    fn room(name: &str, epoch: Epoch, offset: Offset) -> SessionRoom {
+        SessionRoom { room: name.into(), epoch, offset }
+    }
+
+    fn progress(acknowledged: Option<Place>) -> Progress {
+        let step = |epoch, room, first, last| Step { epoch, room, first, last };
+        let steps = vec![
+            step(A, Some(0), 1, 3),
+            step(B, Some(1), 11, 11),
+            step(Epoch(9), None, 5, 5),
+            step(A, Some(0), 4, 4),
+        ];
+        let steps = Steps { from: Place::Start, steps, acknowledged };
+        Progress { rooms: [room("a", A, 0), room("b", B, 10)].into(), steps: Some(Arc::new(steps)) }
+    }
+
+    fn offsets(progress: &Progress, place: Place) -> Option<Vec<Offset>> {
+        progress.at(place).map(|rooms| rooms.iter().map(|room| room.offset).collect())
+    }
+
+    #[test]
+    fn a_place_tells_where_every_room_stood() {
+        let progress = progress(None);
+        assert_eq!(offsets(&progress, Place::Start), Some(vec![0, 10]));
+        assert_eq!(offsets(&progress, Place::Behind(A, 2)), Some(vec![2, 10]));
+        assert_eq!(offsets(&progress, Place::Behind(A, 3)), Some(vec![3, 10]));
+        assert_eq!(offsets(&progress, Place::Behind(B, 11)), Some(vec![3, 11]));
+        assert_eq!(offsets(&progress, Place::Behind(Epoch(9), 5)), Some(vec![3, 11]), "a room that was left");
+        assert_eq!(offsets(&progress, Place::Behind(A, 4)), Some(vec![4, 11]));
+        for unknown in [Place::Behind(A, 5), Place::Behind(B, 10), Place::Behind(Epoch(1), 1)] {
+            assert_eq!(offsets(&progress, unknown), None);
+        }
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_not_given_again() {
+        let acknowledged = progress(Some(Place::Behind(B, 11)));
+        assert_eq!(offsets(&acknowledged, Place::Start), Some(vec![3, 11]));
+        assert_eq!(offsets(&acknowledged, Place::Behind(A, 4)), Some(vec![4, 11]));
+    }
+
+    #[test]
+    fn places_read_what_they_write() {
+        for place in [Place::Start, Place::Behind(Epoch(77), 12)] {
+            assert_eq!(Place::parse(&place.to_string()), Some(place));
+        }
+        for text in ["", "1", "-", "0-1", "00000000000000ab-", "00000000000000ab-+1", "00000000000000ab-x"] {
+            assert_eq!(Place::parse(text), None, "{text}");
+        }
+    }
+}
