@@ -25,8 +25,8 @@ struct Run {
 /// What a client was given and has not certainly got.
 #[derive(Debug)]
 pub struct Trail {
-    /// Where the first run begins.
-    from: Place,
+    /// Where the first run begins; `None` once places in front of it are forgotten.
+    from: Option<Place>,
     runs: VecDeque<Run>,
     /// Runs in front of the ping that waits for its pong; they grow no further.
     pinged: Option<usize>,
@@ -35,7 +35,7 @@ pub struct Trail {
 
 impl Default for Trail {
     fn default() -> Self {
-        Self { from: Place::Start, runs: VecDeque::new(), pinged: None, acknowledged: None }
+        Self { from: Some(Place::Start), runs: VecDeque::new(), pinged: None, acknowledged: None }
     }
 }
 
@@ -58,7 +58,8 @@ impl Trail {
     /// Where the client is when it has got everything.
     #[must_use]
     pub fn place(&self) -> Place {
-        self.runs.back().map_or(self.from, |run| Place::Behind(run.epoch, run.last))
+        let last = self.runs.back().map(|run| Place::Behind(run.epoch, run.last));
+        last.or(self.from).unwrap_or(Place::Start)
     }
 
     /// A ping goes out behind all that was given.
@@ -70,7 +71,7 @@ impl Trail {
     pub fn pong(&mut self) {
         let count = self.pinged.take().unwrap_or(0);
         if let Some(run) = self.runs.drain(..count).next_back() {
-            self.from = Place::Behind(run.epoch, run.last);
+            self.from = Some(Place::Behind(run.epoch, run.last));
         }
     }
 
@@ -101,8 +102,7 @@ impl Trail {
         self.runs.extend(kept.into_iter().map(|run| Run { first: run.last + 1, ..run }));
         self.runs.extend(newer);
         self.pinged = None;
-        // Nobody stands there any more.
-        self.from = Place::Behind(Epoch(0), 0);
+        self.from = None;
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!((trail.runs.len(), trail.place()), (3, Place::Behind(B, 1)));
         assert_eq!(at(&trail, [0, 0], Place::Behind(A, 4)), Some([4, 0]));
         trail.pong();
-        assert_eq!(at(&trail, [5, 0], Place::Behind(A, 4)), None, "the client has said that it is further");
+        assert_eq!(at(&trail, [5, 0], Place::Behind(A, 4)), Some([5, 0]), "the client is certainly further");
         assert_eq!(at(&trail, [5, 0], Place::Behind(A, 5)), Some([5, 0]));
         assert_eq!(at(&trail, [5, 0], Place::Behind(B, 1)), Some([6, 1]));
         trail.pong();

@@ -11,7 +11,7 @@ use super::Shard;
 use super::events::Happened;
 use super::namespaces::is_at_rest;
 use crate::clock::Now;
-use crate::connection::engine::{App, Role, Session, sid};
+use crate::connection::engine::{App, Role, Session, Terms, sid};
 use crate::connection::handshake::Upgrade;
 use crate::connection::handshake::engine::{EngineError, EngineRequest, Outcome, Wish};
 use crate::connection::outbound_queue::FrameClass;
@@ -49,17 +49,14 @@ impl Shard {
             self.move_to(slot, shard);
             return false;
         }
+        let id = named.flatten().and_then(|(_, secret)| self.sids.get(&secret).copied());
         let client = &mut self.connections[slot];
         let whole = request.head_len.saturating_add(request.body_len);
         if client.unread.len() < whole {
-            if request.expects_continue && client.unread.len() == request.head_len {
-                self.send(slot, (&b"HTTP/1.1 100 Continue\r\n\r\n"[..]).into(), FrameClass::Control);
-            }
-            return false;
+            return self.await_body(slot, id, &request, now);
         }
         let mut head: Vec<u8> = client.unread.drain(..whole).collect();
         let body = head.split_off(request.head_len);
-        let id = named.flatten().and_then(|(_, secret)| self.sids.get(&secret).copied());
         match (&request.wish, id) {
             (Wish::Preflight, _) => {
                 self.respond_preflight(slot, request.wanted_headers.as_deref(), &request.terms, now);
@@ -78,6 +75,27 @@ impl Shard {
             (Wish::Post, Some(id)) => self.post(slot, id, body, request.terms, now),
         }
         true
+    }
+
+    /// The rest of a request is yet to come; `false`, as nothing can be read behind it.
+    fn await_body(
+        &mut self,
+        slot: usize,
+        id: Option<ConnectionId>,
+        request: &EngineRequest,
+        now: Now,
+    ) -> bool {
+        // Nobody waits for a body that is refused by what stands in front of it.
+        let terms = Terms { keep_alive: false, ..request.terms.clone() };
+        match id {
+            None if request.sid.is_some() => self.respond_error(slot, EngineError::UnknownSid, &terms, now),
+            Some(id) if matches!(request.wish, Wish::Post) && !self.reserve_post(slot, id, &terms, now) => {}
+            _ if request.expects_continue && self.connections[slot].unread.len() == request.head_len => {
+                self.send(slot, (&b"HTTP/1.1 100 Continue\r\n\r\n"[..]).into(), FrameClass::Control);
+            }
+            _ => {}
+        }
+        false
     }
 
     /// Hands a connection to the shard of the session that its request names.

@@ -227,6 +227,12 @@ impl Shard {
         let bytes_max = self.config.limits.outbound_queue_bytes_max;
         let patience = Patience { lane_until_ms: None, bulk: slots.len() > BULK_RECIPIENTS };
         let mut encodings = Encodings::new(push);
+        encodings.ack = match push {
+            Push::Message(message) | Push::Kept(message) if message.ack_requested => {
+                Some(self.ack_requests.add(message))
+            }
+            _ => None,
+        };
         let mut exceptional = Vec::new();
         for slot in slots {
             let client = &mut self.connections[*slot as usize];

@@ -174,20 +174,25 @@ impl Shard {
             reason
         );
         self.metrics.count_close(code);
-        // Who polls hears of the end with its next request at the latest; of one that it has caused, at once.
-        let at_once = client.is_virtual() && !is_final(code) && code != CloseCode::Restart;
+        // Who polls gets what waits with its next request, unless it has broken something or does not ask any more.
+        let polls = client.is_virtual();
+        let at_once = polls && !is_final(code) && code != CloseCode::Restart;
         if at_once {
             client.queue.drop_all();
         } else if is_final(code) && client.engine().is_some_and(|session| session.own == Own::Connected) {
             client.queue.push_always(write::disconnected(client.variant.namespace), FrameClass::Control);
         }
-        client.queue.push_close(frame::close(code, reason));
+        if polls && !is_final(code) {
+            client.queue.seal();
+        } else {
+            client.queue.push_close(frame::close(code, reason));
+        }
         mark_dirty(client, &mut self.effects, false);
         self.note_event(slot, Happened::Closed(code), now);
-        self.begin_close(slot, now);
-        if at_once {
-            self.shut(slot, now);
+        if at_once && matches!(code, CloseCode::Protocol | CloseCode::InvalidData | CloseCode::TooLarge) {
+            self.end_poll(slot, now);
         }
+        self.begin_close(slot, now);
     }
 
     /// The client closed; the answer to that is queued already.
@@ -207,6 +212,10 @@ impl Shard {
     pub(super) fn begin_close(&mut self, slot: usize, now: Now) {
         self.leave_everything(slot);
         self.release_children(slot, now);
+        // A session may try again to get a WebSocket.
+        if let Some(Role::Probe { session, .. }) = self.connections[slot].role.as_deref() {
+            self.probe_lost(*session, self.connections[slot].id);
+        }
         let client = &mut self.connections[slot];
         // Whoever waits for its session does not wait longer because it closes.
         let deadline_ms = client.evicted.take().map_or(now.ms + CLOSE_TIMEOUT_MS, |at| at.ms(now.ms));
@@ -284,7 +293,7 @@ impl Shard {
         self.depart(&mut client);
         match client.role.take().map(|role| *role) {
             Some(Role::Carrier(carrier)) => self.carrier_lost(id, carrier.session, now),
-            Some(Role::Probe { session, .. }) => self.probe_lost(session),
+            Some(Role::Probe { session, .. }) => self.probe_lost(session, id),
             Some(Role::Session(session)) if is_virtual => {
                 let got = session.polling.map_or(0, |polling| polling.got);
                 self.on_released(id, client.queue.written().saturating_sub(got), now);

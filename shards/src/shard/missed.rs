@@ -34,11 +34,7 @@ impl Shard {
         self.connections[slot].held.get_or_insert_default().for_recovery = true;
         let Some(token) = token else { return self.begin_anew(slot, now) };
         self.metrics.session_recoveries += 1;
-        let judged = match self.connections[slot].rare().resume {
-            Some(_) => self.judge_token(slot, token),
-            None => Err(SessionError::Invalid),
-        };
-        match judged {
+        match self.judge_token(slot, token) {
             Ok((session, user)) => {
                 let client = &mut self.connections[slot];
                 client.awaiting += 1;

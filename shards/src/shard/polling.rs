@@ -84,14 +84,43 @@ impl Shard {
         let client = &mut self.connections[at];
         client.note_heard(now);
         let Some(polling) = self.polling_mut(at) else { return };
-        if polling.post.is_some() {
+        if polling.post.is_some_and(|other| other != carrier) {
             self.respond_error(slot, EngineError::BadRequest, &terms, now);
             return self.close(at, CloseCode::Protocol, "two posts at once", now);
         }
         polling.post = Some(carrier);
         self.carry(slot, session, terms);
+        if body.is_empty() {
+            return self.close(at, CloseCode::Protocol, MALFORMED, now);
+        }
         self.connections[at].unread = body;
         self.read_packets(at, now);
+    }
+
+    /// A request begins to bring packets; whether it may.
+    pub(super) fn reserve_post(
+        &mut self,
+        slot: usize,
+        session: ConnectionId,
+        terms: &Terms,
+        now: Now,
+    ) -> bool {
+        let carrier = self.connections[slot].id;
+        let at = self.polling_slot(session, now);
+        let Some(at) = at.filter(|at| self.connections[*at].is_active()) else {
+            self.respond_error(slot, EngineError::UnknownSid, terms, now);
+            return false;
+        };
+        let Some(polling) = self.polling_mut(at) else { return false };
+        if polling.post.is_some_and(|other| other != carrier) {
+            self.respond_error(slot, EngineError::BadRequest, terms, now);
+            self.close(at, CloseCode::Protocol, "two posts at once", now);
+            return false;
+        }
+        polling.post = Some(carrier);
+        let carried = Carrier { session, terms: terms.clone() };
+        self.connections[slot].role = Some(Box::new(Role::Carrier(carried)));
+        true
     }
 
     /// The slot of a session that polls and whose time is not over.
@@ -177,8 +206,8 @@ impl Shard {
             }
             self.settle_items(now);
         }
-        let Some(client) = self.client_mut(id).filter(|client| client.is_active()) else { return };
-        if !rest.is_empty() {
+        let Some(client) = self.client_mut(id) else { return };
+        if !rest.is_empty() && client.is_active() {
             client.unread = rest.to_vec();
         } else if let Some(carrier) = self.polling_mut(slot).and_then(|polling| polling.post.take()) {
             self.answer_carrier(carrier, 200, b"ok", now);
@@ -203,6 +232,13 @@ impl Shard {
         self.schedule_client(slot, now);
     }
 
+    /// A session ends that has broken the protocol: who waits gets the packet that says so.
+    pub(super) fn end_poll(&mut self, slot: usize, now: Now) {
+        if let Some(carrier) = self.polling_mut(slot).and_then(|polling| polling.poll.take()) {
+            self.answer_carrier(carrier, 200, b"1", now);
+        }
+    }
+
     /// No request finds the session from here on; those that wait are answered.
     pub(super) fn unlist(&mut self, slot: usize, now: Now) {
         let peer = self.connections[slot].peer;
@@ -210,12 +246,12 @@ impl Shard {
         let (secret, poll, post, probe) =
             (polling.secret, polling.poll.take(), polling.post.take(), polling.probe.take());
         self.forget_sid(secret, peer);
-        if let Some(carrier) = poll {
-            self.answer_carrier(carrier, 200, b"1", now);
-        }
-        if let Some(carrier) = post {
-            let (status, body) = EngineError::BadRequest.answer();
-            self.answer_carrier(carrier, status, body.as_bytes(), now);
+        // A close packet would keep some clients away for good; this brings all of them back.
+        for (carrier, error) in [(poll, EngineError::UnknownSid), (post, EngineError::BadRequest)] {
+            let (status, body) = error.answer();
+            if let Some(carrier) = carrier {
+                self.answer_carrier(carrier, status, body.as_bytes(), now);
+            }
         }
         if let Some(probe) = probe.filter(|probe| self.client(*probe).is_some()) {
             self.close(probe.slot as usize, CloseCode::Normal, "the session is over", now);

@@ -220,13 +220,12 @@ impl Shard {
         client.variant.profile = profile;
         client.variant.namespace = namespace;
         if let Some(pid) = credentials.pid {
-            // Who names a session and no place has seen nothing yet.
-            let place = credentials.offset.map_or(Some(Place::Start), |text| Place::parse(&text));
+            // Who names a session and no place of it has seen nothing yet.
+            let place = credentials.offset.and_then(|text| Place::parse(&text)).or(Some(Place::Start));
             let rare = client.rare_mut();
             rare.session_token = Some(pid.into());
-            rare.resume = place.map(|place| {
-                Box::new(Resume { caller: None, user: "".into(), positions: Vec::new(), place: Some(place) })
-            });
+            let resume = Resume { caller: None, user: "".into(), positions: Vec::new(), place };
+            rare.resume = Some(Box::new(resume));
         }
         self.attach(at, identity, None, now);
     }

@@ -118,9 +118,10 @@ impl Shard {
     }
 
     /// A WebSocket is gone that wanted to take over.
-    pub(super) fn probe_lost(&mut self, session: ConnectionId) {
+    pub(super) fn probe_lost(&mut self, session: ConnectionId, probe: ConnectionId) {
         if self.client(session).is_some()
             && let Some(polling) = self.polling_mut(session.slot as usize)
+            && polling.probe == Some(probe)
         {
             polling.probe = None;
         }

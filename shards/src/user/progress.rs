@@ -67,8 +67,8 @@ pub struct Progress {
 /// What a client was given beyond what it has certainly got.
 #[derive(Debug, Clone)]
 pub struct Steps {
-    /// Where the first of them begins.
-    pub from: Place,
+    /// Where the first of them begins; `None` when too much was given for all places to be known.
+    pub from: Option<Place>,
     /// In order.
     pub steps: Vec<Step>,
     /// A place that the client has confirmed by other means than by coming back.
@@ -113,13 +113,18 @@ impl Progress {
 
 impl Steps {
     /// How many whole steps lead to a place, and up to which offset of the one behind them it reaches.
+    ///
+    /// A place that was never given is one of an earlier session, which the client names until it has seen an event of
+    /// this one: it has nothing that it has not confirmed otherwise.
     fn find(&self, place: Place) -> Option<(usize, Offset)> {
-        if place == self.from {
-            return Some((0, 0));
-        }
-        let Place::Behind(epoch, offset) = place else { return None };
-        let holds = |step: &Step| step.epoch == epoch && (step.first..=step.last).contains(&offset);
-        self.steps.iter().rposition(holds).map(|index| (index, offset))
+        let given = match place {
+            Place::Start => None,
+            Place::Behind(epoch, offset) => {
+                let holds = |step: &Step| step.epoch == epoch && (step.first..=step.last).contains(&offset);
+                self.steps.iter().rposition(holds).map(|index| (index, offset))
+            }
+        };
+        given.or(self.from.is_some().then_some((0, 0)))
     }
 }
 
@@ -142,7 +147,7 @@ mod tests {
             step(Epoch(9), None, 5, 5),
             step(A, Some(0), 4, 4),
         ];
-        let steps = Steps { from: Place::Start, steps, acknowledged };
+        let steps = Steps { from: Some(Place::Start), steps, acknowledged };
         Progress { rooms: [room("a", A, 0), room("b", B, 10)].into(), steps: Some(Arc::new(steps)) }
     }
 
@@ -159,9 +164,12 @@ mod tests {
         assert_eq!(offsets(&progress, Place::Behind(B, 11)), Some(vec![3, 11]));
         assert_eq!(offsets(&progress, Place::Behind(Epoch(9), 5)), Some(vec![3, 11]), "a room that was left");
         assert_eq!(offsets(&progress, Place::Behind(A, 4)), Some(vec![4, 11]));
-        for unknown in [Place::Behind(A, 5), Place::Behind(B, 10), Place::Behind(Epoch(1), 1)] {
-            assert_eq!(offsets(&progress, unknown), None);
-        }
+        let foreign = Place::Behind(Epoch(1), 1);
+        assert_eq!(offsets(&progress, foreign), Some(vec![0, 10]), "one of an earlier session");
+        let mut forgotten = progress.clone();
+        forgotten.steps = forgotten.steps.map(|steps| Arc::new(Steps { from: None, ..Steps::clone(&steps) }));
+        assert_eq!(offsets(&forgotten, foreign), None);
+        assert_eq!(offsets(&forgotten, Place::Behind(B, 11)), Some(vec![3, 11]));
     }
 
     #[test]

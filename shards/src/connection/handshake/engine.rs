@@ -101,12 +101,12 @@ pub enum Outcome {
     Error(EngineError, Terms, usize),
 }
 
-/// The paths of Engine.IO, with and without the last slash.
+/// The paths of Engine.IO.
 pub(super) fn app(path: &str, config: &Config) -> Option<App> {
-    match path.strip_suffix('/').unwrap_or(path) {
-        "/socket.io" if config.socketio.echo => Some(App::SocketIoEcho),
-        "/socket.io" => Some(App::Gateway),
-        "/engine.io" if config.socketio.echo => Some(App::EngineEcho),
+    match path {
+        "/socket.io/" if config.socketio.echo => Some(App::SocketIoEcho),
+        "/socket.io/" => Some(App::Gateway),
+        "/engine.io/" if config.socketio.echo => Some(App::EngineEcho),
         _ => None,
     }
 }
@@ -183,7 +183,6 @@ impl Head<'_> {
                 Err(EngineError::BadRequest.into())
             }
             "POST" if body_len > config.socketio.payload_bytes_max => Err(EngineError::TooLarge.into()),
-            "POST" if body_len == 0 => Err(EngineError::BadRequest.into()),
             "POST" => Ok(Wish::Post),
             _ => Err(EngineError::BadRequest.into()),
         }

@@ -30,6 +30,8 @@ pub fn split_first(body: &[u8]) -> Result<(Part<'_>, usize), Malformed> {
     let taken = (end + 1).min(body.len());
     match &body[..end] {
         [] => Err(Malformed),
+        // Behind a separator comes another packet.
+        _ if end + 1 == body.len() => Err(Malformed),
         [b'b', base64 @ ..] => {
             STANDARD.decode(base64).map(|data| (Part::Binary(data), taken)).map_err(|_| Malformed)
         }
@@ -95,7 +97,7 @@ mod tests {
             split(b"4hello\x1ebAQIDBA==\x1e2"),
             Ok(vec![Part::Text("4hello"), Part::Binary(vec![1, 2, 3, 4]), Part::Text("2")])
         );
-        for bad in [&b"\x1e4a"[..], b"4a\x1e\x1e4b", b"b!", b"4\xff"] {
+        for bad in [&b"\x1e4a"[..], b"4a\x1e", b"4a\x1e\x1e4b", b"b!", b"4\xff"] {
             assert_eq!(split(bad), Err(Malformed), "{bad:?}");
         }
     }
