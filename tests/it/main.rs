@@ -49,6 +49,8 @@ mod seed_003;
 mod seed_004;
 mod sessions;
 mod slow_consumer;
+mod socketio_browser;
+mod socketio_node;
 mod storm;
 mod support;
 mod system_calls;

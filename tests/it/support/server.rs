@@ -14,6 +14,7 @@ use super::{Client, Connect, DEADLINE, Token};
 
 /// How to start a server.
 pub(crate) struct ServerBuilder {
+    listen: String,
     arguments: Vec<String>,
     limits: bool,
     auth: bool,
@@ -51,6 +52,12 @@ impl ServerBuilder {
         self
     }
 
+    /// Listens on that port instead of a free one.
+    pub(crate) fn port(mut self, port: u16) -> Self {
+        self.listen = format!("127.0.0.1:{port}");
+        self
+    }
+
     /// Runs that many shards.
     pub(crate) fn shards(self, count: usize) -> Self {
         self.with(&["--shards", &count.to_string()])
@@ -82,7 +89,7 @@ impl ServerBuilder {
 
     /// Starts it and waits until it listens.
     pub(crate) fn start(self) -> Server {
-        let mut arguments = vec!["serve".to_owned(), "--listen".to_owned(), "127.0.0.1:0".to_owned()];
+        let mut arguments = vec!["serve".to_owned(), "--listen".to_owned(), self.listen];
         if !self.limits {
             arguments.extend(["--limits".to_owned(), "off".to_owned()]);
         }
@@ -110,6 +117,7 @@ impl Server {
     /// A server with a secret, the default number of shards and without rates.
     pub(crate) fn builder() -> ServerBuilder {
         ServerBuilder {
+            listen: "127.0.0.1:0".to_owned(),
             arguments: Vec::new(),
             limits: false,
             auth: true,
