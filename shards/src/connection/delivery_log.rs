@@ -19,6 +19,7 @@ use super::trail::Trail;
 use crate::access::limits::{Bucket, RetryAfter};
 use crate::config::Rate;
 use crate::id::{Epoch, Offset};
+use crate::room::directory::RoomKey;
 use crate::user::progress::{Place, Progress};
 use crate::user::session::SessionRoom;
 
@@ -38,6 +39,17 @@ struct Entry {
     offset: Offset,
     /// Whether it gave what had been missed.
     is_answer: bool,
+}
+
+/// Consecutive messages of one room, the last of them in front of place `end` of the byte stream.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    key: RoomKey,
+    number: u32,
+    epoch: Epoch,
+    first: Offset,
+    last: Offset,
+    end: u64,
 }
 
 /// One room of the connection.
@@ -89,6 +101,8 @@ pub struct DeliveryLog {
     pub is_session: bool,
     /// For a Socket.IO client: the order of what it was given. Its engine's pings ask how far it has got, and no others.
     trail: Option<Box<Trail>>,
+    /// What such a client is being given, until something else comes: the next message of it costs no look elsewhere.
+    run: Option<Run>,
     rooms: Vec<Room>,
     entries: VecDeque<Entry>,
     probe: Option<Probe>,
@@ -101,6 +115,7 @@ pub struct DeliveryLog {
 impl DeliveryLog {
     /// The client is in a room, and needs nothing of it up to `offset`. What was on its way counts no more.
     pub fn enter(&mut self, number: u32, name: &Arc<str>, epoch: Epoch, offset: Offset) {
+        self.settle();
         let name = Arc::clone(name);
         let room = Room { number, name, epoch, offset, untold: false, owed: false };
         match self.rooms.iter_mut().find(|room| room.number == number) {
@@ -136,6 +151,7 @@ impl DeliveryLog {
 
     /// The client has left a room.
     pub fn leave(&mut self, number: u32) {
+        self.settle();
         self.rooms.retain(|room| room.number != number);
         self.entries.retain(|entry| entry.number != number);
     }
@@ -160,20 +176,44 @@ impl DeliveryLog {
     /// Where such a client is when it has got everything.
     #[must_use]
     pub fn place(&self) -> Option<Place> {
-        self.trail.as_ref().map(|trail| trail.place())
+        let run = self.run.map(|run| Place::Behind(run.epoch, run.last));
+        run.or_else(|| self.trail.as_ref().map(|trail| trail.place()))
     }
 
-    /// A room was queued up to `offset`, in front of place `end` of the byte stream.
-    pub fn note(&mut self, number: u32, offset: Offset, end: u64) {
-        let entry = Entry { end, number, offset, is_answer: false };
-        let Some(trail) = &mut self.trail else { return self.push(entry) };
-        if let Some(room) = self.rooms.iter().find(|room| room.number == number) {
-            trail.push(room.epoch, number, offset);
+    /// Notes a message of the room that was the last to be given something; `false` if that is another, or the message
+    /// does not follow.
+    pub fn extend(&mut self, key: RoomKey, epoch: Epoch, offset: Offset, end: u64) -> bool {
+        match &mut self.run {
+            Some(run) if (run.key, run.epoch, run.last + 1) == (key, epoch, offset) => {
+                (run.last, run.end) = (offset, end);
+                true
+            }
+            _ => false,
         }
+    }
+
+    /// As [`DeliveryLog::note`], for a room that may be given more.
+    pub fn begin_run(&mut self, key: RoomKey, number: u32, offset: Offset, end: u64) {
+        let room = self.rooms.iter().find(|room| room.number == number);
+        let Some(epoch) = room.filter(|_| self.trail.is_some()).map(|room| room.epoch) else {
+            return self.note(number, offset, end);
+        };
+        self.settle();
+        self.run = Some(Run { key, number, epoch, first: offset, last: offset, end });
+    }
+
+    /// Notes for good what was given last. To be called before anything is asked.
+    pub fn settle(&mut self) {
+        let (Some(run), Some(trail)) = (self.run.take(), &mut self.trail) else { return };
+        trail.push(run.epoch, run.number, (run.first, run.last));
+        self.note_entry(Entry { end: run.end, number: run.number, offset: run.last, is_answer: false });
+    }
+
+    fn note_entry(&mut self, entry: Entry) {
         // Nothing between two pings is ever confirmed by itself.
         match self.entries.back_mut() {
             Some(last)
-                if last.number == number
+                if last.number == entry.number
                     && !last.is_answer
                     && self.probe.is_none_or(|it| it.end < last.end) =>
             {
@@ -183,8 +223,23 @@ impl DeliveryLog {
         }
     }
 
+    /// A room was queued up to `offset`, in front of place `end` of the byte stream.
+    pub fn note(&mut self, number: u32, offset: Offset, end: u64) {
+        let entry = Entry { end, number, offset, is_answer: false };
+        if self.trail.is_none() {
+            return self.push(entry);
+        }
+        self.settle();
+        let room = self.rooms.iter().find(|room| room.number == number);
+        if let (Some(room), Some(trail)) = (room, &mut self.trail) {
+            trail.push(room.epoch, number, (offset, offset));
+        }
+        self.note_entry(entry);
+    }
+
     /// The engine's ping goes out, behind place `end` of the byte stream.
     pub fn note_ping(&mut self, end: u64, now_ms: u64) {
+        self.settle();
         if let Some(trail) = &mut self.trail {
             trail.ping();
             self.start_probe(end, now_ms);
@@ -210,12 +265,14 @@ impl DeliveryLog {
 
     /// The byte stream got bytes in front of all that is noted.
     pub fn shift(&mut self, bytes: u64) {
+        self.settle();
         self.entries.iter_mut().for_each(|entry| entry.end += bytes);
         self.probe.iter_mut().for_each(|probe| probe.end += bytes);
     }
 
     /// As [`DeliveryLog::note`], for what the client had missed, or that it is gone.
     pub fn note_answer(&mut self, number: u32, offset: Offset, end: u64) {
+        self.settle();
         self.push(Entry { end, number, offset, is_answer: true });
     }
 
@@ -319,7 +376,8 @@ impl DeliveryLog {
 
     /// What is left of the session when the connection goes.
     #[must_use]
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&mut self) -> Progress {
+        self.settle();
         let index = |number| self.rooms.iter().position(|room| room.number == number);
         let index = |number| index(number).and_then(|at| u32::try_from(at).ok());
         let steps = self.trail.as_ref().map(|trail| Arc::new(trail.steps(index)));

@@ -40,19 +40,19 @@ impl Default for Trail {
 }
 
 impl Trail {
-    /// A message of a room was given.
-    pub fn push(&mut self, epoch: Epoch, number: u32, offset: Offset) {
+    /// Consecutive messages of a room were given.
+    pub fn push(&mut self, epoch: Epoch, number: u32, (first, last): (Offset, Offset)) {
         let sealed = self.pinged == Some(self.runs.len());
         if let Some(run) = self.runs.back_mut().filter(|_| !sealed)
-            && (run.epoch, run.number, run.last + 1) == (epoch, number, offset)
+            && (run.epoch, run.number, run.last + 1) == (epoch, number, first)
         {
-            run.last = offset;
+            run.last = last;
             return;
         }
         if self.runs.len() >= RUNS_MAX {
             self.thin_out();
         }
-        self.runs.push_back(Run { epoch, number, first: offset, last: offset });
+        self.runs.push_back(Run { epoch, number, first, last });
     }
 
     /// Where the client is when it has got everything.
@@ -130,12 +130,13 @@ mod tests {
     fn runs_take_one_entry_until_a_ping() {
         let mut trail = Trail::default();
         assert_eq!(trail.place(), Place::Start);
-        for offset in 1..=5 {
-            trail.push(A, 1, offset);
+        for offset in 1..=3 {
+            trail.push(A, 1, (offset, offset));
         }
+        trail.push(A, 1, (4, 5));
         trail.ping();
-        trail.push(A, 1, 6);
-        trail.push(B, 2, 1);
+        trail.push(A, 1, (6, 6));
+        trail.push(B, 2, (1, 1));
         assert_eq!((trail.runs.len(), trail.place()), (3, Place::Behind(B, 1)));
         assert_eq!(at(&trail, [0, 0], Place::Behind(A, 4)), Some([4, 0]));
         trail.pong();
@@ -150,8 +151,8 @@ mod tests {
     fn a_long_trail_forgets_places_and_no_position() {
         let mut trail = Trail::default();
         for offset in 1..=2_000 {
-            trail.push(A, 1, offset);
-            trail.push(B, 2, offset);
+            trail.push(A, 1, (offset, offset));
+            trail.push(B, 2, (offset, offset));
             assert!(trail.runs.len() <= RUNS_MAX);
         }
         for place in [Place::Start, Place::Behind(A, 1), Place::Behind(B, 1_000)] {

@@ -39,7 +39,7 @@ impl Shard {
                 self.echo_connect(slot, packet, now);
             }
             (Kind::Disconnect, Some(bit)) if connected => session.echo &= !bit,
-            (Kind::Ack, _) if connected => {}
+            (Kind::Ack, _) if connected && self.is_array(packet.payload) => {}
             (Kind::Event, _) if connected => self.echo_event(slot, packet, attachments, now),
             _ => self.malformed(slot, now),
         }

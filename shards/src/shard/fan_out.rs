@@ -200,6 +200,7 @@ impl Shard {
                 }
             }
             if let Some(publication) = logged
+                && !extends(client, key, publication)
                 && (client.log.is_some() || room.class == RoomClass::Queued)
                 && note_delivery(client, (key, room), publication, client.queue.end(), now)
                 && lane_until_ms.is_none()
@@ -397,6 +398,13 @@ fn followed<'a>(
     Some((log, number))
 }
 
+/// Notes that a message is on its way to a client that was last given the one before it, in the same room.
+fn extends(client: &mut Connection, key: RoomKey, publication: &Publication) -> bool {
+    let end = client.queue.end();
+    let log = client.log.as_mut();
+    log.is_some_and(|log| log.extend(key, publication.epoch, publication.offset, end))
+}
+
 /// Notes that a message is on its way to a client whose progress is followed; whether the client is to be asked.
 fn note_delivery(
     client: &mut Connection,
@@ -405,7 +413,8 @@ fn note_delivery(
     end: u64,
     now: Now,
 ) -> bool {
+    let key = place.0;
     let Some((log, number)) = followed(client, place, publication) else { return false };
-    log.note(number, publication.offset, end);
+    log.begin_run(key, number, publication.offset, end);
     log.next_probe_ms().is_some_and(|due_ms| due_ms <= now.ms)
 }

@@ -175,7 +175,7 @@ impl Shard {
         let client = &mut self.connections[slot];
         let connection = client.id;
         // It may have had a session of its own, which it leaves behind.
-        if let (Some(user), Some(log)) = (client.take_session_user(), &client.log) {
+        if let (Some(user), Some(log)) = (client.take_session_user(), &mut client.log) {
             let (left, progress) = (client.session, log.progress());
             self.park(&user, left, connection, progress);
         }

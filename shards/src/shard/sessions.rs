@@ -125,7 +125,7 @@ impl Shard {
         let client = &mut self.connections[slot];
         client.evicted = None;
         let (id, session) = (client.id, client.session);
-        if let (Some(log), Some(user)) = (client.log.take(), client.take_session_user()) {
+        if let (Some(mut log), Some(user)) = (client.log.take(), client.take_session_user()) {
             self.park(&user, session, id, log.progress());
         }
         self.metrics.sessions_replaced += 1;
@@ -145,7 +145,8 @@ impl Shard {
 
     /// Remembers of a connection that goes what its end will be judged by.
     pub(super) fn depart(&mut self, client: &mut Connection) {
-        let Some(log) = client.log.take() else { return };
+        let Some(mut log) = client.log.take() else { return };
+        log.settle();
         let Some(identity) = client.departed.take() else { return };
         let departed = Departed {
             log,

@@ -49,7 +49,8 @@ impl Shard {
             Some(count) if count > self.config.socketio.attachments_max => {
                 self.close(slot, CloseCode::TooLarge, "too many attachments", now);
             }
-            Some(count) if count > 0 => self.begin_assembly(slot, text, &packet, count, now),
+            Some(0) => self.malformed(slot, now),
+            Some(count) => self.begin_assembly(slot, text, &packet, count, now),
             _ if app == App::SocketIoEcho => self.echo_packet(slot, &packet, &[], now),
             _ => self.on_packet(slot, &packet, &[], now),
         }
@@ -102,9 +103,14 @@ impl Shard {
         match packet.kind {
             Kind::Connect => {}
             Kind::Disconnect => self.disconnect(slot, at, now),
+            Kind::Ack if !self.is_array(packet.payload) => self.malformed(slot, now),
             Kind::Ack => self.on_ack(at, packet, now),
             Kind::Event => self.on_event(slot, at, packet, attachments, now),
         }
+    }
+
+    pub(super) fn is_array(&mut self, payload: &str) -> bool {
+        self.parser.parse(payload.as_bytes(), |value| value.elements().is_some()) == Ok(true)
     }
 
     /// The slot of a session's conversation in a namespace.

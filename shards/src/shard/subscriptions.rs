@@ -196,6 +196,9 @@ impl Shard {
         let id = client.id;
         let room = self.directory.get(key);
         let name = Arc::clone(&room.name);
+        if let Some(log) = &mut client.log {
+            log.settle();
+        }
         let got = client.rare().goodbye.map_or(0, |goodbye| goodbye.upto());
         let certain = client.log.as_ref().and_then(|log| log.certain(subscription.number, got));
         let certain = certain.unwrap_or(room.offset);

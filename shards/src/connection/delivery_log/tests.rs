@@ -107,3 +107,40 @@ fn a_room_that_was_left_is_not_resumed() {
     log.confirm(400);
     assert_eq!(log.positions().map(|room| room.room.to_string()).collect::<Vec<_>>(), ["b"]);
 }
+
+#[test]
+fn a_run_is_noted_as_each_of_its_messages_would_be() {
+    let log = |by_run: bool| {
+        let mut log = DeliveryLog { is_session: true, ..DeliveryLog::default() };
+        log.follow_trail();
+        log.enter(1, &"a".into(), Epoch(1), 0);
+        log.enter(2, &"b".into(), Epoch(2), 10);
+        for (key, number, offset, end) in
+            [(7, 1, 1, 100), (7, 1, 2, 200), (8, 2, 11, 300), (7, 1, 3, 400), (7, 1, 4, 500)]
+        {
+            if !by_run {
+                log.note(number, offset, end);
+            } else if !log.extend(key, Epoch(u64::from(number)), offset, end) {
+                log.begin_run(key, number, offset, end);
+            }
+            if end == 400 {
+                log.note_ping(end, 1_000);
+            }
+        }
+        log
+    };
+    let (mut by_run, mut one_by_one) = (log(true), log(false));
+    assert_eq!(by_run.place(), Some(Place::Behind(Epoch(1), 4)));
+    assert_eq!(by_run.place(), one_by_one.place());
+    for place in
+        [Place::Start, Place::Behind(Epoch(1), 1), Place::Behind(Epoch(2), 11), Place::Behind(Epoch(1), 4)]
+    {
+        assert_eq!(by_run.progress().at(place), one_by_one.progress().at(place), "{place}");
+    }
+    by_run.note_pong();
+    assert_eq!(offsets(&by_run), [3, 11], "what was behind the ping is not confirmed");
+    assert!(
+        !log(false).extend(7, Epoch(1), 6, 600) && !log(true).extend(7, Epoch(1), 6, 600),
+        "a gap is no run"
+    );
+}
