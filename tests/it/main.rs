@@ -51,6 +51,7 @@ mod sessions;
 mod slow_consumer;
 mod socketio_browser;
 mod socketio_node;
+mod socketio_python;
 mod storm;
 mod support;
 mod system_calls;
