@@ -52,6 +52,7 @@ mod slow_consumer;
 mod socketio_browser;
 mod socketio_node;
 mod socketio_python;
+mod socketio_rust;
 mod storm;
 mod support;
 mod system_calls;
