@@ -1,8 +1,8 @@
 //! The forms of an answer: JSON for states and errors, and when to come back.
 
 use axum::Json;
-use axum::http::header::{CACHE_CONTROL, CONNECTION, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, LOCATION, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -19,6 +19,12 @@ pub(super) fn state(status: StatusCode, text: &'static str) -> Response {
 pub(super) fn error(status: StatusCode, message: &str) -> Response {
     let body = json!({ "status": "error", "code": status.as_u16(), "message": message });
     (status, Json(body)).into_response()
+}
+
+/// Sends a client to the same place, by the same method, once more.
+pub(super) fn elsewhere(uri: &Uri) -> Response {
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, target)]).into_response()
 }
 
 /// The same response telling when to come back.

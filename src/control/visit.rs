@@ -9,7 +9,7 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use tower::ServiceExt;
 
-use super::response::{closing, error, retry_later};
+use super::response::{closing, elsewhere, error, retry_later};
 use super::routes::{BODY_BYTES_MAX, not_found};
 
 /// What a connection may ask for.
@@ -44,6 +44,10 @@ impl Visit {
         let spoke = self.spoke.swap(true, Ordering::Relaxed);
         if let Some(refusal) = refusal(self.access, spoke, request.headers()) {
             return refusal;
+        }
+        if spoke && self.access != Access::Listener && request.uri().path() == "/socket.io/" {
+            // A shard serves it, and the connection cannot go back there: the client asks again over another one.
+            return closing(elsewhere(request.uri()));
         }
         if self.access == Access::Elsewhere {
             return not_found().await;

@@ -61,6 +61,22 @@ fn anything_else_is_404() {
     }
 }
 
+/// As a proxy or a browser may do: the request for a shard comes over a connection that the control plane has.
+#[test]
+fn a_socketio_request_behind_plain_http_is_sent_to_a_connection_of_its_own() {
+    let server = Server::start();
+    let mut stream = http::connect(server.address);
+    write!(stream, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").expect("open");
+    assert_eq!(http::read_response(&mut stream).status, 200);
+    let target = "/socket.io/?EIO=4&transport=polling&t=x";
+    write!(stream, "GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").expect("the connection stays");
+    let response = http::read_response(&mut stream);
+    assert_eq!(response.status, 307);
+    assert_eq!(response.header("location"), Some(target));
+    assert_eq!(response.header("connection"), Some("close"));
+    assert_eq!(http::get(server.address, target).status, 200);
+}
+
 #[test]
 fn one_connection_carries_several_requests() {
     let server = Server::start();

@@ -179,7 +179,7 @@ events! {
         answered: false,
         guest: true,
         data: "roomId, type? chat | robot | system | file | image | graph, content, metadata?, clientId?, \
-               excludeSender?, deliveryStatus? streaming | batch-delay",
+               excludeSender?, ackRequested?, deliveryStatus? streaming | batch-delay",
         answer: "id, roomId, epoch, offset, timestamp, clientId?, duplicate?",
         pushes: "`message:received` to the room",
     }
@@ -187,7 +187,8 @@ events! {
     MessageSendBatch = "message:send-batch" => "message:send-batch" {
         answered: false,
         guest: true,
-        data: "messages: [{roomId, type?, content, metadata?, clientId?, excludeSender?, deliveryStatus?}]",
+        data: "messages: [{roomId, type?, content, metadata?, clientId?, excludeSender?, ackRequested?, \
+               deliveryStatus?}]",
         answer: "results: [{ok, id, roomId, epoch, offset, timestamp, clientId?, duplicate? or ok, error}]",
         pushes: "`message:received` to the rooms",
     }
@@ -253,7 +254,7 @@ events! {
     /// Sends a message into a user's own room.
     UserSend = "user:send" => "message:sent" {
         answered: false,
-        data: "userId, content, type?, metadata?, clientId?, excludeSender?, deliveryStatus?",
+        data: "userId, content, type?, metadata?, clientId?, excludeSender?, ackRequested?, deliveryStatus?",
         answer: "id, roomId, epoch, offset, timestamp, clientId?, duplicate?",
         pushes: "`message:received` in `user:{id}` to every socket of that user",
     }
@@ -371,8 +372,8 @@ const fn push(name: &'static str, data: &'static str, when: &'static str) -> Pus
 pub static PUSHES: &[PushSpec] = &[
     push(
         "message:received",
-        "id, roomId, epoch, offset, senderId, type, content, timestamp, deliveryStatus, metadata?, clientId?, editedAt?, \
-         deletedAt?",
+        "id, roomId, epoch, offset, senderId, type, content, timestamp, deliveryStatus, metadata?, clientId?, \
+         ackRequested?, editedAt?, deletedAt?",
         "the room, the sender included unless excludeSender",
     ),
     push("message:edited", "roomId, messageId, epoch, offset, content, editedAt, editorId", "the room"),

@@ -211,8 +211,10 @@ impl Shard {
 
     pub(super) fn message_bytes_max(&self, slot: usize) -> usize {
         let bytes_max = self.config.limits.message_bytes_max;
-        match self.connections[slot].phase {
-            Phase::Pending => bytes_max.min(PENDING_MESSAGE_BYTES_MAX),
+        let client = &self.connections[slot];
+        let speaks_elsewhere = client.engine().is_some_and(|session| !session.children.is_empty());
+        match client.phase {
+            Phase::Pending if !speaks_elsewhere => bytes_max.min(PENDING_MESSAGE_BYTES_MAX),
             _ => bytes_max,
         }
     }

@@ -11,6 +11,7 @@ use super::Shard;
 use super::gather::{Kind, Part};
 use super::sessions::follow_session;
 use super::subscriptions::Wish;
+use crate::access::permission::Identity;
 use crate::clock::Now;
 use crate::connection::outbound_queue::FrameClass;
 use crate::connection::{Phase, Resume};
@@ -96,10 +97,23 @@ impl Shard {
         let rare = self.connections[slot].rare_mut();
         rare.session_user = Some(resume.user);
         let own = std::mem::replace(&mut self.connections[slot].session, session);
+        self.rename_anonymous(slot);
         match rooms {
             Some(rooms) => self.ask_for_missed(slot, &rooms, now),
             None => self.give_session_up(slot, own, now),
         }
+    }
+
+    /// A client without a name is called after its session, which is another one now.
+    fn rename_anonymous(&mut self, slot: usize) {
+        if !self.identity(slot).is_anonymous() {
+            return;
+        }
+        let (access, tenancy) = (Arc::clone(&self.config.access), self.config.tenancy);
+        let client = &mut self.connections[slot];
+        let realm = client.variant.namespace.realm();
+        let identity = Identity::anonymous(&client.session.to_string(), &access, tenancy, realm);
+        client.identity = Some(Arc::new(identity));
     }
 
     /// Asks every room of the session for what came since.
@@ -154,7 +168,7 @@ impl Shard {
         }
         self.metrics.session_recoveries_full += 1;
         self.connections[slot].rare_mut().recovered = true;
-        messages.sort_by_key(|message| message.revision.as_ref().map_or(message.unix_ms, |it| it.unix_ms));
+        sort_by_time(&mut messages);
         self.give_missed(slot, &messages, now);
         if !self.connections[slot].is_active() {
             return;
@@ -188,6 +202,7 @@ impl Shard {
             held.pushes.clear();
             held.bytes = 0;
         }
+        self.rename_anonymous(slot);
         self.begin_anew(slot, now);
     }
 
@@ -195,5 +210,63 @@ impl Shard {
     pub(super) fn end_conversation_start(&mut self, id: ConnectionId, now: Now) {
         self.confirm_connected(id, now);
         self.note_all(id.slot as usize, true);
+    }
+}
+
+/// Puts messages of several rooms, each room's together and in its order, into the order of their times. A clock that
+/// went back changes nothing of the order within a room.
+fn sort_by_time(messages: &mut Vec<Arc<Publication>>) {
+    let mut before: Option<(Arc<str>, u64)> = None;
+    let mut timed: Vec<(u64, Arc<Publication>)> = Vec::with_capacity(messages.len());
+    for message in messages.drain(..) {
+        let own = message.change().map_or(message.unix_ms, |change| change.unix_ms);
+        let least = before.filter(|(room, _)| *room == message.room).map_or(0, |(_, time)| time);
+        let time = own.max(least);
+        before = Some((Arc::clone(&message.room), time));
+        timed.push((time, message));
+    }
+    timed.sort_by_key(|(time, _)| *time);
+    messages.extend(timed.into_iter().map(|(_, message)| message));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{Epoch, MessageIds};
+    use crate::protocol::message::{Lane, MessageType};
+
+    fn message(room: &str, offset: u64, unix_ms: u64) -> Arc<Publication> {
+        Arc::new(Publication {
+            id: MessageIds::default().next(unix_ms, &mut rand::rng()),
+            room: room.into(),
+            epoch: Epoch(1),
+            offset,
+            sender: "s".into(),
+            kind: MessageType::Chat,
+            content: bytes::Bytes::from_static(b"1"),
+            metadata: None,
+            client_id: None,
+            unix_ms,
+            exclude: None,
+            lane: Lane::Streaming,
+            revision: None,
+            audience: None,
+            binary: false,
+            ack_requested: false,
+        })
+    }
+
+    #[test]
+    fn rooms_are_mixed_by_time_and_keep_their_order() {
+        let mut messages = vec![
+            message("a", 1, 10),
+            message("a", 2, 40),
+            message("a", 3, 20),
+            message("b", 7, 15),
+            message("b", 8, 50),
+        ];
+        sort_by_time(&mut messages);
+        let order: Vec<_> = messages.iter().map(|message| (&*message.room, message.offset)).collect();
+        assert_eq!(order, [("a", 1), ("b", 7), ("a", 2), ("a", 3), ("b", 8)]);
     }
 }

@@ -220,6 +220,7 @@ impl Shard {
         } else {
             session.children.push((namespace, child));
         }
+        let identity = self.own_name(at, namespace, identity);
         let client = &mut self.connections[at];
         client.agent = agent;
         client.variant.dialect = crate::protocol::profile::Dialect::SocketIo;
@@ -234,6 +235,15 @@ impl Shard {
             rare.resume = Some(Box::new(resume));
         }
         self.attach(at, identity, None, now);
+    }
+
+    /// Who has no name is called after its session, so that it is the same user when it comes back to that.
+    pub(super) fn own_name(&self, at: usize, namespace: &Namespace, identity: Identity) -> Identity {
+        if !identity.is_anonymous() {
+            return identity;
+        }
+        let session = self.connections[at].session.to_string();
+        Identity::anonymous(&session, &self.config.access, self.config.tenancy, namespace.realm())
     }
 
     /// The client leaves a namespace, and will not come back to what it missed.

@@ -70,7 +70,11 @@ impl Shard {
             Phase::Head => self.on_head_due(slot, now),
             Phase::Pending => self.on_pending_due(slot, now),
             Phase::Attaching | Phase::Open => self.on_open_due(slot, now),
-            Phase::Echo => self.on_silence(slot, now),
+            Phase::Echo => {
+                if !self.on_drain_due(slot, now) {
+                    self.on_silence(slot, now);
+                }
+            }
             Phase::Carrying | Phase::Moving => {}
             Phase::Probing => {
                 if Self::probe_deadline_ms(client).is_some_and(|due| due.get() <= now.ms) {

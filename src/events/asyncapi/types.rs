@@ -26,7 +26,8 @@ pub(super) fn of(name: &str) -> Option<Value> {
         "token" | "epoch" | "sessionId" | "clientId" | "cursor" | "next" | "type" | "status"
         | "statusText" | "reason" | "pattern" | "name" | "ip" | "userAgent" => json!({"type": "string"}),
         "flag" => json!({"type": ["string", "null"]}),
-        "joined" | "recovered" | "ok" | "hasMore" | "isTyping" | "excludeSender" | "duplicate" | "forced" => {
+        "joined" | "recovered" | "ok" | "hasMore" | "isTyping" | "excludeSender" | "ackRequested"
+        | "duplicate" | "forced" => {
             json!({"type": "boolean"})
         }
         "offset" | "before" | "after" | "upToOffset" | "readOffset" | "history" | "members"
