@@ -163,6 +163,15 @@ PEERS = {
         "parses, validates, checks membership and rights, numbers, keeps it in the room's history",
         "nothing; rate limits and authentication are off",
     ),
+    "gateway-socketio": Peer(
+        "Roomcast, Socket.IO clients",
+        "socketio",
+        "/socket.io/",
+        start_gateway,
+        own_version,
+        "as above, and follows how far each client has got, for connection state recovery",
+        "nothing; rate limits and authentication are off",
+    ),
     "bun": Peer(
         "Bun (uWebSockets)", "event", "/ws", start_bun, npm_version("bun", with_node=False), NUMBERED, NO_HISTORY
     ),

@@ -11,7 +11,7 @@ SHAPES = {
     "room-of-1000": {"connections": 1000, "rooms": 1, "rate": 4_000},
 }
 # In which peers are told of.
-PEER_ORDER = ("floor", "gateway", "bun", "ws", "socketio", "socketioxide", "nats", "nchan")
+PEER_ORDER = ("floor", "gateway", "gateway-socketio", "bun", "ws", "socketio", "socketioxide", "nats", "nchan")
 # Less than this share of the deliveries, and a peer has not kept up. Nothing may be lost; the rest is for rounding.
 KEPT_UP = 0.99999
 # What has become so late is of no use in a chat, whether or not it comes.
