@@ -166,6 +166,8 @@ pub struct Shard {
     process_overload: Overload,
     stopwatch: Option<Stopwatch>,
     draining: bool,
+    /// Whether clients could be heard when the present tick began.
+    reads_clients: bool,
     /// What the shard wants done; the rim empties it.
     pub effects: Effects,
     /// What the shard counts.
@@ -216,6 +218,7 @@ impl Shard {
             process_overload: Overload::None,
             stopwatch: None,
             draining: false,
+            reads_clients: true,
             effects: Effects::new(config.shards),
             metrics: Metrics::default(),
             config,

@@ -6,6 +6,7 @@ use super::Shard;
 use super::gather::{Kind, Part};
 use super::subscriptions::follows;
 use crate::clock::Now;
+use crate::config::RoomClass;
 use crate::connection::Connection;
 use crate::connection::outbound_queue::FrameClass;
 use crate::id::Offset;
@@ -79,6 +80,7 @@ impl Shard {
         let Entry { joined, kept, resync, base, sequence, bucket } = entry;
         let room = Arc::clone(&joined.room);
         let offset = joined.offset;
+        let base = if self.counts_reply(&caller, &joined) { offset } else { base };
         let fresh = self.complete_join(&caller, &room, (sequence, base, resync), &joined);
         if let (Some(bucket), Some(client)) = (bucket, self.client_mut(caller.connection)) {
             client.messages = Some(bucket);
@@ -124,6 +126,16 @@ impl Shard {
         }
         self.give_kept(&caller, &room, &kept, resync, now);
         self.note_entry(&caller, &room, (base, offset), fresh, now);
+    }
+
+    /// Whether what a reply gives counts as given: a Socket.IO client that comes back names events that it saw, and whoever
+    /// did not get the reply asks again.
+    fn counts_reply(&self, caller: &Caller, joined: &Joined) -> bool {
+        let is_asked = matches!(caller.reply, ReplyTo::Client { .. }) && joined.recovered == Some(true);
+        let log = self.client(caller.connection).and_then(|client| client.log.as_ref());
+        let key = self.directory.find(&joined.room);
+        let is_queued = key.is_some_and(|key| self.directory.get(key).class == RoomClass::Queued);
+        is_asked && !is_queued && log.is_some_and(|log| log.has_trail())
     }
 
     /// What was kept for an absent member of a queued room, to the connection with which it is back.

@@ -256,7 +256,7 @@ impl Shard {
     /// Pings, and closes who does not answer, or has connected to nothing.
     pub(super) fn on_heartbeat(&mut self, slot: usize, now: Now) {
         let timeout_ms = self.config.socketio.ping_timeout_ms;
-        let reading = self.may_read_clients();
+        let reading = self.reads_clients;
         let Some(session) = self.connections[slot].engine_mut() else { return };
         if session.connect_due_ms <= now.ms {
             self.admission_failed(slot);

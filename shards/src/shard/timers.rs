@@ -36,6 +36,8 @@ pub(super) enum Timer {
 impl Shard {
     /// Time has passed.
     pub fn on_tick(&mut self, now: Now) {
+        // What the tick itself sends to other shards waits for its end, and is no full ring.
+        self.reads_clients = self.may_read_clients();
         let mut due = Vec::new();
         self.timers.advance(now.ms, &mut due);
         for timer in due {
@@ -167,7 +169,7 @@ impl Shard {
         if self.connections[slot].role.is_some() {
             return self.on_heartbeat(slot, now);
         }
-        let reading = self.may_read_clients();
+        let reading = self.reads_clients;
         let client = &mut self.connections[slot];
         if !client.is_active() {
             return;
@@ -232,4 +234,38 @@ fn token_due_ms(client: &Connection, config: &Config, now: Now) -> u64 {
     let due_unix_ms =
         if client.warned { expires } else { expires.saturating_sub(config.auth_expiring_lead_ms) };
     now.ms + due_unix_ms.saturating_sub(now.unix_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::id::ShardId;
+
+    const HEAD: &[u8] = b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+    fn at(ms: u64) -> Now {
+        Now { ms, unix_ms: ms }
+    }
+
+    #[test]
+    fn a_crowd_that_falls_silent_is_closed_in_one_tick() {
+        let config = Config { shards: 2, ..Config::default() };
+        let (interval_ms, timeout_ms) = (config.ping_interval_ms, config.ping_timeout_ms);
+        let mut shard = Shard::new(ShardId(0), Arc::new(config), 1, [7; 32], at(0));
+        for _ in 0..16 {
+            let id = shard.on_open(Ipv4Addr::LOCALHOST.into(), None, at(0));
+            shard.on_bytes(id, HEAD, at(0));
+        }
+        shard.effects.outboxes.iter_mut().for_each(|outbox| outbox.items.clear());
+        shard.on_tick(at(interval_ms + 1_000));
+        shard.on_tick(at(timeout_ms + 10_000));
+        let leaves = shard.overflow_items();
+        let closing = shard.connections.iter().filter(|(_, client)| !client.is_active()).count();
+        assert!(leaves > 0, "whoever goes leaves rooms on another shard");
+        assert_eq!(closing, 16);
+    }
 }
