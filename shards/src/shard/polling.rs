@@ -159,13 +159,17 @@ impl Shard {
             .and_then(|id| self.client(id))
             .is_some_and(|probe| matches!(probe.role.as_deref(), Some(Role::Probe { answered: true, .. })));
         let mut body = Vec::new();
-        let mut taken = 0;
+        let (mut taken, mut packets) = (0, 0);
         for frames in client.queue.waiting() {
-            payload::append(&mut body, frames);
-            taken += frames.len();
-            if body.len() >= self.config.socketio.payload_bytes_max {
+            packets += payload::count(frames);
+            // What one event consists of stays together, and the first goes whatever its size.
+            let is_full =
+                packets > payload::PACKETS_MAX || body.len() >= self.config.socketio.payload_bytes_max;
+            if taken > 0 && is_full {
                 break;
             }
+            payload::append(&mut body, frames);
+            taken += frames.len();
         }
         if body.is_empty() && !probed {
             return;

@@ -12,6 +12,9 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 /// Between two packets of a body.
 pub const SEPARATOR: u8 = 0x1e;
 
+/// How many packets an answer holds at most: python-engineio's client takes one of more for an error of the transport.
+pub const PACKETS_MAX: usize = 16;
+
 /// One packet of a body.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Part<'a> {
@@ -62,6 +65,16 @@ pub fn append(out: &mut Vec<u8>, mut frames: &[u8]) {
             OpCode::Control(_) => out.truncate(before),
         }
     }
+}
+
+/// How many packets [`append`] would add at most.
+pub fn count(mut frames: &[u8]) -> usize {
+    let mut count = 0;
+    while let Some((_, _, rest)) = first_frame(frames) {
+        frames = rest;
+        count += 1;
+    }
+    count
 }
 
 /// The frame at the front of what the server itself has encoded.
@@ -117,6 +130,7 @@ mod tests {
             let frames: Vec<u8> = texts.iter().flat_map(|text| frame::text(text.as_bytes())).collect();
             let mut out = Vec::new();
             append(&mut out, &frames);
+            prop_assert_eq!(count(&frames), texts.len());
             let parts: Vec<_> = texts.iter().map(|text| Part::Text(text)).collect();
             prop_assert_eq!(split(&out), Ok(parts));
         }
