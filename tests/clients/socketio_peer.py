@@ -99,6 +99,8 @@ class Peer:
         return await self.run(self.client.call, event, data, namespace=namespace, timeout=DEADLINE_SECONDS)
 
     async def disconnect(self):
+        # The library loses its farewell when it is still in the midst of a POST.
+        await self.run(self.client.eio.queue.join)
         await self.run(self.client.disconnect)
 
     async def expect(self, event, namespace="/"):

@@ -16,6 +16,8 @@ TOKENS = {"ana": os.environ["TOKEN_ANA"], "ben": os.environ["TOKEN_BEN"]}
 # What the library calls them; None is its default, which begins by polling.
 TRANSPORTS = {"websocket": ["websocket"], "polling": ["polling"], "upgrade": None}
 BYTES = bytes(range(256))
+# More than the 16 packets that the library reads of one answer to a poll.
+MANY = 20
 
 
 class Scenario:
@@ -66,8 +68,23 @@ class Scenario:
             assert message["content"] == "hello: ü€😀" and message["senderId"] == "ana", message
             assert all(message[key] == sent[key] for key in ("id", "roomId", "epoch", "offset")), (message, sent)
         self.tell(f"sent and received at offset {sent['offset']}")
+        await self.burst()
         error = await self.ana.call("message:send", {"roomId": "elsewhere", "content": 1})
         self.tell(f"acknowledged with an error: {error['code']}")
+
+    async def burst(self):
+        for number in range(MANY):
+            message = {"roomId": self.room, "content": number}
+            await self.ana.run(self.ana.client.emit, "message:send", message)
+        for peer in (self.ana, self.ben):
+            contents = [message["content"] for message in await self.messages(peer, MANY)]
+            assert contents == list(range(MANY)), contents
+        self.tell(f"{MANY} sent and received at once")
+
+    async def messages(self, peer, count):
+        """The next messages, in order; the client with threads starts one for each, so there they may overtake."""
+        messages = [await peer.message() for _ in range(count)]
+        return messages if peer.is_asyncio else sorted(messages, key=lambda message: message["offset"])
 
     async def bytes(self):
         sent = await self.send({"name": "picture", "pieces": [BYTES, b""]})
@@ -101,39 +118,36 @@ class Scenario:
                 if message["content"] == content:
                     return message
 
-    async def cut_and_miss_three(self):
-        """Gives the three after the transport is mended and the library has connected by itself."""
+    async def cut_and_miss_many(self):
+        """Gives them after the transport is mended and the library has connected by itself."""
         self.tell("cut")
         reason = await self.ben.disconnected()
         assert reason == self.ben.client.reason.TRANSPORT_ERROR, reason
-        missed = [await self.send(number) for number in range(3)]
+        missed = [await self.send(number) for number in range(MANY)]
         self.tell("mend")
         await self.ben.connected()
         return missed
 
     async def cut(self):
-        missed = await self.cut_and_miss_three()
+        missed = await self.cut_and_miss_many()
         recover = {"epoch": missed[0]["epoch"], "offset": missed[0]["offset"] - 1}
         joined = await self.ben.call("room:join", {"roomId": self.room, "recover": recover})
         contents = [message["content"] for message in joined["messages"]]
-        assert joined["recovered"] is True and contents == [0, 1, 2], joined
+        assert joined["recovered"] is True and contents == list(range(MANY)), joined
         await self.send("after the cut")
         await self.received("after the cut")
-        self.tell("reconnected by itself, caught up on 3 and chatted on")
+        self.tell(f"reconnected by itself, caught up on {MANY} and chatted on")
 
     async def cut_with_recovery(self):
         self.ben.recovers = True
         session = self.ben.sessions["/"]["pid"]
-        missed = await self.cut_and_miss_three()
+        missed = await self.cut_and_miss_many()
         assert self.ben.sessions["/"]["pid"] == session, self.ben.sessions
-        messages = [await self.ben.message() for _ in missed]
-        if not self.ben.is_asyncio:
-            # One thread for each packet: they may overtake each other.
-            messages.sort(key=lambda message: message["offset"])
+        messages = await self.messages(self.ben, MANY)
         assert [message["id"] for message in messages] == [sent["id"] for sent in missed], messages
         await self.send("after the recovery")
         assert (await self.ben.message())["content"] == "after the recovery"
-        self.tell("recovered 3 and is still in the room")
+        self.tell(f"recovered {MANY} and is still in the room")
 
     async def restart(self):
         self.tell("restart")
