@@ -131,11 +131,13 @@ impl Shard {
     /// Whether what a reply gives counts as given: a Socket.IO client that comes back names events that it saw, and whoever
     /// did not get the reply asks again.
     fn counts_reply(&self, caller: &Caller, joined: &Joined) -> bool {
-        let is_asked = matches!(caller.reply, ReplyTo::Client { .. }) && joined.recovered == Some(true);
+        if !matches!(caller.reply, ReplyTo::Client { .. }) || joined.recovered != Some(true) {
+            return false;
+        }
         let log = self.client(caller.connection).and_then(|client| client.log.as_ref());
         let key = self.directory.find(&joined.room);
         let is_queued = key.is_some_and(|key| self.directory.get(key).class == RoomClass::Queued);
-        is_asked && !is_queued && log.is_some_and(|log| log.has_trail())
+        !is_queued && log.is_some_and(|log| log.has_trail())
     }
 
     /// What was kept for an absent member of a queued room, to the connection with which it is back.

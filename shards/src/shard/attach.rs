@@ -127,7 +127,9 @@ impl Shard {
     pub(super) fn enter_rooms_beside(&mut self, slot: usize, entered: &[Arc<str>]) {
         let identity = Arc::clone(self.identity(slot));
         let mut rooms = rooms_on_connect(&identity);
-        rooms.retain(|room| !entered.contains(room));
+        if !entered.is_empty() {
+            rooms.retain(|room| !entered.contains(room));
+        }
         let client = &mut self.connections[slot];
         client.awaiting += u32::try_from(rooms.len()).expect("a token names few rooms");
         let connection = client.id;

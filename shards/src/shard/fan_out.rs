@@ -51,6 +51,18 @@ enum Encoding {
     Open(OpenEvent),
 }
 
+impl Encoding {
+    /// The frames for one recipient.
+    #[cold]
+    fn close(&self, client: &Connection) -> Option<Bytes> {
+        match self {
+            Self::Nothing => None,
+            Self::Whole(frame) => Some(frame.clone()),
+            Self::Open(event) => Some(event.close(client.place())),
+        }
+    }
+}
+
 impl<'a> Encodings<'a> {
     fn new(push: &'a Push) -> Self {
         Self { push, place: None, ack: None, frames: SmallVec::new() }
@@ -58,16 +70,15 @@ impl<'a> Encodings<'a> {
 
     fn get(&mut self, client: &Connection, scratch: &mut Vec<u8>) -> Option<Bytes> {
         let index = client.variant.index();
-        let known = self.frames.iter().position(|(known, _)| *known == index);
-        let at = known.unwrap_or_else(|| {
-            let encoding = self.encode(client.variant, scratch);
-            self.frames.push((index, encoding));
-            self.frames.len() - 1
-        });
-        match &self.frames[at].1 {
-            Encoding::Nothing => None,
-            Encoding::Whole(frame) => Some(frame.clone()),
-            Encoding::Open(event) => Some(event.close(client.place())),
+        match self.frames.iter().find(|(known, _)| *known == index) {
+            Some((_, Encoding::Whole(frame))) => Some(frame.clone()),
+            Some((_, encoding)) => encoding.close(client),
+            None => {
+                let encoding = self.encode(client.variant, scratch);
+                let frame = encoding.close(client);
+                self.frames.push((index, encoding));
+                frame
+            }
         }
     }
 
@@ -200,8 +211,8 @@ impl Shard {
                 }
             }
             if let Some(publication) = logged
-                && !extends(client, key, publication)
                 && (client.log.is_some() || room.class == RoomClass::Queued)
+                && !extends(client, key, publication)
                 && note_delivery(client, (key, room), publication, client.queue.end(), now)
                 && lane_until_ms.is_none()
             {
@@ -400,9 +411,8 @@ fn followed<'a>(
 
 /// Notes that a message is on its way to a client that was last given the one before it, in the same room.
 fn extends(client: &mut Connection, key: RoomKey, publication: &Publication) -> bool {
-    let end = client.queue.end();
-    let log = client.log.as_mut();
-    log.is_some_and(|log| log.extend(key, publication.epoch, publication.offset, end))
+    let Some(log) = &mut client.log else { return false };
+    log.extend(key, publication.epoch, publication.offset, client.queue.end())
 }
 
 /// Notes that a message is on its way to a client whose progress is followed; whether the client is to be asked.

@@ -56,9 +56,10 @@ impl Shard {
         let more = !client.queue.is_empty();
         let resumes = client.is_active() && client.paused && client.queue.reply_bytes() <= unread_min;
         let done = !more && !client.is_active() && !client.shut;
+        let plays = client.role.is_some();
         self.metrics.frames_sent += frames as u64;
         let slot = id.slot as usize;
-        if self.connections[slot].role.is_some() {
+        if plays {
             self.unblock_children(slot);
         }
         if resumes {
@@ -81,6 +82,11 @@ impl Shard {
         if client.role.is_none() || !client.is_virtual() {
             return flushes;
         }
+        self.hand_on_if(flushes, id, now)
+    }
+
+    #[cold]
+    fn hand_on_if(&mut self, flushes: bool, id: ConnectionId, now: Now) -> bool {
         if flushes {
             self.hand_on(id, now);
             self.settle(now);
