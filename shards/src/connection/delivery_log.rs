@@ -162,9 +162,16 @@ impl DeliveryLog {
         self.rooms.iter().any(|room| room.number == number)
     }
 
-    /// From here on the client says by itself how far it has got.
-    pub fn follow_trail(&mut self) {
-        self.trail.get_or_insert_default();
+    /// From here on the client says by itself how far it has got. It has named a place as it came, perhaps.
+    pub fn follow_trail(&mut self, named: Option<Place>) {
+        self.trail.get_or_insert_with(|| Box::new(Trail::new(named)));
+    }
+
+    /// The log of a client that begins anew.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        let named = self.trail.as_ref().and_then(|trail| trail.named());
+        Self { trail: Some(Box::new(Trail::new(named))), ..Self::default() }
     }
 
     /// Whether it does.
@@ -235,6 +242,14 @@ impl DeliveryLog {
             trail.push(room.epoch, number, (offset, offset));
         }
         self.note_entry(entry);
+    }
+
+    /// As [`DeliveryLog::note`], of a room in which nothing need have been given: no place is made of it, because another
+    /// client of the room may be at that place.
+    pub fn note_position(&mut self, number: u32, offset: Offset, end: u64) {
+        self.settle();
+        let entry = Entry { end, number, offset, is_answer: false };
+        if self.trail.is_some() { self.note_entry(entry) } else { self.push(entry) }
     }
 
     /// The engine's ping goes out, behind place `end` of the byte stream.

@@ -31,15 +31,23 @@ pub struct Trail {
     /// Runs in front of the ping that waits for its pong; they grow no further.
     pinged: Option<usize>,
     acknowledged: Option<Place>,
-}
-
-impl Default for Trail {
-    fn default() -> Self {
-        Self { from: Some(Place::Start), runs: VecDeque::new(), pinged: None, acknowledged: None }
-    }
+    /// Where the client was before it was given anything.
+    named: Option<Place>,
 }
 
 impl Trail {
+    /// Nothing was given yet to a client that has named a place.
+    #[must_use]
+    pub fn new(named: Option<Place>) -> Self {
+        Self { from: Some(Place::Start), runs: VecDeque::new(), pinged: None, acknowledged: None, named }
+    }
+
+    /// The place that the client named as it came.
+    #[must_use]
+    pub fn named(&self) -> Option<Place> {
+        self.named
+    }
+
     /// Consecutive messages of a room were given.
     pub fn push(&mut self, epoch: Epoch, number: u32, (first, last): (Offset, Offset)) {
         let sealed = self.pinged == Some(self.runs.len());
@@ -89,6 +97,7 @@ impl Trail {
             from: self.from,
             steps: self.runs.iter().map(step).collect(),
             acknowledged: self.acknowledged,
+            named: self.named,
         }
     }
 
@@ -128,7 +137,7 @@ mod tests {
 
     #[test]
     fn runs_take_one_entry_until_a_ping() {
-        let mut trail = Trail::default();
+        let mut trail = Trail::new(None);
         assert_eq!(trail.place(), Place::Start);
         for offset in 1..=3 {
             trail.push(A, 1, (offset, offset));
@@ -149,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_long_trail_forgets_places_and_no_position() {
-        let mut trail = Trail::default();
+        let mut trail = Trail::new(None);
         for offset in 1..=2_000 {
             trail.push(A, 1, (offset, offset));
             trail.push(B, 2, (offset, offset));

@@ -73,7 +73,7 @@ impl Shard {
         let client = &mut connections[slot];
         follow_session(client, directory);
         if let Some(log) = &mut client.log {
-            log.follow_trail();
+            log.follow_trail(None);
         }
     }
 
@@ -195,7 +195,7 @@ impl Shard {
         self.leave_rooms(slot);
         let client = &mut self.connections[slot];
         client.session = own;
-        client.log = None;
+        client.log = client.log.take().map(|log| Box::new(log.anew()));
         let rare = client.rare_mut();
         (rare.recovered, rare.goodbye) = (false, None);
         if let Some(held) = &mut client.held {

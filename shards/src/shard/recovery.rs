@@ -307,7 +307,7 @@ impl Shard {
             match (log.follows(number), are_answers) {
                 (false, _) => {}
                 (true, true) => log.note_answer(number, offset, end),
-                (true, false) => log.note(number, offset, end),
+                (true, false) => log.note_position(number, offset, end),
             }
         }
     }

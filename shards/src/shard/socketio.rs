@@ -229,6 +229,7 @@ impl Shard {
         if let Some(pid) = credentials.pid {
             // Who names a session and no place of it has seen nothing yet.
             let place = credentials.offset.and_then(|text| Place::parse(&text)).or(Some(Place::Start));
+            client.log.get_or_insert_default().follow_trail(place);
             let rare = client.rare_mut();
             rare.session_token = Some(pid.into());
             let resume = Resume { caller: None, user: "".into(), positions: Vec::new(), place };

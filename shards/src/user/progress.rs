@@ -73,6 +73,9 @@ pub struct Steps {
     pub steps: Vec<Step>,
     /// A place that the client has confirmed by other means than by coming back.
     pub acknowledged: Option<Place>,
+    /// The place that it named as it came. Who names that again has perhaps got nothing since, be it that the same message
+    /// was given once more.
+    pub named: Option<Place>,
 }
 
 impl Progress {
@@ -119,6 +122,7 @@ impl Steps {
     fn find(&self, place: Place) -> Option<(usize, Offset)> {
         let given = match place {
             Place::Start => None,
+            place if self.named == Some(place) => None,
             Place::Behind(epoch, offset) => {
                 let holds = |step: &Step| step.epoch == epoch && (step.first..=step.last).contains(&offset);
                 self.steps.iter().rposition(holds).map(|index| (index, offset))
@@ -147,7 +151,7 @@ mod tests {
             step(Epoch(9), None, 5, 5),
             step(A, Some(0), 4, 4),
         ];
-        let steps = Steps { from: Some(Place::Start), steps, acknowledged };
+        let steps = Steps { from: Some(Place::Start), steps, acknowledged, named: None };
         Progress { rooms: [room("a", A, 0), room("b", B, 10)].into(), steps: Some(Arc::new(steps)) }
     }
 
@@ -170,6 +174,15 @@ mod tests {
         forgotten.steps = forgotten.steps.map(|steps| Arc::new(Steps { from: None, ..Steps::clone(&steps) }));
         assert_eq!(offsets(&forgotten, foreign), None);
         assert_eq!(offsets(&forgotten, Place::Behind(B, 11)), Some(vec![3, 11]));
+    }
+
+    #[test]
+    fn who_names_a_place_again_has_got_nothing_since() {
+        let mut again = progress(None);
+        let named = Some(Place::Behind(B, 11));
+        again.steps = again.steps.map(|steps| Arc::new(Steps { named, ..Steps::clone(&steps) }));
+        assert_eq!(offsets(&again, Place::Behind(B, 11)), Some(vec![0, 10]));
+        assert_eq!(offsets(&again, Place::Behind(A, 4)), Some(vec![4, 11]));
     }
 
     #[test]

@@ -112,7 +112,7 @@ fn a_room_that_was_left_is_not_resumed() {
 fn a_run_is_noted_as_each_of_its_messages_would_be() {
     let log = |by_run: bool| {
         let mut log = DeliveryLog { is_session: true, ..DeliveryLog::default() };
-        log.follow_trail();
+        log.follow_trail(None);
         log.enter(1, &"a".into(), Epoch(1), 0);
         log.enter(2, &"b".into(), Epoch(2), 10);
         for (key, number, offset, end) in
@@ -143,4 +143,25 @@ fn a_run_is_noted_as_each_of_its_messages_would_be() {
         !log(false).extend(7, Epoch(1), 6, 600) && !log(true).extend(7, Epoch(1), 6, 600),
         "a gap is no run"
     );
+}
+
+#[test]
+fn where_rooms_stand_is_no_place_that_a_client_has_reached() {
+    let mut log = DeliveryLog { is_session: true, ..DeliveryLog::default() };
+    let place = Place::Behind(Epoch(2), 10);
+    log.follow_trail(Some(place));
+    log.enter(1, &"a".into(), Epoch(1), 0);
+    log.enter(2, &"b".into(), Epoch(2), 10);
+    log.note(1, 1, 100);
+    log.note_position(1, 1, 100);
+    log.note_position(2, 10, 100);
+    assert_eq!(log.place(), Some(Place::Behind(Epoch(1), 1)));
+    let missed = |log: &mut DeliveryLog| log.progress().at(place).map(|rooms| rooms[0].offset);
+    assert_eq!(
+        missed(&mut log),
+        Some(0),
+        "who comes back from where it was has not got the message of the other room"
+    );
+    log.note(2, 10, 200);
+    assert_eq!(missed(&mut log), Some(0), "be it that it was given there again what it had");
 }
