@@ -14,11 +14,13 @@ mod resumes;
 mod revisions;
 mod rooms;
 mod sessions;
+mod socketio;
+mod talk;
 mod topics;
 mod typing;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -32,7 +34,22 @@ use crate::protocol::profile::Dialect;
 use crate::room::pattern::Pattern;
 use presence::Watching;
 use sessions::{Hold, Session};
+use talk::Talk;
 use view::{Position, View};
+
+/// What clients speak, each as often as it stands here.
+const DIALECTS: [Dialect; 10] = [
+    Dialect::Event,
+    Dialect::Event,
+    Dialect::Event,
+    Dialect::Event,
+    Dialect::Topic,
+    Dialect::Topic,
+    Dialect::Topic,
+    Dialect::SocketIo,
+    Dialect::SocketIo,
+    Dialect::SocketIo,
+];
 
 /// How far a connection has come, as its client sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +140,11 @@ enum Asked {
         enter: bool,
         rooms: Vec<String>,
         patterns: Vec<String>,
+    },
+    /// The rooms of a session that was resumed: those that must be there, and those that may.
+    Rooms {
+        sure: BTreeSet<String>,
+        unsure: BTreeSet<String>,
     },
     /// Whose answer proves that the connection is in the room.
     Info {
@@ -220,6 +242,8 @@ struct Link {
     /// Rooms of which the client itself says how far it has got, in the resume that it has asked for.
     named: BTreeMap<String, Position>,
     watching: Watching,
+    /// What it says and hears as a Socket.IO client.
+    talk: Talk,
 }
 
 /// A client, over all its connections.
@@ -233,6 +257,8 @@ pub(super) struct Client {
     rest_until_ms: u64,
     connections: u64,
     positions: BTreeMap<String, Position>,
+    /// The last place that it saw as a Socket.IO client, in whichever session.
+    seen: Option<String>,
     link: Option<Link>,
     /// Connections whose place another has taken, and that are not gone yet.
     ghosts: Vec<Link>,
@@ -253,13 +279,14 @@ impl Client {
         let grant = dice.pick_any(grants).cloned();
         Self {
             index,
-            dialect: if dice.percent(30) { Dialect::Topic } else { Dialect::Event },
+            dialect: *dice.pick(&DIALECTS),
             tenant: grant.as_ref().map_or(0, |grant| grant.tenant),
             grant,
             pace: if dice.percent(20) { dice.size(5, 200) } else { usize::MAX },
             rest_until_ms: dice.between(0, 500),
             connections: 0,
             positions: BTreeMap::new(),
+            seen: None,
             link: None,
             ghosts: Vec::new(),
             session: None,
@@ -321,10 +348,14 @@ impl Client {
             Received::Head { status, .. } => self.on_head(status, around),
             Received::Ping(payload) => self.on_ping(&payload, around),
             Received::Pong => {}
+            Received::Close(code) => self.on_close(code, around),
+            Received::Text(text) if link.dialect == Dialect::SocketIo => self.on_packet(&text, around),
+            Received::Binary(data) if link.dialect == Dialect::SocketIo => {
+                self.on_attachment(&data, around);
+            }
             Received::Binary(_) => {
                 around.ledger.violate("no client hears binary", format!("{}", link.number))
             }
-            Received::Close(code) => self.on_close(code, around),
             Received::Text(text) => match serde_json::from_str(&text) {
                 Ok(value) => self.on_text(&text, &value, around),
                 Err(error) => {
@@ -339,8 +370,8 @@ impl Client {
         let speaks = if frame.get("event").is_some() { Dialect::Event } else { Dialect::Topic };
         if speaks == link.dialect {
             match speaks {
-                Dialect::Event | Dialect::SocketIo => self.on_event(text, frame, around),
                 Dialect::Topic => self.on_topic(text, frame, around),
+                _ => self.on_event(text, frame, around),
             }
         } else if link.guilty {
             // It was too slow with the first frame that should have changed the dialect.

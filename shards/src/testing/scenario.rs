@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::dice::Dice;
 use super::token::{self, Grant};
-use crate::config::{AuthMode, Config, HistoryLimits, Limits, Rate, RoomClass, RoomClassRule};
+use crate::config::{AuthMode, Config, HistoryLimits, Limits, Rate, RoomClass, RoomClassRule, SocketIo};
 
 /// Rooms in which clients meet; those of `eph.` are ephemeral, those of `queue.` queued.
 pub(super) const ROOMS: [&str; 10] = [
@@ -164,6 +164,12 @@ fn config(dice: &mut Dice, authenticated: bool, generous: bool, limited: bool) -
         ],
         session_ttl_ms: *dice.pick(&[1_500, 8_000]),
         session_key: crate::config::SessionKey([7; 32]),
+        socketio: SocketIo {
+            ping_interval_ms: 1_500,
+            ping_timeout_ms: timeout_ms,
+            connect_timeout_ms: timeout_ms,
+            ..SocketIo::default()
+        },
         queue_ttl_ms: *dice.pick(&[2_000, 40_000]),
         ring_items_max: if patient { *dice.pick(&[1, 2, 8, 32]) } else { 4_096 },
         ..Config::default()

@@ -141,6 +141,20 @@ totals! {
     take_overs,
     /// Connections closed because another resumed their session.
     replaced,
+    /// Times that a Socket.IO client entered a namespace.
+    conversations,
+    /// Those of them that took up a session.
+    conversations_resumed,
+    /// Those of them that wanted to, and began anew.
+    conversations_anew,
+    /// Events that sessions of Socket.IO had missed.
+    conversation_events,
+    /// Times that a Socket.IO client was not let in.
+    connects_refused,
+    /// Attachments that Socket.IO clients sent.
+    attachments_sent,
+    /// Attachments that they got.
+    attachments_heard,
     /// Messages that were kept for absent members.
     kept,
     /// Those of them that had come before.

@@ -124,6 +124,7 @@ impl Client {
             Asked::Session => self.on_session(data, around),
             Asked::Resume => self.on_recovered(data, around),
             Asked::Present => self.on_present(data, around),
+            Asked::Rooms { sure, unsure } => self.on_rooms(&sure, &unsure, data, around),
             Asked::BadResume => {
                 around.ledger.violate("a session is resumed by its own user", format!("{data}"));
             }
@@ -207,6 +208,8 @@ impl Client {
                 true
             }
             Asked::History { room, .. } => !is_created(room),
+            // Where the rate is limited, nobody knows of these rooms.
+            Asked::Rooms { .. } => true,
             Asked::Info { .. } | Asked::Other => false,
         };
         if surprising && !limited {

@@ -31,8 +31,8 @@ impl Client {
             self.take_over(around);
         } else if open && around.dice.percent(25) {
             match self.dialect {
-                Dialect::Event | Dialect::SocketIo => self.command(around),
                 Dialect::Topic => self.topic_command(around),
+                _ => self.command(around),
             }
         }
     }
@@ -51,6 +51,9 @@ impl Client {
                 link.guilty = true;
                 link.stage = Stage::Ending;
                 around.ledger.totals.garbage += 1;
+                if self.dialect == Dialect::SocketIo && around.dice.percent(60) {
+                    return self.break_protocol(around);
+                }
                 let opcode = *around.dice.pick(&[wire::BINARY, 3, wire::CONTINUATION]);
                 self.send_frame(opcode, b"garbage", around);
             }
@@ -66,6 +69,9 @@ impl Client {
         let Some(link) = &mut self.link else { return };
         link.stage = Stage::Ending;
         around.ledger.totals.client_closes += 1;
+        if self.dialect == Dialect::SocketIo && self.say_goodbye(around) {
+            return;
+        }
         self.send_frame(wire::CLOSE, &1000u16.to_be_bytes(), around);
     }
 
@@ -96,14 +102,22 @@ impl Client {
     pub(super) fn request(&mut self, event: &str, data: &str, asked: Asked, around: &mut Around<'_>) {
         let Some(link) = &mut self.link else { return };
         link.requests += 1;
-        let id = if around.dice.percent(50) {
+        let id = if around.dice.percent(50) || self.dialect == Dialect::SocketIo {
             link.requests.to_string()
         } else {
             format!("\"r{}\"", link.requests)
         };
-        let text = format!(r#"{{"event":"{event}","data":{data},"requestId":{id},"version":"1"}}"#);
-        link.asked.insert(id, asked);
-        self.send_text(&text, around);
+        link.asked.insert(id.clone(), asked);
+        self.say(event, data, Some(&id), around);
+    }
+
+    /// Sends a command, or the event that it is to Socket.IO; without an id its answer is not awaited.
+    pub(super) fn say(&mut self, event: &str, data: &str, id: Option<&str>, around: &mut Around<'_>) {
+        if self.dialect == Dialect::SocketIo {
+            return self.emit(event, data, id, around);
+        }
+        let id = id.map(|id| format!(r#","requestId":{id},"version":"1""#)).unwrap_or_default();
+        self.send_text(&format!(r#"{{"event":"{event}","data":{data}{id}}}"#), around);
     }
 
     fn join(&mut self, around: &mut Around<'_>) {
@@ -225,13 +239,16 @@ impl Client {
         match around.dice.between(0, 2) {
             0 => self.send_frame(wire::PING, b"are you there?", around),
             1 => self.request("ping", "null", Asked::Other, around),
-            _ => self.send_text(r#"{"event":"ping"}"#, around),
+            _ => self.say("ping", "null", None, around),
         }
     }
 
     fn nonsense(&mut self, around: &mut Around<'_>) {
         self.deserve_error(true);
         around.ledger.totals.garbage += 1;
+        if self.dialect == Dialect::SocketIo {
+            return self.emit_nonsense(around);
+        }
         let text = *around.dice.pick(&NONSENSE);
         self.send_text(text, around);
     }

@@ -7,6 +7,7 @@ use super::super::network::{Arrival, Socket};
 use super::super::wire::{self, Reader};
 use super::presence::Watching;
 use super::sessions::Hold;
+use super::talk::Talk;
 use super::{Client, Link, Stage};
 use crate::connection::http::TurnAway;
 use crate::protocol::profile::Dialect;
@@ -24,7 +25,7 @@ enum Shown {
 
 impl Client {
     pub(super) fn connect(&mut self, around: &mut Around<'_>) {
-        let resumes = self.dialect == Dialect::Event && self.session.is_some() && around.dice.percent(70);
+        let resumes = self.dialect != Dialect::Topic && self.session.is_some() && around.dice.percent(70);
         self.connect_as(resumes, around);
     }
 
@@ -73,6 +74,7 @@ impl Client {
             readings: BTreeMap::new(),
             named: BTreeMap::new(),
             watching: Watching::default(),
+            talk: Talk::default(),
         });
         if resumes && refuse.is_none() {
             return self.send_upgrade(true, around);
@@ -85,7 +87,7 @@ impl Client {
         }
     }
 
-    fn send_head(&mut self, head: &[u8], guilty: bool, around: &mut Around<'_>) {
+    pub(super) fn send_head(&mut self, head: &[u8], guilty: bool, around: &mut Around<'_>) {
         let Some(link) = &mut self.link else { return };
         link.guilty |= guilty;
         around
@@ -96,6 +98,9 @@ impl Client {
     }
 
     fn send_upgrade(&mut self, resumes: bool, around: &mut Around<'_>) {
+        if self.dialect == Dialect::SocketIo {
+            return self.open_conversation(resumes, around);
+        }
         let shown = match (&self.grant, around.dice.between(0, 99)) {
             (None, _) | (_, 0..4) => Shown::Never,
             (_, 4..25) => Shown::Header,
@@ -109,7 +114,7 @@ impl Client {
             protocols.push("roomcast.event.v1".to_owned());
             query.push(format!("session={}", self.begin_resume(around)));
         }
-        let token = self.token(shown, around);
+        let token = self.token(shown != Shown::Never, around);
         match shown {
             Shown::Header => headers.push(format!("Authorization: Bearer {token}")),
             Shown::Protocol => protocols.push(format!("roomcast.bearer.{token}")),
@@ -160,10 +165,10 @@ impl Client {
     }
 
     /// A token, now and then a bad one.
-    fn token(&mut self, shown: Shown, around: &mut Around<'_>) -> String {
+    pub(super) fn token(&mut self, may_be_bad: bool, around: &mut Around<'_>) -> String {
         let (Some(grant), Some(link)) = (&self.grant, &mut self.link) else { return String::new() };
         let now_s = around.now.unix_ms / 1_000;
-        if around.dice.percent(4) && shown != Shown::Never {
+        if around.dice.percent(4) && may_be_bad {
             link.guilty = true;
             link.deserved_errors += 1_000;
             let expired = grant.sign(now_s - 10);

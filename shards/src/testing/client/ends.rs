@@ -12,6 +12,10 @@ impl Client {
     pub(super) fn on_close(&mut self, code: Option<u16>, around: &mut Around<'_>) {
         let Some(link) = &mut self.link else { return };
         link.close_code = code;
+        if let Some(session) = self.session.as_mut().filter(|session| session.over && code == Some(1000)) {
+            // The server has read what stood in front of the client's close frame.
+            session.gone |= link.talk.deaf;
+        }
         let fair = match code {
             Some(4409) => {
                 around.ledger.totals.slow_closes += 1;
@@ -22,9 +26,9 @@ impl Client {
                 around.ledger.totals.replaced += 1;
                 link.replaced || link.contested || !self.ghosts.is_empty()
             }
-            Some(1008) => link.guilty || self.pace != usize::MAX,
+            Some(1008) => link.guilty || link.talk.deaf || self.pace != usize::MAX,
             Some(4429) => around.scenario.limited,
-            _ => link.guilty || link.stage == Stage::Ending,
+            _ => link.guilty || link.talk.deaf || link.stage == Stage::Ending,
         };
         match code {
             Some(1008) => around.ledger.totals.silent_closes += 1,
@@ -49,7 +53,7 @@ impl Client {
         // What reached it little by little through a small buffer was not all there in time.
         let busy = link.reader.is_amid_frame() && link.fed_ms + PROGRESS_MS > around.now.ms;
         let slow = reset && (busy || self.pace != usize::MAX);
-        let excused = told || link.guilty || link.replaced || slow;
+        let excused = told || link.guilty || link.talk.deaf || link.replaced || slow;
         if !excused {
             let what = format!("connection {} ended without a close frame: {:?}", link.number, socket.server);
             around.ledger.violate("connections end for a reason", what);
@@ -60,6 +64,10 @@ impl Client {
 
     /// The connection is over: what it had is remembered, to be recovered by the next one.
     pub(super) fn lose(&mut self, around: &mut Around<'_>) {
+        if around.dice.percent(50) {
+            // Some clients handle an event as it comes, others when they are let in.
+            self.handle_early(around);
+        }
         let Some(link) = self.link.take() else { return };
         around.ledger.note(|| format!("{:>6} {} lost", around.now.ms, link.number));
         note_going(&link, around);

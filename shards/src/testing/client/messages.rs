@@ -5,6 +5,16 @@ use super::super::ledger::Send;
 use super::super::scenario::{ROOMS, Scenario};
 use super::answers::is_created;
 use super::{Asked, Client};
+use crate::protocol::profile::Dialect;
+
+/// Attachments as they stand inside a content.
+const ATTACHED: [&str; 5] = [
+    "",
+    "",
+    "",
+    r#","b":{"_base64":"AQIDBA=="}"#,
+    r#","b":[{"_base64":"/w=="}, {"_base64":""},1,{"c":{"_base64":"c2VjcmV0"}}]"#,
+];
 
 impl Client {
     /// A room to send to, mostly one that the client is in.
@@ -26,7 +36,7 @@ impl Client {
             self.request("message:send", &data, asked, around);
         } else {
             self.deserve_error(!sure);
-            self.send_text(&format!(r#"{{"event":"message:send","data":{data}}}"#), around);
+            self.say("message:send", &data, None, around);
         }
     }
 
@@ -83,6 +93,8 @@ impl Client {
             r#", "big" : 12345678901234567890123,"small":1e-7 "#,
             r#","text":"\ud83d\ude00 \"\\ \u0041""#,
         ]);
+        // Only a Socket.IO client has attachments, and only it gets them back.
+        let attached = if self.dialect == Dialect::SocketIo { *around.dice.pick(&ATTACHED) } else { "" };
         let link = self.link.as_mut().expect("only connected clients send");
         if named {
             link.repeatable.push(number);
@@ -93,7 +105,10 @@ impl Client {
             session: link.session,
             user: link.user.clone(),
             room: room.to_owned(),
-            content: format!(r#"{{"n": {number},"t":"{}","p":"{padding}"{extra}}}"#, around.ledger.tenant),
+            content: format!(
+                r#"{{"n": {number},"t":"{}","p":"{padding}"{extra}{attached}}}"#,
+                around.ledger.tenant
+            ),
             exclude,
             client_id: named.then(|| client_id(number)),
             sent_ms: around.now.ms,

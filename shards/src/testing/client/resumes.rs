@@ -13,7 +13,7 @@ use super::view::{Replay, View};
 use super::{Asked, Client, Link};
 
 /// Sessions that a user may have; of more, some are forgotten.
-const SESSIONS_MAX: usize = 16;
+pub(super) const SESSIONS_MAX: usize = 16;
 
 impl Client {
     /// The connection wants the client's session; the token.
@@ -204,16 +204,10 @@ impl Client {
         let wants = link.wants;
         let Some(session) = self.session.take_if(|session| session.session == wants) else { return };
         let details = if data["details"].is_object() { &data["details"] } else { &data["data"] };
-        let released = session.left_ms.or(around.network.sockets[session.holder].released_ms);
-        let ttl_ms = around.scenario.config.session_ttl_ms;
-        // Whoever asked for it later had it, perhaps, and was lost before the answer was read.
-        let later = session.sockets.iter().rev().take_while(|socket| **socket != session.holder);
-        let later = later.filter_map(|socket| around.network.sockets[*socket].released_ms);
-        let over = released.into_iter().chain(later).any(|released_ms| released_ms + ttl_ms <= around.now.ms);
         let own = around.ledger.tokens.iter().filter(|(user, _)| Some(user) == link.user.as_ref());
         let crowded = own.count() > SESSIONS_MAX;
-        if details["reason"] != "expired" || !(over || crowded) {
-            let what = format!("connection {}: {data}, released {released:?}", link.number);
+        if details["reason"] != "expired" || !(session.is_expired(around) || crowded) {
+            let what = format!("connection {}: {data} for {session:?}", link.number);
             around.ledger.violate("a session can be resumed in its time", what);
         }
     }

@@ -1,6 +1,6 @@
 //! Sessions: opened, kept when their connection is lost, and taken over while it is still there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -36,6 +36,15 @@ pub(super) struct Session {
     pub(super) session: u64,
     /// Its rooms, as the last connection that had it has left them.
     pub(super) rooms: BTreeMap<String, View>,
+    /// Those of which it is not known whether it has them.
+    pub(super) unsure: BTreeSet<String>,
+    /// Whether its client has left for good, and whether the server surely knows.
+    pub(super) over: bool,
+    pub(super) gone: bool,
+    /// Whether a connection that was not let in has named another place than the last that its client saw.
+    pub(super) inexact: bool,
+    /// Whether its connection was lost while it waited to hear of a recovery, that could have told it of a gap.
+    pub(super) asked: bool,
     /// Which time it was that it had it.
     pub(super) stamp: u64,
     /// The sockets that had it or wanted it, in order.
@@ -53,7 +62,8 @@ impl Client {
         let Some(link) = &self.link else { return };
         let idle = link.asked.is_empty() && link.settled && !link.is_covered();
         let mut busy = link.views.values().filter(|view| view.busy > 0 || view.busy_parts > 0);
-        let calm = idle && busy.next().is_none();
+        // A Socket.IO client takes a session up as it comes, and by no other means.
+        let calm = idle && busy.next().is_none() && self.dialect != Dialect::SocketIo;
         match (link.hold, around.dice.between(0, 9)) {
             (_, 0) => self.resume_badly(around),
             (Hold::None, _) if self.session.is_some() && calm => self.resume_by_command(around),
@@ -116,6 +126,11 @@ impl Client {
             token: token.to_owned(),
             session: link.session,
             rooms: BTreeMap::new(),
+            unsure: BTreeSet::new(),
+            over: false,
+            gone: false,
+            inexact: false,
+            asked: false,
             stamp,
             sockets: vec![link.socket],
             holder: link.socket,
@@ -138,6 +153,8 @@ impl Client {
                 let held = sessions.find(|session| session.session == link.session);
                 if let Some(session) = held.filter(|session| session.stamp <= stamp) {
                     session.rooms = link.rooms_of_session();
+                    session.unsure = link.unsure_rooms();
+                    session.asked = link.waits_for_recovery();
                     session.stamp = stamp;
                     session.holder = link.socket;
                     // Others may have wanted it since.
@@ -162,7 +179,11 @@ impl Client {
             Hold::Asked { by_command } => !by_command,
             Hold::Held(_) => session.session == link.session,
         };
-        has && self.dialect == Dialect::Event && link.stage == Stage::Open && self.ghosts.len() < 2
+        let stage = match link.hold {
+            Hold::Asked { .. } if self.dialect == Dialect::SocketIo => Stage::Authenticating,
+            _ => Stage::Open,
+        };
+        has && link.stage == stage && self.ghosts.len() < 2
     }
 
     /// Comes back with its session although its connection is there.
@@ -170,6 +191,11 @@ impl Client {
         let Some(mut link) = self.link.take() else { return };
         around.ledger.totals.take_overs += 1;
         link.replaced = true;
+        if self.dialect == Dialect::SocketIo {
+            // What still comes to the other connection is not handled: the session is where the client is now.
+            self.keep_session(&link);
+            (link.hold, link.talk.deaf) = (Hold::None, true);
+        }
         self.before.push(link.socket);
         self.ghosts.push(link);
         self.connect_as(true, around);
@@ -200,6 +226,19 @@ impl Client {
             let what = format!("connection {} is open beside {}", ghost.number, link.number);
             around.ledger.violate("a replaced connection is closed with 4410", what);
         }
+    }
+}
+
+impl Session {
+    /// Whether it may have been without a connection for too long.
+    pub(super) fn is_expired(&self, around: &Around<'_>) -> bool {
+        let released_ms = |socket: usize| around.network.sockets[socket].released_ms;
+        let released = self.left_ms.or(released_ms(self.holder));
+        let ttl_ms = around.scenario.config.session_ttl_ms;
+        // Whoever asked for it later had it, perhaps, and was lost before the answer was read.
+        let later = self.sockets.iter().rev().take_while(|socket| **socket != self.holder);
+        let later = later.filter_map(|socket| released_ms(*socket));
+        released.into_iter().chain(later).any(|released_ms| released_ms + ttl_ms <= around.now.ms)
     }
 }
 

@@ -17,9 +17,9 @@ impl Client {
             0..3 => self.request("message:typing", &data, Asked::Other, around),
             3..5 => {
                 let event = if typing { "chat:typing:start" } else { "chat:typing:stop" };
-                self.send_text(&format!(r#"{{"event":"{event}","data":{{"roomId":"{room}"}}}}"#), around);
+                self.say(event, &format!(r#"{{"roomId":"{room}"}}"#), None, around);
             }
-            _ => self.send_text(&format!(r#"{{"event":"message:typing","data":{data}}}"#), around),
+            _ => self.say("message:typing", &data, None, around),
         }
     }
 

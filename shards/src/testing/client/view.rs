@@ -48,6 +48,10 @@ pub(super) struct View {
     states: BTreeMap<String, State>,
     /// Whether the client was told that something is gone, and the server perhaps does not know that it has heard so.
     gap: Gap,
+    /// A session that does not say up to where was resumed behind this offset, and nothing has come live since.
+    resumed_from: Option<u64>,
+    /// Messages that came in an answer, which are given again unless the client has confirmed them.
+    by_answer: BTreeSet<(String, u64)>,
     /// What a recovery of the topic dialect has given so far.
     pub(super) missed: Vec<Heard>,
 }
@@ -131,8 +135,9 @@ impl View {
     /// Offsets behind `after` up to `until` did not come.
     fn skip(&mut self, after: u64, until: u64, ledger: &mut Ledger) {
         self.anchored &= self.leaving == 0 || until <= after;
+        let told = self.resumed_from.take().map_or(Told::Live, |from| Told::Replay(from, until));
         if self.anchored {
-            ledger.miss(self.connection, &self.room, &self.epoch, after + 1..=until, Told::Live);
+            ledger.miss(self.connection, &self.room, &self.epoch, after + 1..=until, told);
         }
     }
 
@@ -141,6 +146,7 @@ impl View {
         self.last = None;
         self.kept = None;
         self.owed.clear();
+        self.resumed_from = None;
         self.states.clear();
         self.anchored = false;
     }
@@ -201,6 +207,7 @@ impl View {
             }
             ledger.miss(self.connection, &self.room, &at.epoch, last + 1..heard.offset, told);
             last = heard.offset;
+            self.by_answer.insert((heard.epoch.clone(), heard.offset));
             if !self.received.insert((heard.epoch.clone(), heard.offset)) && newest {
                 ledger.violate("no duplicate at a member", self.says(heard));
             }
@@ -219,6 +226,7 @@ impl View {
         self.member = false;
         self.anchored = false;
         self.since_ms = None;
+        self.resumed_from = None;
         self.owed.clear();
         // Whoever enters anew may be given again what another socket of the user has not confirmed.
         self.kept = None;
@@ -245,7 +253,8 @@ impl View {
             absent.extend(of_epoch.map(|(offset, _)| (epoch.to_owned(), *offset)));
         }
         for (epoch, offset) in absent {
-            ledger.miss(self.connection, &self.room, &epoch, offset..=offset, Told::Live);
+            let told = self.resumed_from.map_or(Told::Live, |from| Told::Replay(from, u64::MAX));
+            ledger.miss(self.connection, &self.room, &epoch, offset..=offset, told);
         }
         self.check_states(ledger);
     }
