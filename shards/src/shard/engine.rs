@@ -290,9 +290,10 @@ impl Shard {
     fn note_ping(&mut self, slot: usize, now: Now) {
         for conversation in self.conversations(slot) {
             let client = &mut self.connections[conversation];
-            // What a child has not handed to the session stands behind the ping.
-            let end = if conversation == slot { client.queue.end() } else { client.queue.written() };
-            if let Some(log) = &mut client.log {
+            // What a child has not handed to the session stands behind the ping; then the next one tells of it.
+            let waits = conversation != slot && !client.queue.is_empty();
+            let end = client.queue.end();
+            if let Some(log) = client.log.as_mut().filter(|_| !waits) {
                 log.note_ping(end, now.ms);
             }
         }
