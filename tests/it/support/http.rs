@@ -1,7 +1,8 @@
 //! Just enough HTTP/1.1 to say exactly what goes over the wire, and to read what comes back.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use super::DEADLINE;
 
@@ -22,6 +23,11 @@ impl Response {
     /// The first header of that (lower-case) name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the server closes the connection behind this response.
+    pub(crate) fn ends_connection(&self) -> bool {
+        self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
     /// Seconds after which to come back; fails without a usable `Retry-After`.
@@ -73,7 +79,15 @@ pub(crate) fn read_response(stream: &mut TcpStream) -> Response {
 
 /// As [`read_response`], but says why there is none.
 pub(crate) fn try_read_response(stream: &mut TcpStream) -> Result<Response, String> {
-    let mut bytes = Vec::new();
+    read_from(stream, Vec::new(), true)
+}
+
+/// Reads one response of which `bytes` have arrived already; one to HEAD has no body, whatever its length says.
+pub(super) fn read_from(
+    stream: &mut TcpStream,
+    mut bytes: Vec<u8>,
+    has_body: bool,
+) -> Result<Response, String> {
     let head_end = loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             break at + 4;
@@ -90,7 +104,7 @@ pub(crate) fn try_read_response(stream: &mut TcpStream) -> Result<Response, Stri
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
     let mut response = Response { status, headers, body: String::new(), tail: bytes.split_off(head_end) };
-    if status != 101 {
+    if has_body && !matches!(status, 100..=199 | 204) {
         let length =
             response.header("content-length").unwrap_or_else(|| panic!("no Content-Length in {head}"));
         let length: usize = length.parse().expect("a number");
@@ -113,4 +127,46 @@ fn read_some(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Result<(), String> 
         }
         Err(error) => Err(format!("{error} after {} bytes", bytes.len())),
     }
+}
+
+/// A request with header lines, each without its line end; a body has its length told.
+pub(crate) fn request(method: &str, target: &str, lines: &[&str], body: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("{method} {target} HTTP/1.1\r\nHost: roomcast\r\n").into_bytes();
+    for line in lines {
+        bytes.extend_from_slice(line.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    if method == "POST" || !body.is_empty() {
+        bytes.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// Whether anything, the end included, arrives on a stream within that time.
+pub(crate) fn stirs_within(stream: &TcpStream, time: Duration) -> bool {
+    stream.set_read_timeout(Some(time)).expect("settable");
+    let quiet = stream.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    stream.set_read_timeout(Some(DEADLINE)).expect("settable");
+    !quiet
+}
+
+/// Whether a stream ends, with no further byte, before the deadline.
+pub(crate) fn is_closed(stream: &mut TcpStream) -> bool {
+    match stream.read(&mut [0]) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
+}
+
+/// Whether the server has ended a stream already.
+pub(crate) fn has_ended(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).expect("settable");
+    let ended = match stream.peek(&mut [0]) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() != ErrorKind::WouldBlock,
+    };
+    stream.set_nonblocking(false).expect("settable");
+    ended
 }

@@ -5,14 +5,17 @@
 
 mod client;
 mod connect;
+pub(crate) mod engine;
 mod file;
 pub(crate) mod foreign;
 mod frame;
 pub(crate) mod http;
+pub(crate) mod line;
 mod proxy;
 pub(crate) mod raw;
 pub(crate) mod reply;
 pub(crate) mod server;
+pub(crate) mod socketio;
 pub(crate) mod story;
 mod token;
 
@@ -27,6 +30,7 @@ pub(crate) use frame::Frame;
 pub(crate) use proxy::Proxy;
 pub(crate) use raw::RawSocket;
 pub(crate) use server::{ProcessEnd, Server};
+pub(crate) use socketio::SocketIo;
 pub(crate) use token::{SECRET, Token};
 
 /// How long anything expected may take before the test fails; generous, because test machines are busy.

@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::{DEADLINE, http};
+use super::DEADLINE;
+use super::http::{self, Response};
 
 /// An upgraded connection whose every byte the test chooses.
 pub(crate) struct RawSocket {
@@ -30,11 +31,18 @@ impl RawSocket {
     }
 
     /// Sends `request` (a head and whatever follows it) and expects 101.
-    pub(crate) fn upgrade_with(mut stream: TcpStream, request: &[u8]) -> Self {
+    pub(crate) fn upgrade_with(stream: TcpStream, request: &[u8]) -> Self {
+        Self::try_upgrade_with(stream, request).unwrap_or_else(|response| panic!("no upgrade: {response:?}"))
+    }
+
+    /// As [`RawSocket::upgrade_with`], or what was answered instead of 101.
+    pub(crate) fn try_upgrade_with(mut stream: TcpStream, request: &[u8]) -> Result<Self, Box<Response>> {
         stream.write_all(request).expect("the server takes the head");
         let response = http::read_response(&mut stream);
-        assert_eq!(response.status, 101, "{response:?}");
-        Self { stream, inbound: response.tail }
+        match response.status {
+            101 => Ok(Self { stream, inbound: response.tail }),
+            _ => Err(Box::new(response)),
+        }
     }
 
     /// A masked frame; `first` is FIN, reserved bits and opcode.
@@ -83,6 +91,11 @@ impl RawSocket {
         let payload = self.inbound[header..header + length].to_vec();
         self.inbound.drain(..header + length);
         Some((first, payload))
+    }
+
+    /// Whether anything, the end included, arrives within that time.
+    pub(crate) fn stirs_within(&self, time: Duration) -> bool {
+        !self.inbound.is_empty() || http::stirs_within(&self.stream, time)
     }
 
     /// Expects a whole frame of that opcode and returns its payload.

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 
 use super::token::SECRET;
-use super::{Client, Connect, DEADLINE, Token};
+use super::{Client, Connect, DEADLINE, Token, http};
 
 /// How to start a server.
 pub(crate) struct ServerBuilder {
@@ -172,6 +172,24 @@ impl Server {
         let fields = behind_name.split_whitespace().skip(11).take(2);
         let ticks: u64 = fields.map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
         Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second())
+    }
+
+    /// The sum of a metric over all shards and labels.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let exposition = http::get(self.address, "/metrics").body;
+        let values = exposition.lines().filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            (series.split('{').next() == Some(name)).then(|| value.parse::<f64>().expect("a number"))
+        });
+        values.sum()
+    }
+
+    /// Resident memory of the process in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(path).expect("the server lives");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux tells it");
+        line.split_whitespace().nth(1).expect("a number").parse().expect("a number")
     }
 
     /// Starts to connect to `/ws` of this server.
