@@ -24,6 +24,8 @@ use crate::protocol::frame;
 use crate::protocol::profile::{Dialect, Variant};
 use crate::timer_wheel::TICK_MS;
 
+/// Milliseconds that a client which could not be heard has to be heard after all.
+const UNHEARD_MS: u64 = 5 * TICK_MS;
 /// What a client is told that breaks the protocol.
 pub(super) const MALFORMED: &str = "malformed packet";
 
@@ -266,8 +268,8 @@ impl Shard {
             Some(due_ms) if due_ms <= now.ms && reading => {
                 self.close(slot, CloseCode::Policy, "ping time-out", now);
             }
-            // Nobody is heard while a ring is full; that is not the client's silence.
-            Some(due_ms) if due_ms <= now.ms => session.pong_due_ms = Some(now.ms + timeout_ms),
+            // Nobody is heard while a ring is full; that is not the client's silence. Soon after it is.
+            Some(due_ms) if due_ms <= now.ms => session.pong_due_ms = Some(now.ms + UNHEARD_MS),
             None if session.ping_due_ms <= now.ms => {
                 // A tick late is not the client's fault either, and the client counts from when it was due.
                 let sent_ms = session.ping_due_ms.max(now.ms.saturating_sub(TICK_MS));
