@@ -204,7 +204,7 @@ fn check_draft(draft: &Draft) {
 }
 
 /// What was decoded is usable, and what was refused can be told.
-fn check_decoded(decoded: Result<Decoded, Rejection>, input: &str) {
+pub(crate) fn check_decoded(decoded: Result<Decoded, Rejection>, input: &str) {
     match decoded {
         Ok(Decoded { id, command, .. }) => {
             assert!(id.is_none_or(|id| input.contains(&*id)), "the request id is echoed as sent");

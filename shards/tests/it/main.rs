@@ -2,6 +2,9 @@
 
 mod fuzz;
 mod fuzz_decoders;
+mod fuzz_engine;
 mod fuzz_shard;
+mod fuzz_socketio;
+mod heard;
 mod sim_rooms;
 mod tidy;
