@@ -20,7 +20,7 @@ use crate::access::limits::{Bucket, RetryAfter};
 use crate::config::Rate;
 use crate::id::{Epoch, Offset};
 use crate::room::directory::RoomKey;
-use crate::user::progress::{Place, Progress};
+use crate::user::progress::{Place, Progress, Steps};
 use crate::user::session::SessionRoom;
 
 /// Entries after which older ones are thinned out to the last of each room; four for each room if there are many.
@@ -101,6 +101,8 @@ pub struct DeliveryLog {
     pub is_session: bool,
     /// For a Socket.IO client: the order of what it was given. Its engine's pings ask how far it has got, and no others.
     trail: Option<Box<Trail>>,
+    /// Whether such a client had subscriptions that a session does not have, so that it must begin anew.
+    pub is_partial: bool,
     /// What such a client is being given, until something else comes: the next message of it costs no look elsewhere.
     run: Option<Run>,
     rooms: Vec<Room>,
@@ -273,6 +275,7 @@ impl DeliveryLog {
 
     /// The client has acknowledged a message.
     pub fn acknowledge(&mut self, epoch: Epoch, offset: Offset) {
+        self.settle();
         if let Some(trail) = &mut self.trail {
             trail.acknowledge(epoch, offset);
         }
@@ -395,7 +398,10 @@ impl DeliveryLog {
         self.settle();
         let index = |number| self.rooms.iter().position(|room| room.number == number);
         let index = |number| index(number).and_then(|at| u32::try_from(at).ok());
-        let steps = self.trail.as_ref().map(|trail| Arc::new(trail.steps(index)));
+        let steps = self
+            .trail
+            .as_ref()
+            .map(|trail| Arc::new(if self.is_partial { Steps::unknown() } else { trail.steps(index) }));
         Progress { rooms: self.positions().collect(), steps }
     }
 

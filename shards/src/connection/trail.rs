@@ -85,7 +85,18 @@ impl Trail {
 
     /// The client has acknowledged a message by itself.
     pub fn acknowledge(&mut self, epoch: Epoch, offset: Offset) {
-        self.acknowledged = Some(Place::Behind(epoch, offset));
+        let place = Place::Behind(epoch, offset);
+        // Acknowledgements come in any order; the furthest counts.
+        if self.index_of(Some(place)) >= self.index_of(self.acknowledged) {
+            self.acknowledged = Some(place);
+        }
+    }
+
+    /// Where a place stands among the runs; in front of all when it is not in one of them.
+    fn index_of(&self, place: Option<Place>) -> Option<(usize, Offset)> {
+        let Some(Place::Behind(epoch, offset)) = place else { return None };
+        let holds = |run: &Run| run.epoch == epoch && (run.first..=run.last).contains(&offset);
+        self.runs.iter().rposition(holds).map(|index| (index, offset))
     }
 
     /// What the client will be looked up in; `index` gives a subscription's position among the session's rooms.
@@ -154,6 +165,17 @@ mod tests {
         assert_eq!(at(&trail, [5, 0], Place::Behind(B, 1)), Some([6, 1]));
         trail.pong();
         assert_eq!(trail.runs.len(), 2, "a pong that nobody asked for says nothing");
+    }
+
+    #[test]
+    fn the_furthest_acknowledgement_counts() {
+        let mut trail = Trail::new(None);
+        trail.push(A, 1, (1, 2));
+        trail.push(B, 2, (1, 1));
+        for (epoch, offset) in [(A, 1), (B, 1), (A, 2), (Epoch(7), 9)] {
+            trail.acknowledge(epoch, offset);
+        }
+        assert_eq!(at(&trail, [0, 0], Place::Start), Some([2, 1]));
     }
 
     #[test]

@@ -234,10 +234,7 @@ impl Shard {
         }
     }
 
-    /// A push to some connections, encoded once for those who speak alike.
-    pub(super) fn push_to(&mut self, slots: &[u32], push: &Push, class: FrameClass, now: Now) {
-        let bytes_max = self.config.limits.outbound_queue_bytes_max;
-        let patience = Patience { lane_until_ms: None, bulk: slots.len() > BULK_RECIPIENTS };
+    fn encodings<'a>(&mut self, push: &'a Push) -> Encodings<'a> {
         let mut encodings = Encodings::new(push);
         encodings.ack = match push {
             Push::Message(message) | Push::Kept(message) if message.ack_requested => {
@@ -245,6 +242,22 @@ impl Shard {
             }
             _ => None,
         };
+        encodings
+    }
+
+    /// A push to one connection as an answer to what it asked for, whatever waits for it already.
+    pub(super) fn give(&mut self, slot: usize, push: &Push) {
+        let mut encodings = self.encodings(push);
+        if let Some(frame) = encodings.get(&self.connections[slot], &mut self.scratch) {
+            self.send(slot, frame, FrameClass::Reply);
+        }
+    }
+
+    /// A push to some connections, encoded once for those who speak alike.
+    pub(super) fn push_to(&mut self, slots: &[u32], push: &Push, class: FrameClass, now: Now) {
+        let bytes_max = self.config.limits.outbound_queue_bytes_max;
+        let patience = Patience { lane_until_ms: None, bulk: slots.len() > BULK_RECIPIENTS };
+        let mut encodings = self.encodings(push);
         let mut exceptional = Vec::new();
         for slot in slots {
             let client = &mut self.connections[*slot as usize];
@@ -299,7 +312,8 @@ impl Shard {
         let Some(key) = self.directory.find(&publication.room) else { return };
         let client = &mut self.connections[slot];
         let number = client.subscription(key).map(|subscription| subscription.number);
-        let end = client.queue.end();
+        // It stands behind what is queued, and so behind a ping that was queued just now.
+        let end = client.queue.end() + 1;
         if let (Some(number), Some(log)) = (number, client.log.as_mut().filter(|log| log.has_trail())) {
             log.note(number, publication.offset, end);
         }

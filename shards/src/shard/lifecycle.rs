@@ -24,6 +24,7 @@ use crate::protocol::close_code::CloseCode;
 use crate::protocol::frame;
 use crate::protocol::push::Push;
 use crate::protocol::socketio::write;
+use crate::user::watch::Target;
 
 /// Milliseconds that a client has to take its last frame and close.
 pub(super) const CLOSE_TIMEOUT_MS: u64 = 5_000;
@@ -217,7 +218,7 @@ impl Shard {
     /// From here on the connection only empties its queue.
     pub(super) fn begin_close(&mut self, slot: usize, now: Now) {
         self.leave_everything(slot);
-        self.release_children(slot, now);
+        self.close_children(slot, now);
         // A session may try again to get a WebSocket.
         if let Some(Role::Probe { session, .. }) = self.connections[slot].role.as_deref() {
             self.probe_lost(*session, self.connections[slot].id);
@@ -270,6 +271,13 @@ impl Shard {
 
     /// Nothing of any room is given to the connection from here on.
     pub(super) fn leave_rooms(&mut self, slot: usize) {
+        let client = &mut self.connections[slot];
+        // A Socket.IO client that is told that it was recovered asks for nothing again, and these are not.
+        let asked = |target: &Target| matches!(target, Target::User(_) | Target::Room(_));
+        let partial = !client.rare().patterns.is_empty() || client.rare().watches.iter().any(asked);
+        if let Some(log) = client.log.as_mut().filter(|log| partial && log.has_trail()) {
+            log.is_partial = true;
+        }
         self.unwatch_everything(slot);
         let client = &mut self.connections[slot];
         let connection = client.id;
@@ -286,7 +294,7 @@ impl Shard {
     /// Ends a connection: its socket goes.
     pub(super) fn release(&mut self, slot: usize, how: Release, now: Now) {
         self.leave_everything(slot);
-        self.release_children(slot, now);
+        self.close_children(slot, now);
         let client = &self.connections[slot];
         let (id, is_virtual) = (client.id, client.is_virtual());
         if is_virtual {

@@ -13,7 +13,6 @@ use super::sessions::follow_session;
 use super::subscriptions::Wish;
 use crate::access::permission::Identity;
 use crate::clock::Now;
-use crate::connection::outbound_queue::FrameClass;
 use crate::connection::{Phase, Resume};
 use crate::id::{ConnectionId, SessionId};
 use crate::mesh::item::{Caller, ReplyTo};
@@ -169,7 +168,7 @@ impl Shard {
         self.metrics.session_recoveries_full += 1;
         self.connections[slot].rare_mut().recovered = true;
         sort_by_time(&mut messages);
-        self.give_missed(slot, &messages, now);
+        self.give_missed(slot, &messages);
         if !self.connections[slot].is_active() {
             return;
         }
@@ -179,14 +178,12 @@ impl Shard {
         self.on_attached(id, now);
     }
 
-    /// Each of the messages as an event, as if it came now.
-    fn give_missed(&mut self, slot: usize, messages: &[Arc<Publication>], now: Now) {
-        let held = self.connections[slot].held.take();
+    /// Each of the messages as an event, as if it came now: an answer, which is bounded as a whole and fits any queue.
+    fn give_missed(&mut self, slot: usize, messages: &[Arc<Publication>]) {
         for message in messages {
             self.note_given(slot, message);
-            self.push(slot, &Push::Message(Arc::clone(message)), FrameClass::Reliable, now);
+            self.give(slot, &Push::Message(Arc::clone(message)));
         }
-        self.connections[slot].held = held;
     }
 
     /// The session cannot be taken up whole: it is over, and the client begins anew, as `own`.

@@ -8,7 +8,6 @@ use crate::connection::delivery_log::Goodbye;
 use crate::connection::engine::Role;
 use crate::connection::outbound_queue::FrameClass;
 use crate::connection::{Connection, Phase};
-use crate::effect::Release;
 use crate::id::ConnectionId;
 use crate::mesh::item::{Caller, ReplyTo};
 use crate::mesh::operation::{Operation, UserOperation};
@@ -110,12 +109,13 @@ impl Shard {
         }
     }
 
-    /// The transport is closed: so are all further namespaces.
-    pub(super) fn release_children(&mut self, slot: usize, now: Now) {
+    /// The transport is closed: so are all further namespaces. They go with the next tick, as whoever closed the transport
+    /// may be at work for one of them.
+    pub(super) fn close_children(&mut self, slot: usize, now: Now) {
         let Some(session) = self.connections[slot].engine_mut() else { return };
         for (_, child) in std::mem::take(&mut session.children) {
             if self.client(child).is_some() {
-                self.release(child.slot as usize, Release::Close, now);
+                self.drop_child(child.slot as usize, now);
             }
         }
     }
@@ -123,10 +123,15 @@ impl Shard {
     /// The client has left for good: its session is forgotten, and it is believed to have got everything.
     pub(super) fn close_session(&mut self, slot: usize) {
         let client = &mut self.connections[slot];
-        let connection = client.id;
         let written = client.queue.written();
         client.rare_mut().goodbye = Some(Goodbye { written, reads: true, finished: false });
-        let session = client.session;
+        self.forget_session(slot);
+    }
+
+    /// Nobody can resume the session from here on.
+    pub(super) fn forget_session(&mut self, slot: usize) {
+        let client = &mut self.connections[slot];
+        let (connection, session) = (client.id, client.session);
         if let Some(user) = client.take_session_user() {
             let nobody = Caller { connection, reply: ReplyTo::Nobody };
             let close = Operation::User(UserOperation::CloseSession { session });

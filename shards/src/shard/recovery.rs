@@ -174,6 +174,11 @@ impl Shard {
     fn take_up(&mut self, slot: usize, resume: Resume, session: SessionId, rooms: &[SessionRoom], now: Now) {
         let client = &mut self.connections[slot];
         let connection = client.id;
+        if client.log.as_ref().is_some_and(|log| log.has_trail()) {
+            // A Socket.IO client will name the session that it was given on connecting, which is not what it is now.
+            self.forget_session(slot);
+        }
+        let client = &mut self.connections[slot];
         // It may have had a session of its own, which it leaves behind.
         if let (Some(user), Some(log)) = (client.take_session_user(), &mut client.log) {
             let (left, progress) = (client.session, log.progress());

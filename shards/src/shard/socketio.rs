@@ -192,6 +192,10 @@ impl Shard {
         self.note_event(slot, Happened::AuthFailed, now);
         self.admission_failed(slot);
         let Some(session) = self.connections[slot].engine_mut() else { return };
+        if session.own == Own::Connected || !session.children.is_empty() {
+            // It is somebody, whose other conversations have nothing to do with this.
+            return self.count_refusal(slot, now);
+        }
         session.failures += 1;
         if session.failures >= FAILURES_MAX {
             self.close(slot, CloseCode::AuthFailed, "authentication failed", now);
@@ -209,7 +213,7 @@ impl Shard {
     ) {
         let (id, profile) = (self.connections[slot].id, self.connections[slot].variant.profile);
         let Some(session) = self.connections[slot].engine_mut() else { return };
-        session.connect_due_ms = u64::MAX;
+        (session.connect_due_ms, session.failures) = (u64::MAX, 0);
         let own = session.own == Own::None;
         let at = if own { slot } else { self.open_virtual(slot, Role::Child(id), now) };
         let child = self.connections[at].id;

@@ -115,6 +115,12 @@ impl Progress {
 }
 
 impl Steps {
+    /// Of a client that cannot be given what it missed, wherever it says that it is.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self { from: None, steps: Vec::new(), acknowledged: None, named: None }
+    }
+
     /// How many whole steps lead to a place, and up to which offset of the one behind them it reaches.
     ///
     /// A place that was never given is one of an earlier session, which the client names until it has seen an event of

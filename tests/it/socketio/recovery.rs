@@ -259,3 +259,33 @@ fn what_comes_in_while_a_client_recovers_comes_once() {
         }
     });
 }
+
+/// A user in a namespace, beside `/` if that is another; and what CONNECT was answered with.
+fn enter(endpoint: &Endpoint, namespace: &str, payload: &Value) -> (SocketIo, Value) {
+    let mut client = SocketIo::open(endpoint, false);
+    if namespace != "/" {
+        client.connect(&json!({"token": payload["token"]}));
+    }
+    let connected = client.within(namespace).connect(payload);
+    (client, connected)
+}
+
+#[test]
+fn what_was_missed_may_be_more_than_a_queue_holds() {
+    for namespace in ["/", "/admin"] {
+        let flags = ["--max-outbound-queue", "4KiB", "--socketio-namespaces", "/admin"];
+        let (server, endpoint) = gateway(2, &flags);
+        let (mut ana, connected) = enter(&endpoint, namespace, &auth("ana"));
+        ana.call("room:join", json!({"roomId": "lobby"}));
+        ana.cut(&server);
+        let (mut ben, _) = enter(&endpoint, namespace, &auth("ben"));
+        ben.call("room:join", json!({"roomId": "lobby"}));
+        for n in 1..=30 {
+            ben.say("lobby", format!("{n}:{}", "x".repeat(500)));
+        }
+        let (mut ana, again) = enter(&endpoint, namespace, &returning("ana", &pid(&connected), None));
+        assert_eq!(again["pid"], connected["pid"], "it was not recovered");
+        assert_eq!(ana.arrived("message:received").len(), 30);
+        ana.say("lobby", "she is in the room again");
+    }
+}

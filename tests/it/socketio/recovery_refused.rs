@@ -154,3 +154,37 @@ fn a_forged_offset_is_never_a_gap() {
         missed.push(content);
     }
 }
+
+/// The client would wait for ever for what it had asked for: it is told to ask again.
+#[test]
+fn a_client_with_patterns_or_watches_begins_anew() {
+    for (event, data) in [
+        ("room:subscribe-multiple", json!({"rooms": [], "patterns": ["hall.*"]})),
+        ("presence:watch", json!({"userIds": ["ben"]})),
+    ] {
+        let (server, endpoint) = gateway(2, &[]);
+        let mut ben = server.member("ben", "lobby");
+        let (mut ana, pid) = member(&endpoint, false, "ana", "lobby");
+        ana.call(event, data);
+        ana.cut(&server);
+        ben.say("lobby", "missed");
+        let mut payload = auth("ana");
+        payload["pid"] = json!(pid);
+        assert_fresh(&endpoint, &payload);
+    }
+}
+
+/// It names the session that it was given on connecting, and is another one since.
+#[test]
+fn a_client_that_took_up_another_session_begins_anew() {
+    let (server, endpoint) = gateway(2, &[]);
+    let (first, earlier) = member(&endpoint, false, "ana", "lobby");
+    first.cut(&server);
+    let (mut ana, pid) = member(&endpoint, false, "ana", "hall");
+    let recovered = ana.call("connection:recover", json!({"token": earlier}));
+    assert!(recovered["rooms"].to_string().contains("\"lobby\""), "{recovered}");
+    ana.cut(&server);
+    let mut payload = auth("ana");
+    payload["pid"] = json!(pid);
+    assert_fresh(&endpoint, &payload);
+}

@@ -73,3 +73,26 @@ fn ids_of_acks_are_apart_in_each_direction_and_namespace() {
     assert!(delivered_at(&mut ana, &sent[1], "ben").is_string());
     assert_eq!(delivered_at(ana.within("/"), &sent[0], "ben"), Value::Null);
 }
+
+#[test]
+fn the_furthest_of_several_acks_counts_for_recovery() {
+    let (server, endpoint) = gateway(2, &[]);
+    let (mut ana, pid) = member(&endpoint, false, "ana", "lobby");
+    let mut ben = server.member("ben", "lobby");
+    for content in ["first", "second"] {
+        ben.call("message:send", json!({"roomId": "lobby", "content": content, "ackRequested": true}));
+    }
+    let ids = ["first", "second"].map(|_| ana.event("message:received").id.expect("an id"));
+    ana.send(&format!("43{}[]", ids[1]));
+    ana.send(&format!("43{}[]", ids[0]));
+    ana.call("ping", json!({}));
+    ana.cut(&server);
+    ben.say("lobby", "third");
+    let mut ana = SocketIo::open(&endpoint, false);
+    let mut payload = super::auth("ana");
+    payload["pid"] = json!(pid);
+    assert_eq!(ana.connect(&payload)["pid"], pid, "it was not recovered");
+    let missed: Vec<_> =
+        ana.arrived("message:received").iter().map(|it| it.data[1]["content"].clone()).collect();
+    assert_eq!(missed, ["third"]);
+}

@@ -185,3 +185,15 @@ fn an_unknown_profile_is_refused_and_a_known_one_speaks_its_names() {
     let error = chat.event("chat:error");
     assert_eq!(keys(&error.data[1]), ["code", "details", "message", "recoverable"], "{}", error.raw);
 }
+
+#[test]
+fn refusals_of_one_namespace_do_not_end_another() {
+    let (_server, endpoint) = gateway(2, &["--socketio-namespaces", "/admin"]);
+    let mut ana = SocketIo::open(&endpoint, false);
+    ana.connect(&auth("ana"));
+    for _ in 0..5 {
+        ana.within("/admin").try_connect(&json!({"token": "bad"})).expect_err("a bad token");
+    }
+    ana.within("/").call("ping", json!({}));
+    ana.within("/admin").connect(&auth("ana"));
+}
