@@ -115,7 +115,7 @@ fn a_client_that_never_connects_is_closed_in_time() {
 #[test]
 fn an_event_right_behind_connect_is_never_lost() {
     let (_server, endpoint) = gateway(4, &[]);
-    for n in 0..100 {
+    for n in 0..300 {
         let (mut socket, _) = endpoint.websocket();
         let connect = format!("40{}", auth("ana"));
         let join = json!(["room:join", {"roomId": format!("room:{n}")}]);
