@@ -259,6 +259,8 @@ pub(super) struct Client {
     positions: BTreeMap<String, Position>,
     /// The last place that it saw as a Socket.IO client, in whichever session.
     seen: Option<String>,
+    /// Messages behind that place which told none, because they ask for an answer.
+    unplaced: BTreeSet<(String, u64)>,
     link: Option<Link>,
     /// Connections whose place another has taken, and that are not gone yet.
     ghosts: Vec<Link>,
@@ -287,6 +289,7 @@ impl Client {
             connections: 0,
             positions: BTreeMap::new(),
             seen: None,
+            unplaced: BTreeSet::new(),
             link: None,
             ghosts: Vec::new(),
             session: None,

@@ -151,6 +151,8 @@ totals! {
     conversation_events,
     /// Times that a Socket.IO client was not let in.
     connects_refused,
+    /// Messages that asked them for an answer.
+    answers_wanted,
     /// Attachments that Socket.IO clients sent.
     attachments_sent,
     /// Attachments that they got.

@@ -75,7 +75,8 @@ impl Client {
         let lane =
             *around.dice.pick(&["", "", "", r#","deliveryStatus":"batch-delay""#, r#","type":"file""#]);
         around.ledger.totals.delayed += u64::from(!lane.is_empty());
-        (number, data.replacen(r#","content":"#, &format!(r#"{lane},"content":"#), 1))
+        let asks = if around.dice.percent(10) { r#","ackRequested":true"# } else { "" };
+        (number, data.replacen(r#","content":"#, &format!(r#"{lane}{asks},"content":"#), 1))
     }
 
     /// Enters a message into the ledger.

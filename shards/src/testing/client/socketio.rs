@@ -142,18 +142,24 @@ impl Client {
         let early = std::mem::take(&mut link.talk.early);
         let mut missed: BTreeMap<String, Vec<Heard>> = BTreeMap::new();
         let mut all = Vec::new();
+        let known = self.unplaced.clone();
         for text in early {
-            let arguments = talk::split(&text[2..]).map(|(_, arguments)| arguments).unwrap_or_default();
+            let (id, arguments) = talk::split(&text[2..]).unwrap_or_default();
             let is_change = matches!(arguments[0].as_str(), Some("message:edited" | "message:deleted"));
             let Some(heard) = heard(&arguments[1], around.ledger) else {
                 around.ledger.violate("a message is complete", text);
                 continue;
             };
-            let Some(place) = talk::place(&arguments) else {
-                around.ledger.violate("every event tells its place", text);
-                continue;
-            };
-            self.seen = Some(place);
+            match talk::place(&arguments) {
+                Some(place) if id.is_empty() => {
+                    self.seen = Some(place);
+                    self.unplaced.clear();
+                }
+                None if !id.is_empty() => {
+                    self.unplaced.insert((heard.epoch.clone(), heard.offset));
+                }
+                _ => around.ledger.violate("every event tells its place", text),
+            }
             let heard = Heard { change: is_change, ..heard };
             missed.entry(heard.room.clone()).or_default().push(heard.clone());
             all.push(heard);
@@ -168,6 +174,7 @@ impl Client {
             let new = || View::new(&room, link.number, session.session);
             let view = session.rooms.entry(room.clone()).or_insert_with(new);
             view.take_over(link.number, session.session);
+            view.allow_again(&known);
             view.catch_up(&missed, link.talk.exact, around.ledger);
         }
         around.ledger.totals.conversation_events += all.len() as u64;

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::super::host::Around;
 use super::super::wire;
-use super::{Client, Stage};
+use super::answers::position;
+use super::{Client, Position, Stage};
 use crate::user::progress::Place;
 
 /// What stands in front of an attachment's base64, and behind it.
@@ -149,12 +150,33 @@ impl Client {
             return around.ledger.violate("a Socket.IO client hears packets", text);
         };
         match (id, place(&arguments)) {
-            ("", Some(place)) => self.seen = Some(place),
+            ("", Some(place)) => self.see(place),
             ("", None) => around.ledger.violate("every event tells its place", text),
-            _ => {}
+            (id, _) => self.answer(id, &arguments[1], around),
         }
         let frame = json!({"event": arguments[0], "data": arguments[1]});
         self.on_event(text, &frame, around);
+    }
+
+    /// The client is at a place.
+    pub(super) fn see(&mut self, place: String) {
+        self.seen = Some(place);
+        self.unplaced.clear();
+    }
+
+    /// A message whose sender wants to know that it has arrived.
+    fn answer(&mut self, id: &str, data: &Value, around: &mut Around<'_>) {
+        around.ledger.totals.answers_wanted += 1;
+        let Position { epoch, offset } = position(data);
+        if data["ackRequested"] != true && data.get("editorId").is_none() {
+            around.ledger.violate("only who asks for it gets an answer", format!("{data}"));
+        }
+        self.unplaced.insert((epoch, offset));
+        let user = self.link.as_ref().and_then(|link| link.user.clone());
+        if let (Some(user), Some(room), true) = (user, data["roomId"].as_str(), around.dice.percent(60)) {
+            around.ledger.ask_receipt(&(room.to_owned(), user, false), offset);
+            self.send_text(&format!("43{id}[]"), around);
+        }
     }
 
     fn on_ack_packet(&mut self, text: &str, around: &mut Around<'_>) {

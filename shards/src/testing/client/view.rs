@@ -50,7 +50,7 @@ pub(super) struct View {
     gap: Gap,
     /// A session that does not say up to where was resumed behind this offset, and nothing has come live since.
     resumed_from: Option<u64>,
-    /// Messages that came in an answer, which are given again unless the client has confirmed them.
+    /// Messages that came in an answer or told no place, which are given again unless the client has confirmed them.
     by_answer: BTreeSet<(String, u64)>,
     /// What a recovery of the topic dialect has given so far.
     pub(super) missed: Vec<Heard>,

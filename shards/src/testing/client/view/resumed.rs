@@ -1,5 +1,7 @@
 //! A room whose session was resumed by another connection: what it gives fits behind what its client has had.
 
+use std::collections::BTreeSet;
+
 use super::super::super::ledger::{Heard, Ledger, Told};
 use super::{Position, View};
 
@@ -78,6 +80,11 @@ impl View {
         self.last = Some(replay.at.offset.max(self.last.unwrap_or(0)));
         self.kept = None;
         self.note_recovery(replay.recovered);
+    }
+
+    /// Messages that may be given again, because they told no place.
+    pub(in super::super) fn allow_again(&mut self, unplaced: &BTreeSet<(String, u64)>) {
+        self.by_answer.extend(unplaced.iter().cloned());
     }
 
     /// Messages of a session that a Socket.IO client wants to take up, be it let in or not: what it missed, one by one.
