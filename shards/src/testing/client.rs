@@ -10,6 +10,7 @@ mod messages;
 mod presence;
 mod queues;
 mod receipts;
+mod reentry;
 mod resumes;
 mod revisions;
 mod rooms;
@@ -158,6 +159,15 @@ enum Asked {
 }
 
 impl Asked {
+    /// Whether it is about something that no session brings back.
+    fn is_lost(&self) -> bool {
+        match self {
+            Self::Watch { .. } => true,
+            Self::Several { patterns, .. } => !patterns.is_empty(),
+            _ => false,
+        }
+    }
+
     /// Whether the connection is in other rooms afterwards.
     fn moves(&self) -> bool {
         matches!(

@@ -289,7 +289,8 @@ impl Host {
             let Some(queue) = self.shard.queue(*id) else { continue };
             around.network.sockets[attached.socket].behind = !queue.is_empty();
             let bytes = queue.bytes() - queue.reply_bytes();
-            let limit = most.max(queue.largest_frame()) + CONTROL_BYTES_MAX;
+            // What a further namespace answers is handed on to the session's queue up to a quarter of that.
+            let limit = most.max(queue.largest_frame() + most / 4) + CONTROL_BYTES_MAX;
             if bytes > limit {
                 around
                     .ledger

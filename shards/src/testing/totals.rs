@@ -151,6 +151,8 @@ totals! {
     conversation_events,
     /// Times that a Socket.IO client was not let in.
     connects_refused,
+    /// Times that one left its namespace and entered it again over the same transport.
+    reentries,
     /// Messages that asked them for an answer.
     answers_wanted,
     /// Attachments that Socket.IO clients sent.

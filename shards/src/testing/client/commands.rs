@@ -29,6 +29,8 @@ impl Client {
             self.suffer(around);
         } else if around.dice.permille(4) && self.may_take_over() {
             self.take_over(around);
+        } else if around.dice.permille(3) && self.may_reenter() {
+            self.reenter(around);
         } else if open && around.dice.percent(25) {
             match self.dialect {
                 Dialect::Topic => self.topic_command(around),
@@ -107,6 +109,7 @@ impl Client {
         } else {
             format!("\"r{}\"", link.requests)
         };
+        link.talk.forgoes |= asked.is_lost();
         link.asked.insert(id.clone(), asked);
         self.say(event, data, Some(&id), around);
     }
@@ -196,7 +199,8 @@ impl Client {
         }
         let mut patterns = Vec::new();
         let pattern = *around.dice.pick(&PATTERNS);
-        if (around.dice.percent(40) || rooms.is_empty()) && link.expect_pattern(pattern, enter) {
+        let rare = link.dialect == Dialect::SocketIo && around.dice.percent(85);
+        if !rare && (around.dice.percent(40) || rooms.is_empty()) && link.expect_pattern(pattern, enter) {
             patterns.push(pattern.to_owned());
         }
         if rooms.is_empty() && patterns.is_empty() {

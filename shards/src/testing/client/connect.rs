@@ -42,7 +42,22 @@ impl Client {
             .percent(2)
             .then(|| TurnAway { status: *around.dice.pick(&[429, 503]), retry_after_s: 1 });
         around.network.arrivals.push(Arrival { socket, refuse });
-        self.link = Some(Link {
+        let link = Link { guilty: refuse.is_some(), ..self.new_link(number, socket, around) };
+        self.link = Some(link);
+        if resumes && refuse.is_none() {
+            return self.send_upgrade(true, around);
+        }
+        match around.dice.between(0, 99) {
+            0..2 => self.send_head(b"GET /healthz HTTP/1.1\r\n\r\n", true, around),
+            2..5 => self.send_head(b"GET /ws HTTP/1.1\r\nHost: gate", true, around),
+            5..7 => self.send_head(b"GET /ws HTTP/1.1\r\nHost: a\r\n\r\n", true, around),
+            _ => self.send_upgrade(false, around),
+        }
+    }
+
+    /// A connection that has said nothing yet.
+    pub(super) fn new_link(&self, number: u64, socket: usize, around: &Around<'_>) -> Link {
+        Link {
             number,
             overlaps: self.before.iter().any(|socket| !around.network.knows_end(*socket)),
             fed_ms: around.now.ms,
@@ -61,7 +76,7 @@ impl Client {
             recoveries: BTreeMap::new(),
             deserved_errors: 0,
             errors: 0,
-            guilty: refuse.is_some(),
+            guilty: false,
             close_code: None,
             stalled_until_ms: 0,
             repeatable: Vec::new(),
@@ -75,15 +90,6 @@ impl Client {
             named: BTreeMap::new(),
             watching: Watching::default(),
             talk: Talk::default(),
-        });
-        if resumes && refuse.is_none() {
-            return self.send_upgrade(true, around);
-        }
-        match around.dice.between(0, 99) {
-            0..2 => self.send_head(b"GET /healthz HTTP/1.1\r\n\r\n", true, around),
-            2..5 => self.send_head(b"GET /ws HTTP/1.1\r\nHost: gate", true, around),
-            5..7 => self.send_head(b"GET /ws HTTP/1.1\r\nHost: a\r\n\r\n", true, around),
-            _ => self.send_upgrade(false, around),
         }
     }
 

@@ -8,6 +8,7 @@ use super::super::host::Around;
 use super::super::scenario::Scenario;
 use super::view::View;
 use super::{Asked, Client, Link};
+use crate::protocol::profile::Dialect;
 
 /// What a connection watches, and what it believes.
 #[derive(Debug, Default)]
@@ -32,8 +33,11 @@ fn shown(data: &Value) -> (String, String) {
 
 impl Client {
     pub(super) fn be_present(&mut self, around: &mut Around<'_>) {
+        // A Socket.IO client that watches somebody does not come back to its session.
+        let rarely = self.dialect == Dialect::SocketIo && around.dice.percent(80);
         match around.dice.between(0, 9) {
             0..4 => self.say_status(around),
+            _ if rarely => {}
             4..8 => self.watch_users(around),
             8 => self.watch_room(around),
             _ => self.unwatch(around),

@@ -85,9 +85,11 @@ impl Client {
         link.forget_room_news(room);
         let view = link.view(room);
         view.busy = view.busy.saturating_sub(1);
-        if let Some(position) = view.leave() {
-            self.positions.insert(room.to_owned(), position);
-        }
+        match view.leave() {
+            Some(position) => self.positions.insert(room.to_owned(), position),
+            // An earlier one is no longer where the client is.
+            None => self.positions.remove(room),
+        };
     }
 
     /// A live message, whichever way it came.

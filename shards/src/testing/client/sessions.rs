@@ -45,6 +45,8 @@ pub(super) struct Session {
     pub(super) inexact: bool,
     /// Whether its connection was lost while it waited to hear of a recovery, that could have told it of a gap.
     pub(super) asked: bool,
+    /// Whether it may have had patterns or watches, which no session brings back.
+    pub(super) partial: bool,
     /// Which time it was that it had it.
     pub(super) stamp: u64,
     /// The sockets that had it or wanted it, in order.
@@ -131,6 +133,7 @@ impl Client {
             gone: false,
             inexact: false,
             asked: false,
+            partial: false,
             stamp,
             sockets: vec![link.socket],
             holder: link.socket,
@@ -155,6 +158,7 @@ impl Client {
                     session.rooms = link.rooms_of_session();
                     session.unsure = link.unsure_rooms();
                     session.asked = link.waits_for_recovery();
+                    session.partial = link.talk.forgoes;
                     session.stamp = stamp;
                     session.holder = link.socket;
                     // Others may have wanted it since.
@@ -206,7 +210,8 @@ impl Client {
         let wanted = self.link.as_ref().is_some_and(|link| link.hold != Hold::None);
         let session = self.session.as_ref().map(|session| session.session).filter(|_| wanted);
         for ghost in std::mem::take(&mut self.ghosts) {
-            let superseded = ghost.hold.is_asked() || session == Some(ghost.session);
+            // Who has come back over the same transport is told, and keeps that.
+            let superseded = !ghost.talk.returns && (ghost.hold.is_asked() || session == Some(ghost.session));
             let primary = self.link.replace(ghost);
             self.read(acts, around);
             if !acts && !superseded && self.link.is_some() {
@@ -222,7 +227,9 @@ impl Client {
     pub(super) fn check_ghosts(&self, around: &mut Around<'_>) {
         let Some(link) = &self.link else { return };
         let held = matches!(link.hold, Hold::Held(_));
-        if let Some(ghost) = self.ghosts.iter().find(|ghost| held && ghost.session == link.session) {
+        if let Some(ghost) =
+            self.ghosts.iter().find(|ghost| held && !ghost.talk.returns && ghost.session == link.session)
+        {
             let what = format!("connection {} is open beside {}", ghost.number, link.number);
             around.ledger.violate("a replaced connection is closed with 4410", what);
         }

@@ -58,7 +58,7 @@ impl Client {
     }
 
     /// Asks to enter the namespace, with the session that it wants to take up.
-    fn ask_to_enter(&mut self, around: &mut Around<'_>) {
+    pub(super) fn ask_to_enter(&mut self, around: &mut Around<'_>) {
         let Some(link) = &mut self.link else { return };
         link.talk.asked = true;
         let mut auth = serde_json::Map::new();
@@ -226,6 +226,7 @@ impl Client {
             gone: false,
             inexact: false,
             asked: false,
+            partial: false,
             stamp: self.stamps,
             sockets: vec![link.socket],
             holder: link.socket,
@@ -242,7 +243,13 @@ impl Client {
         let told = session.rooms.values().any(View::may_hear_of_gap_again);
         let own = around.ledger.tokens.iter().filter(|(user, _)| Some(user) == link.user.as_ref());
         let crowded = own.count() > SESSIONS_MAX;
-        let excused = lossy || told || session.asked || crowded || !around.scenario.generous || session.over;
+        let excused = lossy
+            || told
+            || session.asked
+            || session.partial
+            || crowded
+            || !around.scenario.generous
+            || session.over;
         if !excused && !session.is_expired(around) {
             let what = format!("connection {} of {session:?}", link.number);
             around.ledger.violate("what is kept can be recovered", what);
@@ -254,7 +261,8 @@ impl Client {
         self.handle_early(around);
         let (Some(link), Some(session)) = (&mut self.link, &mut self.session) else { return };
         around.ledger.totals.conversations_resumed += 1;
-        if session.gone {
+        // Over another transport it may overtake the news.
+        if session.gone && link.talk.returns {
             around.ledger.violate("who has left does not come back", format!("{}", link.number));
         }
         self.stamps += 1;
@@ -263,6 +271,7 @@ impl Client {
         session.holder = link.socket;
         session.left_ms = None;
         (session.unread, session.inexact) = (0, false);
+        (session.over, session.gone) = (false, false);
         let mut sure = BTreeSet::new();
         for (room, mut view) in std::mem::take(&mut session.rooms) {
             view.take_over(link.number, session.session);
@@ -294,6 +303,10 @@ impl Client {
         if let Some(room) = sure.iter().find(|room| !has(room) && !is_created(room)) {
             let what = format!("connection {} did not get {room} back", link.number);
             around.ledger.violate("a session's rooms come back", what);
+        }
+        for room in sure.iter().filter(|room| !has(room)) {
+            // It was closed meanwhile, or while the client was away.
+            link.view(room).leave();
         }
         for room in unsure {
             let view = link.view(room);

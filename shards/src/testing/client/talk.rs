@@ -25,7 +25,7 @@ const NONSENSE: [&str; 8] = [
     r#"42["room:join"]"#,
     r#"42["room:join",{"roomId":"room.a"},1]"#,
     "42[7]",
-    "4399[]",
+    "43999999[]",
     "40/nowhere,",
 ];
 /// Texts that end the connection.
@@ -53,8 +53,19 @@ pub(super) struct Talk {
     pub(super) bogus: bool,
     /// Whether it does not handle what still comes.
     pub(super) deaf: bool,
+    /// Whether it was in the namespace before over the same transport: what comes until it is let in is of then.
+    pub(super) returns: bool,
+    /// Whether it has asked for patterns or watches.
+    pub(super) forgoes: bool,
     /// An event whose attachments are yet to come, and how many.
     partial: Option<(String, usize, Vec<Vec<u8>>)>,
+}
+
+impl Talk {
+    /// Whether attachments are awaited.
+    pub(super) fn is_amid_event(&self) -> bool {
+        self.partial.is_some()
+    }
 }
 
 impl Client {
@@ -110,6 +121,7 @@ impl Client {
                 Some(count) if count > 0 => link.talk.partial = Some((text.to_owned(), count, Vec::new())),
                 _ => around.ledger.violate("a Socket.IO client hears packets", text),
             },
+            ("42" | "43", true) if link.talk.returns => {}
             ("42", true) => self.on_early(text.to_owned(), around),
             ("42", false) => self.on_event_packet(text, around),
             ("43", false) => self.on_ack_packet(text, around),
