@@ -22,6 +22,8 @@ impl Client {
         around.ledger.totals.reentries += 1;
         if let Some(user) = &left.user {
             around.ledger.comings.entry(user.clone()).or_default().go(left.number, false, around.now.ms);
+            // What was on its way counts as delivered to a client that leaves.
+            around.ledger.queues.sole.remove(user);
         }
         if let Some(session) = &mut self.session {
             (session.over, session.gone) = (true, true);

@@ -336,6 +336,10 @@ impl Client {
                     session.unsure = link.views.keys().cloned().collect();
                     session.rooms.clear();
                 }
+                if let Some(user) = &link.user {
+                    // What was on its way counts as delivered to a client that leaves.
+                    around.ledger.queues.sole.remove(user);
+                }
                 self.send_text("41", around);
                 false
             }
