@@ -93,6 +93,10 @@ impl Shard {
         let client = &mut self.connections[slot];
         client.queue.drop_all();
         client.queue.seal();
+        if let Some(Role::Child(parent)) = self.connections[slot].role.as_deref() {
+            // The session was not read, perhaps, while this namespace was busy.
+            self.carriers.push_back(*parent);
+        }
         self.leave_session(slot);
         if self.connections[slot].is_active() {
             self.begin_close(slot, now);

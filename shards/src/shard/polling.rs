@@ -347,12 +347,15 @@ impl Shard {
         self.schedule_client(slot, now);
     }
 
-    /// Reads on what connections had sent behind a request that is answered now.
+    /// Reads on what connections had sent behind a request that is answered now, or behind what had to come first.
     pub(super) fn read_further_requests(&mut self, now: Now) {
         while let Some(id) = self.carriers.pop_front() {
-            if self.client(id).is_some_and(|client| client.phase == Phase::Head && !client.unread.is_empty())
-            {
-                self.read_requests(id.slot as usize, now);
+            let slot = id.slot as usize;
+            let Some(client) = self.client(id).filter(|client| client.is_active()) else { continue };
+            if client.engine().is_some() {
+                self.resume(slot, now);
+            } else if client.phase == Phase::Head && !client.unread.is_empty() {
+                self.read_requests(slot, now);
             }
         }
     }
