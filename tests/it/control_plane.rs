@@ -1,7 +1,7 @@
 //! Health, readiness and metrics on the same port, or on another (protocol §9).
 
 use std::collections::{HashMap, HashSet};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use serde_json::json;
@@ -75,6 +75,20 @@ fn a_socketio_request_behind_plain_http_is_sent_to_a_connection_of_its_own() {
     assert_eq!(response.header("location"), Some(target));
     assert_eq!(response.header("connection"), Some("close"));
     assert_eq!(http::get(server.address, target).status, 200);
+}
+
+/// The first answer would be lost if the connection went to the control plane before it is written.
+#[test]
+fn requests_for_a_shard_and_for_the_control_plane_are_answered_in_order() {
+    let server = Server::start();
+    let mut stream = http::connect(server.address);
+    let unknown = "GET /socket.io/?EIO=4&transport=polling&sid=x HTTP/1.1\r\nHost: a\r\n\r\n";
+    write!(stream, "{unknown}{unknown}GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .expect("open");
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).expect("it is closed");
+    let statuses: Vec<&str> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    assert_eq!(statuses, ["400", "400", "200"], "{answers}");
 }
 
 #[test]

@@ -386,6 +386,12 @@ impl Connection {
         }
     }
 
+    /// Whether the next thing to do for it is to read a request that has come, at least in part.
+    #[must_use]
+    pub fn awaits_request(&self) -> bool {
+        self.phase == Phase::Head && !self.unread.is_empty() && self.queue.is_empty()
+    }
+
     /// Where a Socket.IO client is when it has got all that is queued for it.
     #[must_use]
     pub fn place(&self) -> Option<Place> {

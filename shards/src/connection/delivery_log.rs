@@ -64,6 +64,8 @@ struct Room {
     untold: bool,
     /// Whether something was given that has no place in the byte stream yet: it waits, or was dropped.
     owed: bool,
+    /// Up to where a Socket.IO client has acknowledged messages that asked for it.
+    acknowledged: Offset,
 }
 
 /// A ping that asks how far the client has got.
@@ -119,7 +121,7 @@ impl DeliveryLog {
     pub fn enter(&mut self, number: u32, name: &Arc<str>, epoch: Epoch, offset: Offset) {
         self.settle();
         let name = Arc::clone(name);
-        let room = Room { number, name, epoch, offset, untold: false, owed: false };
+        let room = Room { number, name, epoch, offset, untold: false, owed: false, acknowledged: 0 };
         match self.rooms.iter_mut().find(|room| room.number == number) {
             Some(known) => {
                 *known = room;
@@ -273,12 +275,14 @@ impl DeliveryLog {
         }
     }
 
-    /// The client has acknowledged a message.
-    pub fn acknowledge(&mut self, epoch: Epoch, offset: Offset) {
+    /// The client has acknowledged a message; whether it had acknowledged none behind it in that room.
+    pub fn acknowledge(&mut self, epoch: Epoch, offset: Offset) -> bool {
         self.settle();
         if let Some(trail) = &mut self.trail {
             trail.acknowledge(epoch, offset);
         }
+        let room = self.rooms.iter_mut().find(|room| room.epoch == epoch && room.acknowledged < offset);
+        room.map(|room| room.acknowledged = offset).is_some()
     }
 
     /// The byte stream got bytes in front of all that is noted.

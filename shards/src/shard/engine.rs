@@ -89,13 +89,16 @@ impl Shard {
     ) -> bool {
         // Nobody waits for a body that is refused by what stands in front of it.
         let terms = Terms { keep_alive: false, ..request.terms.clone() };
-        match id {
-            None if request.sid.is_some() => self.respond_error(slot, EngineError::UnknownSid, &terms, now),
-            Some(id) if matches!(request.wish, Wish::Post) && !self.reserve_post(slot, id, &terms, now) => {}
-            _ if request.expects_continue && self.connections[slot].unread.len() == request.head_len => {
-                self.send(slot, (&b"HTTP/1.1 100 Continue\r\n\r\n"[..]).into(), FrameClass::Control);
+        let is_new = self.connections[slot].role.is_none();
+        let Some(id) = id else {
+            if request.sid.is_some() {
+                self.respond_error(slot, EngineError::UnknownSid, &terms, now);
             }
-            _ => {}
+            return false;
+        };
+        let is_welcome = matches!(request.wish, Wish::Post) && self.reserve_post(slot, id, &terms, now);
+        if is_welcome && is_new && request.expects_continue {
+            self.send(slot, (&b"HTTP/1.1 100 Continue\r\n\r\n"[..]).into(), FrameClass::Control);
         }
         false
     }

@@ -55,12 +55,11 @@ impl Shard {
         self.read_requests(slot, now);
     }
 
-    /// Reads requests until one is not complete, or must be answered first.
+    /// Reads requests until one is not complete, or must be answered first: an answer that waits to be written would be lost
+    /// if the next request took the connection elsewhere.
     pub(super) fn read_requests(&mut self, slot: usize, now: Now) {
         let id = self.connections[slot].id;
-        while let Some(client) =
-            self.client(id).filter(|client| client.phase == Phase::Head && !client.unread.is_empty())
-        {
+        while let Some(client) = self.client(id).filter(|client| client.awaits_request()) {
             let more = match handshake::parse(&client.unread, &self.config) {
                 Ok(Some(HttpRequest::Engine(outcome))) => self.on_engine_head(slot, *outcome, now),
                 Ok(None) => false,
@@ -290,7 +289,7 @@ impl Shard {
     }
 
     /// Takes one event from the connection's bucket; the error when it is empty.
-    fn take_event(&mut self, slot: usize, now: Now) -> Option<CommandError> {
+    pub(super) fn take_event(&mut self, slot: usize, now: Now) -> Option<CommandError> {
         let client = &mut self.connections[slot];
         let guest = client.identity.as_ref().is_some_and(|identity| identity.user_type == UserType::Guest);
         let rate = scaled(self.config.limits.events?, guest);

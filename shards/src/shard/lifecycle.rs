@@ -58,10 +58,15 @@ impl Shard {
         let resumes = client.is_active() && client.paused && client.queue.reply_bytes() <= unread_min;
         let done = !more && !client.is_active() && !client.shut;
         let plays = client.role.is_some();
+        let asks = client.phase == Phase::Head && client.awaits_request();
         self.metrics.frames_sent += frames as u64;
         let slot = id.slot as usize;
         if plays {
             self.unblock_children(slot);
+        }
+        if asks {
+            self.carriers.push_back(id);
+            self.settle(now);
         }
         if resumes {
             self.connections[slot].paused = false;

@@ -9,12 +9,12 @@ use super::engine::MALFORMED;
 use super::events::Happened;
 use super::flushing::mark_dirty;
 use crate::clock::Now;
-use crate::connection::Phase;
 use crate::connection::delivery_log::Goodbye;
 use crate::connection::engine::{Carrier, Polling, Role, Session, Terms, sid};
 use crate::connection::handshake::engine::{EngineError, EngineRequest, response};
 use crate::connection::http::Refusal;
 use crate::connection::outbound_queue::FrameClass;
+use crate::connection::{Connection, Phase};
 use crate::effect::{Release, SocketEffect};
 use crate::id::ConnectionId;
 use crate::protocol::close_code::CloseCode;
@@ -354,7 +354,7 @@ impl Shard {
             let Some(client) = self.client(id).filter(|client| client.is_active()) else { continue };
             if client.engine().is_some() {
                 self.resume(slot, now);
-            } else if client.phase == Phase::Head && !client.unread.is_empty() {
+            } else if client.awaits_request() {
                 self.read_requests(slot, now);
             }
         }

@@ -136,6 +136,12 @@ impl Shard {
             return self.malformed(slot, now);
         }
         let Some(credentials) = self.credentials(packet.payload) else { return self.malformed(slot, now) };
+        if let Some(error) = self.take_event(slot, now) {
+            let profile = self.connections[slot].variant.profile;
+            self.metrics.count_error(error.code);
+            self.send(slot, write::refused(packet.namespace, profile, &error), FrameClass::Reply);
+            return self.count_refusal(slot, now);
+        }
         let Some(namespace) = self.config.socketio.namespaces.find(packet.namespace) else {
             self.send(slot, write::invalid_namespace(packet.namespace), FrameClass::Reply);
             return self.count_refusal(slot, now);
@@ -279,8 +285,9 @@ impl Shard {
         if self.connections[at].phase != Phase::Open || !self.is_in(at, &request.room) {
             return;
         }
-        if let Some(log) = &mut self.connections[at].log {
-            log.acknowledge(request.epoch, request.offset);
+        let log = self.connections[at].log.as_mut();
+        if !log.is_some_and(|log| log.acknowledge(request.epoch, request.offset)) {
+            return;
         }
         let caller = Caller { connection: self.connections[at].id, reply: ReplyTo::Nobody };
         let upto = UpTo::Message(request.message);

@@ -103,6 +103,8 @@ impl Shard {
         client.socket = std::mem::take(&mut probe.socket);
         client.unread = std::mem::take(&mut probe.unread);
         client.blocked = probe.blocked;
+        // The acceptor has counted the socket for where it came from, be that another address.
+        client.peer = probe.peer;
         client.counted_pending = probe.counted_pending;
         client.heard_ms = now.ms;
         self.effects.sockets.push(SocketEffect::Rebind { from: probe.id, to: session });

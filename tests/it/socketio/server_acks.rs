@@ -96,3 +96,33 @@ fn the_furthest_of_several_acks_counts_for_recovery() {
         ana.arrived("message:received").iter().map(|it| it.data[1]["content"].clone()).collect();
     assert_eq!(missed, ["third"]);
 }
+
+#[test]
+fn acks_of_what_is_acknowledged_cost_nothing_more() {
+    let (server, endpoint) = gateway(1, &[]);
+    let (mut ana, _) = member(&endpoint, false, "ana", "lobby");
+    let mut ben = server.member("ben", "lobby");
+    ben.call("message:send", json!({"roomId": "lobby", "content": "hello", "ackRequested": true}));
+    let id = ana.event("message:received").id.expect("an id");
+    for _ in 0..500 {
+        ana.send(&format!("43{id}[]"));
+    }
+    ana.call("ping", json!({}));
+    assert_eq!(server.metric("roomcast_receipts_total"), 1.0);
+}
+
+#[test]
+fn connecting_over_and_over_is_limited() {
+    let (_server, endpoint) = gateway(1, &["--socketio-namespaces", "/admin", "--limit-events", "5/1m"]);
+    let mut ana = SocketIo::open(&endpoint, false);
+    ana.connect(&super::auth("ana"));
+    let refused = (0..20).find_map(|_| {
+        ana.within("/admin").try_connect(&super::auth("ana")).err().or_else(|| {
+            ana.send("41/admin,");
+            None
+        })
+    });
+    let refused = refused.expect("it is refused in the end");
+    assert_eq!(refused["data"]["code"], "RATE_LIMITED");
+    assert!(refused["data"]["details"]["retryAfterMs"].is_u64());
+}
