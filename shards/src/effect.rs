@@ -71,6 +71,8 @@ pub struct Admission {
 pub enum AdmissionEvent {
     /// It authenticated and is no longer pending.
     Authenticated,
+    /// It was refused, and brought a request of a session that is authenticated: it counts as admitted.
+    Recognised,
     /// It failed to authenticate, or to become a WebSocket in time.
     Failed,
     /// It is gone; whether it was still pending.

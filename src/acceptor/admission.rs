@@ -102,6 +102,11 @@ impl Admissions {
         }
         let address = self.addresses.entry(network(admission.peer)).or_default();
         match admission.event {
+            AdmissionEvent::Recognised => {
+                self.refused = self.refused.saturating_sub(1);
+                self.admitted += 1;
+                address.connections += 1;
+            }
             AdmissionEvent::Authenticated => address.pending = address.pending.saturating_sub(1),
             AdmissionEvent::Failed => {
                 address.failed_ms = now_ms;
@@ -173,6 +178,21 @@ mod tests {
         let mut limits = Limits::default();
         change(&mut limits);
         Admissions::new(&limits)
+    }
+
+    #[test]
+    fn who_is_recognised_no_longer_counts_as_refused() {
+        let mut admissions = admissions(|limits| limits.connections_per_ip_max = Some(1));
+        assert_eq!(admissions.admit(address(1), 0), Verdict::Admitted);
+        for _ in 0..10 * REFUSED_MAX {
+            assert!(matches!(admissions.admit(address(1), 0), Verdict::AddressFull { .. }));
+            news(&mut admissions, address(1), AdmissionEvent::Recognised);
+        }
+        for _ in 0..=10 * REFUSED_MAX {
+            news(&mut admissions, address(1), AdmissionEvent::Closed { pending: false, refused: false });
+        }
+        assert_eq!((admissions.admitted, admissions.refused), (0, 0));
+        assert_eq!(admissions.admit(address(1), 0), Verdict::Admitted);
     }
 
     fn news(admissions: &mut Admissions, peer: IpAddr, event: AdmissionEvent) {

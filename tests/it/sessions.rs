@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::foreign::{self, Script};
 use crate::support::reply::{column, entry, list};
-use crate::support::{Client, Server, Token};
+use crate::support::{Client, Server, Token, eventually};
 
 fn create_session(client: &mut Client) -> String {
     let session = client.call("connection:create-session", json!({}));
@@ -328,4 +329,19 @@ fn what_was_missed_in_many_rooms_is_bounded_as_a_whole() {
             assert_eq!(ana.expect_message(room).offset(), 2, "it is in all of them");
         }
     }
+}
+
+#[test]
+fn a_session_survives_resets_amid_a_fan_out() {
+    let server = Server::builder().shards(1).start();
+    let mut command = foreign::node("resets.mjs");
+    let tokens: Vec<_> = (0..60).map(|n| Token::employee(&format!("user-{n}")).mint()).collect();
+    command.env("URL", format!("ws://{}/ws", server.address)).env("TOKENS", tokens.join(" "));
+    command.env("TOKEN_SPEAKER", Token::employee("speaker").mint());
+    let mut script = Script::start(command);
+    script.expect("whoever came back was answered");
+    script.expect_end();
+    eventually("an end of all connections", || (server.metric("roomcast_connections") == 0.0).then_some(()));
+    let (sessions, parked) = (server.metric("roomcast_sessions"), server.metric("roomcast_sessions_parked"));
+    assert_eq!(sessions, parked, "some have no connection, and are not parked either");
 }

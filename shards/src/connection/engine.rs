@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::http::Refusal;
 use crate::id::{ConnectionId, ShardId};
 use crate::protocol::socketio::Namespace;
 
@@ -115,6 +116,17 @@ pub struct Terms {
     pub credentials: bool,
     /// Whether the connection stays for another request.
     pub keep_alive: bool,
+}
+
+impl Terms {
+    /// A refusal that a browser may read.
+    #[must_use]
+    pub fn on(&self, refusal: Refusal) -> Refusal {
+        match &self.allow_origin {
+            Some(origin) => refusal.header(format!("Access-Control-Allow-Origin: {origin}")),
+            None => refusal,
+        }
+    }
 }
 
 /// An event of which attachments are missing.

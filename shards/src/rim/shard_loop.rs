@@ -132,6 +132,8 @@ impl ShardLoop {
             self.send_items();
             self.apply_effects();
             let flushed = self.flush_in_time();
+            // A write that failed has freed its connection's place: its socket goes before another takes that.
+            self.apply_socket_effects();
             self.report();
             if busy || ready > 0 || flushed {
                 self.note_turn(began_us);
@@ -244,6 +246,11 @@ impl ShardLoop {
     }
 
     fn apply_effects(&mut self) {
+        self.apply_socket_effects();
+        self.pass_on_news();
+    }
+
+    fn apply_socket_effects(&mut self) {
         for effect in std::mem::take(&mut self.shard.effects.sockets) {
             match effect {
                 SocketEffect::Resume(id) => {
@@ -262,6 +269,10 @@ impl ShardLoop {
                 SocketEffect::Rebind { from, to } => self.rebind(from, to),
             }
         }
+    }
+
+    /// Hands questions to the control plane, and news of connections to the acceptor.
+    fn pass_on_news(&mut self) {
         for inquiry in std::mem::take(&mut self.shard.effects.inquiries) {
             if let Err(inquiry) = self.inbox.control.inquire(self.shard.id(), inquiry) {
                 self.shard.metrics.control_overflows += 1;
@@ -278,7 +289,9 @@ impl ShardLoop {
 
     /// Lets a socket go, and tells the core how much of what was written has arrived, if that matters to it.
     fn release(&mut self, id: ConnectionId, how: Release) {
-        let Some(socket) = self.sockets.remove(id) else { return };
+        let Some(socket) = self.sockets.remove(id) else {
+            return self.shard.on_released(id, u64::MAX, self.now);
+        };
         if self.shard.awaits_release(id) {
             // When the kernel does not say, nothing more is believed to have arrived than the client confirmed.
             let unacknowledged = sys::unacknowledged(&socket).unwrap_or(u64::MAX);

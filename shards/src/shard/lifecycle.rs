@@ -366,10 +366,8 @@ impl Shard {
         for slot in slots {
             match self.connections[slot].phase {
                 Phase::Closing { .. } | Phase::Head | Phase::Carrying | Phase::Probing | Phase::Moving => {}
-                _ if matches!(self.connections[slot].role.as_deref(), Some(Role::Child(_))) => {
-                    // It goes with its session, and is told beside it.
-                    self.push(slot, &Push::Draining { reconnect_ms: window_ms }, FrameClass::Reliable, now);
-                }
+                // It is told, and goes, with its session.
+                _ if matches!(self.connections[slot].role.as_deref(), Some(Role::Child(_))) => {}
                 _ => {
                     let reconnect_ms = self.random.random_range(window_ms / 10..=window_ms.max(1));
                     let drain_ms = Some(now.ms + self.random.random_range(0..spread_ms));
@@ -379,6 +377,9 @@ impl Shard {
                     let is_told = self.connections[slot].engine().is_none_or(|it| it.own == Own::Connected);
                     if is_told {
                         self.push(slot, &Push::Draining { reconnect_ms }, FrameClass::Reliable, now);
+                    }
+                    for conversation in self.conversations(slot).into_iter().skip(1) {
+                        self.push(conversation, &Push::Draining { reconnect_ms }, FrameClass::Reliable, now);
                     }
                     self.schedule_client(slot, now);
                 }

@@ -9,13 +9,13 @@ use super::engine::MALFORMED;
 use super::events::Happened;
 use super::flushing::mark_dirty;
 use crate::clock::Now;
+use crate::connection::Phase;
 use crate::connection::delivery_log::Goodbye;
 use crate::connection::engine::{Carrier, Polling, Role, Session, Terms, sid};
 use crate::connection::handshake::engine::{EngineError, EngineRequest, response};
 use crate::connection::http::Refusal;
 use crate::connection::outbound_queue::FrameClass;
-use crate::connection::{Connection, Phase};
-use crate::effect::{Release, SocketEffect};
+use crate::effect::{Admission, AdmissionEvent, Release, SocketEffect};
 use crate::id::ConnectionId;
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::frame;
@@ -44,7 +44,7 @@ impl Shard {
         let refusal = refusal
             .or_else(|| crowded.then(|| Refusal::new(503, "the gateway is full").retry_after(RETRY_AFTER_S)));
         if let Some(refusal) = refusal {
-            return self.refuse(slot, &refusal, now);
+            return self.refuse(slot, &request.terms.on(refusal), now);
         }
         *self.polling_by_peer.entry(peer).or_default() += 1;
         let secret = self.secret();
@@ -142,11 +142,20 @@ impl Shard {
     fn carry(&mut self, slot: usize, session: ConnectionId, terms: Terms) {
         let known = self.client(session).is_some_and(|client| client.identity.is_some());
         if known {
-            self.note_authenticated(slot);
+            self.recognise(slot);
         }
         let client = &mut self.connections[slot];
         client.phase = Phase::Carrying;
         client.role = Some(Box::new(Role::Carrier(Carrier { session, terms })));
+    }
+
+    /// A connection belongs to somebody who is known: refusals of others at its address are not meant for it.
+    fn recognise(&mut self, slot: usize) {
+        self.note_authenticated(slot);
+        let client = &mut self.connections[slot];
+        if client.rare_if_any().and_then(|rare| rare.turn_away.take()).is_some() {
+            self.effects.admissions.push(Admission { peer: client.peer, event: AdmissionEvent::Recognised });
+        }
     }
 
     /// Answers the request that waits, if there is anything to answer with.
@@ -283,13 +292,13 @@ impl Shard {
         let Some(polling) = client.engine_mut().and_then(|session| session.polling.as_deref_mut()) else {
             return;
         };
-        if polling.post == Some(carrier) {
-            polling.post = None;
-        }
-        if polling.poll != Some(carrier) {
+        // So has one that gives up a request whose packets are not all read: which of them count nobody could know.
+        let posts = polling.post == Some(carrier);
+        if !posts && polling.poll != Some(carrier) {
             return;
         }
-        polling.poll = None;
+        let ended = if posts { &mut polling.post } else { &mut polling.poll };
+        *ended = None;
         if active {
             self.metrics.resets += 1;
             self.note_event(slot, Happened::Lost, now);

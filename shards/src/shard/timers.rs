@@ -98,7 +98,7 @@ impl Shard {
         let client = &self.connections[slot];
         if client.opened_ms + self.head_timeout_ms(slot) <= now.ms {
             if client.queue.written() > 0 && client.unread.is_empty() {
-                // It has had its answers, and nobody asks for more.
+                // It has had its answers, and nobody asks for more; or it does not take them.
                 return self.release(slot, Release::Close, now);
             }
             self.admission_failed(slot);
@@ -109,6 +109,11 @@ impl Shard {
     /// Neither a drain nor the few places for those who are turned away wait long for a request that may never come.
     fn head_timeout_ms(&self, slot: usize) -> u64 {
         let timeout_ms = self.config.handshake_timeout_ms;
+        if !self.connections[slot].queue.is_empty() {
+            // It is taking an answer, for as long as a session may stay silent.
+            let settings = &self.config.socketio;
+            return timeout_ms.max(settings.ping_interval_ms + settings.ping_timeout_ms);
+        }
         let hurried = self.draining || self.connections[slot].rare().turn_away.is_some();
         if hurried { timeout_ms.min(HURRIED_HEAD_TIMEOUT_MS) } else { timeout_ms }
     }

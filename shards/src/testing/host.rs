@@ -266,7 +266,7 @@ impl Host {
             };
             match admission.event {
                 AdmissionEvent::Authenticated => admitted.authenticated += 1,
-                AdmissionEvent::Failed => {}
+                AdmissionEvent::Failed | AdmissionEvent::Recognised => {}
                 AdmissionEvent::Closed { pending, refused } => {
                     admitted.closed += 1;
                     let counted = !pending && !refused;

@@ -13,7 +13,7 @@ use crate::id::{ConnectionId, Epoch, Offset, SessionId, ShardId};
 use crate::mesh::item::Caller;
 
 /// Sessions that one user may have; the one that was lost first goes first.
-pub const SESSIONS_MAX: usize = 16;
+pub const SESSIONS_MAX: usize = 64;
 const PREFIX: &str = "rs1";
 
 /// One room of a session, and up to where its client has got it.

@@ -172,3 +172,23 @@ fn a_head_that_is_too_large_is_refused() {
     let response = http::exchange(endpoint.address, http::request("GET", &long.target("polling"), &[], b""));
     assert!(matches!(response.status, 414 | 431), "{response:?}");
 }
+
+/// Nothing but POST has a body: it is refused by its head, before anybody sends what it announces.
+#[test]
+fn a_body_where_none_belongs_is_not_waited_for() {
+    let (_server, endpoint) = echo(2);
+    for method in ["OPTIONS", "GET", "PUT"] {
+        let target = endpoint.target("polling");
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000000\r\n\r\n");
+        let response = http::exchange(endpoint.address, head);
+        assert_eq!((response.status, response.header("connection")), (400, Some("close")), "{method}");
+    }
+}
+
+#[test]
+fn head_ends_its_connection_as_its_answer_has_a_body() {
+    let (_server, endpoint) = echo(1);
+    let head = format!("HEAD {} HTTP/1.1\r\nHost: a\r\n\r\n", endpoint.target("polling"));
+    let response = http::exchange(endpoint.address, head);
+    assert_eq!((response.status, response.header("connection")), (400, Some("close")));
+}

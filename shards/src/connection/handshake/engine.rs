@@ -149,7 +149,7 @@ impl Head<'_> {
     fn read_wish(&self, config: &Config, head_len: usize, body_len: usize) -> Result<Wish, Broken> {
         let method = self.request.method.unwrap_or_default();
         if method == "OPTIONS" {
-            return Ok(Wish::Preflight);
+            return if body_len == 0 { Ok(Wish::Preflight) } else { Err(EngineError::BadRequest.into()) };
         }
         let transport = self.parameter("transport");
         let websocket = match transport.as_deref() {
@@ -157,6 +157,9 @@ impl Head<'_> {
             Some("websocket") => true,
             _ => return Err(EngineError::UnknownTransport.into()),
         };
+        if method != "POST" && body_len > 0 {
+            return Err(EngineError::BadRequest.into());
+        }
         let sid = self.parameter("sid").filter(|sid| !sid.is_empty());
         let upgrades = self.has_token("Upgrade", "websocket");
         if websocket != upgrades
@@ -176,7 +179,6 @@ impl Head<'_> {
             return Ok(if sid.is_some() { Wish::Probe(upgrade) } else { Wish::Open(upgrade) });
         }
         match method {
-            "GET" if body_len > 0 => Err(EngineError::BadRequest.into()),
             "GET" if sid.is_none() => Ok(Wish::OpenPolling),
             "GET" => Ok(Wish::Poll),
             "POST" if self.has_token("Content-Type", "application/octet-stream") => {
@@ -213,7 +215,9 @@ impl Head<'_> {
                 (listed.then(|| origin.into()), listed)
             }
         };
-        let keep_alive = self.request.version == Some(1) && !self.has_token("Connection", "close");
+        // Whoever asks with HEAD expects no body, and would take ours for the next answer.
+        let ends = self.has_token("Connection", "close") || self.request.method == Some("HEAD");
+        let keep_alive = self.request.version == Some(1) && !ends;
         Ok(Terms { allow_origin, credentials, keep_alive })
     }
 
