@@ -116,6 +116,8 @@ impl Client {
             ("0{", true) => self.on_engine_open(&text[1..], around),
             ("40", true) => self.on_connected(&text[2..], around),
             ("44", _) => self.on_connect_refused(&text[2..], around),
+            // Over a transport that it entered twice nothing else follows: it goes by itself.
+            ("41", _) if text.len() == 2 && link.talk.returns => self.vanish(around),
             ("41", _) if text.len() == 2 => link.stage = Stage::Ending,
             ("45", _) => match text[2..].split_once('-').and_then(|(count, _)| count.parse().ok()) {
                 Some(count) if count > 0 => link.talk.partial = Some((text.to_owned(), count, Vec::new())),
