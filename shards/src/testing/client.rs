@@ -269,6 +269,8 @@ pub(super) struct Client {
     positions: BTreeMap<String, Position>,
     /// The last place that it saw as a Socket.IO client, in whichever session.
     seen: Option<String>,
+    /// The place that it named last, and whether it has seen that again since: then the server cannot know that.
+    named: (Option<String>, bool),
     /// Messages behind that place which told none, because they ask for an answer.
     unplaced: BTreeSet<(String, u64)>,
     link: Option<Link>,
@@ -299,6 +301,7 @@ impl Client {
             connections: 0,
             positions: BTreeMap::new(),
             seen: None,
+            named: (None, false),
             unplaced: BTreeSet::new(),
             link: None,
             ghosts: Vec::new(),

@@ -77,7 +77,8 @@ impl Client {
             };
             // Whoever has named another place in between has thrown away how far the session was.
             session.inexact |= place != self.seen;
-            link.talk.exact = !session.inexact;
+            link.talk.exact = !session.inexact && !self.named.1;
+            self.named = (place.clone(), false);
             auth.extend(place.map(|place| ("offset".to_owned(), place.into())));
         } else if around.dice.percent(10) {
             let others = around.ledger.tokens.iter().filter(|(user, _)| link.user.as_ref() != Some(user));
@@ -153,6 +154,7 @@ impl Client {
             match talk::place(&arguments) {
                 Some(place) if id.is_empty() => {
                     self.seen = Some(place);
+                    self.named.1 = self.seen == self.named.0;
                     self.unplaced.clear();
                 }
                 None if !id.is_empty() => {

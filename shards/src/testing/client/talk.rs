@@ -175,6 +175,7 @@ impl Client {
     /// The client is at a place.
     pub(super) fn see(&mut self, place: String) {
         self.seen = Some(place);
+        self.named.1 = self.seen == self.named.0;
         self.unplaced.clear();
     }
 
