@@ -99,12 +99,18 @@ impl Client {
         if text.starts_with('/') {
             let is_stray = link.talk.strays > 0;
             link.talk.strays = link.talk.strays.saturating_sub(1);
-            if !is_stray || text != r#"/nowhere,{"message":"Invalid namespace"}"# {
+            let limited = around.scenario.limited && text.contains("\"RATE_LIMITED\"");
+            if !is_stray || (!limited && text != r#"/nowhere,{"message":"Invalid namespace"}"#) {
                 around.ledger.violate("a namespace is one that there is", text);
             }
             return;
         }
         let error: Value = serde_json::from_str(text).unwrap_or_default();
+        if around.scenario.limited && error["data"]["code"] == "RATE_LIMITED" {
+            // It tries again over another connection.
+            link.stage = Stage::Ending;
+            return;
+        }
         let told = error["message"].is_string() && error["data"]["code"] == "AUTH_FAILED";
         if !told || !link.guilty || link.stage != Stage::Authenticating {
             around.ledger.violate("a good token is accepted", format!("{}: {text}", link.number));
