@@ -191,6 +191,29 @@ pub struct Publication {
 pub struct Audience(pub ahash::HashSet<Arc<str>>);
 
 impl Publication {
+    /// A message for tests, of nobody in particular.
+    #[cfg(test)]
+    pub(crate) fn sample(room: &str, offset: Offset, unix_ms: u64) -> Self {
+        Self {
+            id: crate::id::MessageIds::default().next(unix_ms, &mut rand::rng()),
+            room: room.into(),
+            epoch: Epoch(1),
+            offset,
+            sender: "s".into(),
+            kind: MessageType::Chat,
+            content: Bytes::from_static(b"1"),
+            metadata: None,
+            client_id: None,
+            unix_ms,
+            exclude: None,
+            lane: Lane::Streaming,
+            revision: None,
+            audience: None,
+            binary: false,
+            ack_requested: false,
+        }
+    }
+
     /// Bytes that it takes in a history: what varies, and a fair share of what does not.
     #[must_use]
     pub fn cost(&self) -> usize {

@@ -245,30 +245,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::id::Epoch;
-    use crate::protocol::message::{Lane, MessageType, Revised, Revision};
+    use crate::protocol::message::{Revised, Revision};
 
     const ME: SessionId = SessionId(1);
 
     fn message(offset: Offset, content: &str, exclude: Option<SessionId>) -> Arc<Publication> {
-        Arc::new(Publication {
-            id: crate::id::MessageIds::default().next(offset, &mut rand::rng()),
-            room: "r".into(),
-            epoch: Epoch(1),
-            offset,
-            sender: "s".into(),
-            kind: MessageType::Chat,
-            content: Bytes::copy_from_slice(content.as_bytes()),
-            metadata: None,
-            client_id: None,
-            unix_ms: offset * 1000,
-            exclude,
-            lane: Lane::Streaming,
-            revision: None,
-            audience: None,
-            binary: false,
-            ack_requested: false,
-        })
+        let content = Bytes::copy_from_slice(content.as_bytes());
+        Arc::new(Publication { content, exclude, ..Publication::sample("r", offset, offset * 1000) })
     }
 
     /// Changes the message at an offset, as the room's owner does.

@@ -55,36 +55,13 @@ impl AckRequests {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::MessageIds;
-    use crate::protocol::message::{Lane, MessageType};
-
-    fn publication(offset: Offset) -> Publication {
-        Publication {
-            id: MessageIds::default().next(offset, &mut rand::rng()),
-            room: "r".into(),
-            epoch: Epoch(1),
-            offset,
-            sender: "s".into(),
-            kind: MessageType::Chat,
-            content: bytes::Bytes::from_static(b"1"),
-            metadata: None,
-            client_id: None,
-            unix_ms: 0,
-            exclude: None,
-            lane: Lane::Streaming,
-            revision: None,
-            audience: None,
-            binary: false,
-            ack_requested: true,
-        }
-    }
 
     #[test]
     fn the_latest_requests_are_kept_under_their_numbers() {
         let mut requests = AckRequests::default();
         let count = REQUESTS_MAX as u64 + 10;
         for offset in 0..count {
-            assert_eq!(requests.add(&publication(offset)), offset);
+            assert_eq!(requests.add(&Publication::sample("r", offset, 0)), offset);
         }
         assert!(requests.find(9).is_none() && requests.find(count).is_none());
         assert_eq!(requests.find(10).map(|request| request.offset), Some(10));

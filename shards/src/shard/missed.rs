@@ -229,28 +229,9 @@ fn sort_by_time(messages: &mut Vec<Arc<Publication>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Epoch, MessageIds};
-    use crate::protocol::message::{Lane, MessageType};
 
     fn message(room: &str, offset: u64, unix_ms: u64) -> Arc<Publication> {
-        Arc::new(Publication {
-            id: MessageIds::default().next(unix_ms, &mut rand::rng()),
-            room: room.into(),
-            epoch: Epoch(1),
-            offset,
-            sender: "s".into(),
-            kind: MessageType::Chat,
-            content: bytes::Bytes::from_static(b"1"),
-            metadata: None,
-            client_id: None,
-            unix_ms,
-            exclude: None,
-            lane: Lane::Streaming,
-            revision: None,
-            audience: None,
-            binary: false,
-            ack_requested: false,
-        })
+        Arc::new(Publication::sample(room, offset, unix_ms))
     }
 
     #[test]
