@@ -32,6 +32,8 @@ impl Shared {
             self.join(id, socket, &data["roomId"], |room, offset| {
                 format!(r#"430[{{"roomId":{room},"epoch":"e","offset":{offset}}}]"#)
             });
+            // So that no two frames mix: the room's messages come to this socket from others' threads.
+            let _state = self.lock();
             self.write(socket, "2");
         } else {
             let (name, data) =
