@@ -6,6 +6,7 @@ mod acceptor;
 mod args;
 mod check;
 mod control;
+mod engine;
 mod events;
 mod exit;
 mod host;

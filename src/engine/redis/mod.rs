@@ -1,0 +1,3 @@
+//! Redis or Valkey, as the gateway reaches it.
+
+pub(crate) mod connect;
