@@ -10,6 +10,7 @@ mod engine;
 mod events;
 mod exit;
 mod host;
+mod listeners;
 mod logging;
 mod serve;
 mod settings;

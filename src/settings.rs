@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use roomcast_shards::config::{AuthMode, Config, HistoryLimits, Limits, Sanitize, SessionKey, SocketIo};
+use roomcast_shards::gateway_event::EventKinds;
 use roomcast_shards::protocol::socketio::Namespaces;
 
 use crate::args::TypedSettings;
@@ -164,6 +165,7 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         sanitize: layers
             .parse("sanitize", value::word(&[("off", Sanitize::Off), ("escape", Sanitize::Escape)]))?,
         socketio: socketio(layers)?,
+        events: EventKinds::default(),
     };
     let drain_timeout_ms = layers.parse("drain-timeout", value::duration_ms)?;
     let memory_max = memory_max(layers, host)?;

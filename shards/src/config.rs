@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::access::table::AccessTable;
 use crate::access::token::Verifier;
+use crate::gateway_event::EventKinds;
 use crate::protocol::profile::Profiles;
 use crate::protocol::socketio::Namespaces;
 
@@ -171,6 +172,8 @@ pub struct Config {
     pub sanitize: Sanitize,
     /// The Socket.IO dialect.
     pub socketio: SocketIo,
+    /// The kinds of events that somebody listens to.
+    pub events: EventKinds,
 }
 
 /// How Socket.IO clients are served.
@@ -362,6 +365,7 @@ impl Default for Config {
             latency_budget_ms: 20,
             sanitize: Sanitize::Off,
             socketio: SocketIo::default(),
+            events: EventKinds::default(),
         }
     }
 }

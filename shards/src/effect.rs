@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use crate::connection::http::TurnAway;
+use crate::gateway_event::GatewayEvent;
 use crate::id::{ConnectionId, ShardId};
 use crate::mesh::item::{Caller, Item};
 use crate::protocol::command::Monitoring;
@@ -136,6 +137,8 @@ pub struct Effects {
     pub admissions: Vec<Admission>,
     /// Questions for the control plane.
     pub inquiries: Vec<Inquiry>,
+    /// What happened, of the kinds in [`Config::events`](crate::config::Config::events).
+    pub events: Vec<GatewayEvent>,
     /// Items for the other shards, by shard.
     pub outboxes: Vec<Outbox>,
 }
@@ -150,6 +153,7 @@ impl Effects {
             sockets: Vec::new(),
             admissions: Vec::new(),
             inquiries: Vec::new(),
+            events: Vec::new(),
             outboxes: (0..shards).map(|_| Outbox::default()).collect(),
         }
     }

@@ -29,6 +29,7 @@ pub mod coalescing;
 pub mod config;
 pub mod connection;
 pub mod effect;
+pub mod gateway_event;
 pub mod id;
 pub mod mesh;
 pub mod metrics;

@@ -128,6 +128,10 @@ counters! {
     receipts,
     /// Cursors of receipts, and pushes of them, given up because there were too many.
     receipts_dropped,
+    /// Events for listeners.
+    gateway_events,
+    /// Events for listeners that there was no room for.
+    gateway_events_dropped,
     /// Users who began or ended to write.
     typing_edges,
     /// Changes of users' presence.

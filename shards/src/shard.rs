@@ -14,6 +14,7 @@ mod events;
 mod fan_out;
 mod flushing;
 mod gather;
+mod happenings;
 mod holding;
 mod inbound;
 mod keeping;

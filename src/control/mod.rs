@@ -42,6 +42,8 @@ pub(crate) use chat_page::chat_page;
 pub(crate) use health::HealthLimits;
 pub(crate) use sink::{Pending, channel};
 
+use crate::listeners::bus;
+
 use inquiries::{Answer, Inquiries};
 use metrics::Sources;
 use places::Places;
@@ -138,8 +140,13 @@ fn register(runtime: &Runtime, listener: std::net::TcpListener) -> io::Result<Tc
 
 /// Serves until told to stop, then lets the requests that run end.
 async fn run(server: Server, inquiries: Inquiries, waiting: Pending, listener: Option<TcpListener>) {
-    let serve_shards =
-        async { tokio::join!(server.serve_handovers(waiting.handovers), inquiries.serve(waiting.inquiries)) };
+    let serve_shards = async {
+        tokio::join!(
+            server.serve_handovers(waiting.handovers),
+            inquiries.serve(waiting.inquiries),
+            bus::run(waiting.events)
+        )
+    };
     let serve_listener = async {
         match listener {
             Some(listener) => server.serve_listener(listener).await,

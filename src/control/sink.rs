@@ -1,11 +1,15 @@
-//! Where plain HTTP and clients' inquiries leave the shards: bounded queues from their threads to the control thread.
+//! Where plain HTTP, clients' inquiries and events for listeners leave the shards: bounded queues from their threads to
+//! the control thread.
 
 use std::sync::Arc;
 
 use roomcast_shards::effect::Inquiry;
+use roomcast_shards::gateway_event::GatewayEvent;
 use roomcast_shards::id::ShardId;
 use roomcast_shards::rim::{ControlSink, HttpConnection};
 use tokio::sync::mpsc;
+
+use crate::listeners::gateway_queue::{GatewayReceiver, GatewaySender, gateway_queue};
 
 /// Connections that may wait for the control thread; further ones are closed, and counted by their shard.
 const HANDOVERS_MAX: usize = 256;
@@ -18,6 +22,7 @@ const INQUIRIES_MAX: usize = 256;
 struct Sink {
     handovers: mpsc::Sender<HttpConnection>,
     inquiries: mpsc::Sender<(ShardId, Inquiry)>,
+    events: GatewaySender,
 }
 
 /// The control plane's end of the queues, for [`super::start`].
@@ -25,14 +30,16 @@ struct Sink {
 pub(crate) struct Pending {
     pub(super) handovers: mpsc::Receiver<HttpConnection>,
     pub(super) inquiries: mpsc::Receiver<(ShardId, Inquiry)>,
+    pub(super) events: GatewayReceiver,
 }
 
 /// Makes the queues: the sink must exist before the shards start, and the control plane starts after them.
 pub(crate) fn channel() -> (Arc<dyn ControlSink>, Pending) {
     let (handover_sender, handovers) = mpsc::channel(HANDOVERS_MAX);
     let (inquiry_sender, inquiries) = mpsc::channel(INQUIRIES_MAX);
-    let sink = Sink { handovers: handover_sender, inquiries: inquiry_sender };
-    (Arc::new(sink), Pending { handovers, inquiries })
+    let (event_sender, events) = gateway_queue();
+    let sink = Sink { handovers: handover_sender, inquiries: inquiry_sender, events: event_sender };
+    (Arc::new(sink), Pending { handovers, inquiries, events })
 }
 
 impl ControlSink for Sink {
@@ -42,6 +49,10 @@ impl ControlSink for Sink {
 
     fn inquire(&self, shard: ShardId, inquiry: Inquiry) -> Result<(), Inquiry> {
         self.inquiries.try_send((shard, inquiry)).map_err(|error| error.into_inner().1)
+    }
+
+    fn happened(&self, unix_ms: u64, events: Vec<GatewayEvent>) -> usize {
+        self.events.send(unix_ms, events)
     }
 }
 

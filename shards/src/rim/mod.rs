@@ -24,6 +24,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::connection::http::TurnAway;
 use crate::effect::{Admission, Inquiry};
+use crate::gateway_event::GatewayEvent;
 use crate::id::ShardId;
 use crate::mesh::item::Caller;
 use crate::metrics::Metrics;
@@ -67,6 +68,9 @@ pub trait ControlSink: Send + Sync {
     /// # Errors
     /// The inquiry, when there is no room for it now; the client hears that the control plane is not available.
     fn inquire(&self, shard: ShardId, inquiry: Inquiry) -> Result<(), Inquiry>;
+
+    /// Takes what happened in a turn, in its order; how many events there was no room for, which are dropped.
+    fn happened(&self, unix_ms: u64, events: Vec<GatewayEvent>) -> usize;
 }
 
 /// Why shards cannot start.

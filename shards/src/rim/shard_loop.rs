@@ -279,6 +279,11 @@ impl ShardLoop {
                 self.shard.on_control(&inquiry.caller, None, self.now);
             }
         }
+        if !self.shard.effects.events.is_empty() {
+            let events = std::mem::take(&mut self.shard.effects.events);
+            let dropped = self.inbox.control.happened(self.now.unix_ms, events);
+            self.shard.metrics.gateway_events_dropped += dropped as u64;
+        }
         let admissions = &mut self.shard.effects.admissions;
         let sent = admissions
             .iter()

@@ -63,13 +63,20 @@ pub enum Change {
         /// Which of the two.
         joined: bool,
     },
+    /// The same in a large room, whose members are told counts instead.
+    Counted {
+        /// The user.
+        user: Arc<str>,
+        /// Which of the two.
+        joined: bool,
+    },
 }
 
 /// What time brought.
 #[derive(Debug, Default)]
 pub struct Due {
-    /// Users whose grace is over, to be told of.
-    pub left: Vec<Arc<str>>,
+    /// The users whose grace is over.
+    pub left: Vec<Change>,
     /// Users who no longer write.
     pub stopped: Vec<Arc<str>>,
     /// The number of members, when those of a large room are to be told.
@@ -248,7 +255,7 @@ impl OwnedRoom {
         if self.roster.len() > config.presence_room_max {
             let contents = self.contents_mut();
             contents.count_due_ms.get_or_insert((contents.counted_ms + COUNT_INTERVAL_MS).max(now.ms));
-            return Change::Quiet;
+            return Change::Counted { user: Arc::clone(user), joined };
         }
         Change::Edge { user: Arc::clone(user), joined }
     }
@@ -312,9 +319,7 @@ impl OwnedRoom {
         self.roster.expire(now.ms, |user| gone.push(user));
         for user in gone {
             self.active_ms = now.ms;
-            if let Change::Edge { user, .. } = self.change(Edge::Tell, &user, false, now, config) {
-                due.left.push(user);
-            }
+            due.left.push(self.change(Edge::Tell, &user, false, now, config));
         }
         if let Some(contents) = &mut self.contents
             && contents.count_due_ms.is_some_and(|at| at <= now.ms)

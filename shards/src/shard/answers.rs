@@ -306,6 +306,9 @@ impl Shard {
         now: Now,
     ) {
         self.metrics.count_error(error.code);
+        if error.code == ErrorCode::RateLimited {
+            self.note_rate_limited(slot, event);
+        }
         let variant = self.connections[slot].variant;
         self.scratch.clear();
         match variant.dialect {

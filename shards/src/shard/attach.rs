@@ -107,6 +107,7 @@ impl Shard {
         client.attach = reply.map(Box::new);
         let session = client.rare_if_any().and_then(|rare| rare.session_token.take());
         self.note_event(slot, Happened::Authenticated, now);
+        self.note_connected(slot);
         self.watch_by_profile(slot);
         if self.connections[slot].variant.dialect == Dialect::SocketIo {
             return self.begin_conversation(slot, session.as_deref(), now);

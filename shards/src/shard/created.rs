@@ -50,6 +50,7 @@ impl Shard {
         let entry = self.own_join(from, name, joining, now);
         self.answer(from, nobody, Ok(entry));
         self.announce_room(&card, account.as_deref(), named, session);
+        self.note_room_created(&card);
         self.answer(from, caller, Ok(Outcome::Created(card)));
     }
 
@@ -91,6 +92,7 @@ impl Shard {
             return Err(CommandError::new(ErrorCode::PermissionDenied, "only its owner may close a room"));
         }
         let room = Arc::clone(self.owned[key].name());
+        self.note_room_closed(&room, user);
         self.change_room(key, |room, _| room.close());
         self.closers.entry(Arc::clone(&room)).or_default().push((from, caller.clone()));
         self.notify(key, &Notice { room, except: Except::Nobody, news: News::Closed });

@@ -9,6 +9,7 @@ use ahash::HashMap;
 
 use super::Shard;
 use crate::clock::Now;
+use crate::gateway_event::Ended;
 use crate::id::SessionId;
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::error_code::ErrorCode;
@@ -76,6 +77,15 @@ impl ConnectionEvents {
             self.events.pop_front();
         }
         self.events.push_back(event);
+    }
+
+    /// How a session's connection ended, if that was the last that happened.
+    pub(super) fn end_of(&self, session: SessionId) -> Option<Ended> {
+        match self.events.back().filter(|event| event.session == session)?.happened {
+            Happened::Closed(code) => Some(Ended::Closed(code)),
+            Happened::Lost => Some(Ended::Lost),
+            _ => None,
+        }
     }
 
     /// The newest, in order of time.

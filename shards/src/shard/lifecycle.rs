@@ -222,7 +222,7 @@ impl Shard {
 
     /// From here on the connection only empties its queue.
     pub(super) fn begin_close(&mut self, slot: usize, now: Now) {
-        self.leave_everything(slot);
+        self.leave_everything(slot, now);
         self.close_children(slot, now);
         // A session may try again to get a WebSocket.
         if let Some(Role::Probe { session, .. }) = self.connections[slot].role.as_deref() {
@@ -263,11 +263,12 @@ impl Shard {
     }
 
     /// Takes the connection out of all its rooms and patterns. Its user stays in them for the grace.
-    pub(super) fn leave_everything(&mut self, slot: usize) {
+    pub(super) fn leave_everything(&mut self, slot: usize, now: Now) {
         let client = &mut self.connections[slot];
         if client.identity.is_none() {
             return;
         }
+        self.note_disconnected(slot, now);
         self.leave_rooms(slot);
         let client = &mut self.connections[slot];
         client.departed = client.identity.take();
@@ -298,7 +299,7 @@ impl Shard {
 
     /// Ends a connection: its socket goes.
     pub(super) fn release(&mut self, slot: usize, how: Release, now: Now) {
-        self.leave_everything(slot);
+        self.leave_everything(slot, now);
         self.close_children(slot, now);
         let client = &self.connections[slot];
         let (id, is_virtual) = (client.id, client.is_virtual());

@@ -128,6 +128,7 @@ impl Shard {
         self.metrics.receipts += 1;
         self.metrics.receipts_dropped += receipting.forgotten as u64;
         if receipting.is_news {
+            self.note_receipt(&receipting.status);
             self.tell_receipt(user, Except::Session(session), receipting.status.clone());
             self.flush_receipts(key, now);
             self.schedule_room(key, now);
@@ -193,6 +194,7 @@ impl Shard {
     pub(super) fn tell_typing(&mut self, key: usize, user: &Arc<str>, typing: bool) {
         self.metrics.typing_edges += 1;
         let room = Arc::clone(self.owned[key].name());
+        self.note_typing(&room, user, typing);
         let news = News::Typing { user: Arc::clone(user), typing };
         self.notify(key, &Notice { room, except: Except::User(Arc::clone(user)), news });
     }

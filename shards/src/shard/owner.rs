@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Shard;
 use super::timers::Timer;
 use crate::clock::Now;
+use crate::gateway_event::{GatewayEvent, kind_of};
 use crate::id::{Offset, SessionId, ShardId};
 use crate::mesh::item::{Answer, Ask, Caller, Interest, Item, ReplyTo};
 use crate::mesh::operation::{Joining, Operation};
@@ -225,6 +226,7 @@ impl Shard {
 
     /// Tells the other members of an edge; large rooms are told a count by their timer instead.
     fn announce(&mut self, key: usize, change: Change, now: Now) {
+        self.note_membership(key, &change);
         if let Change::Edge { user, joined } = change {
             let room = Arc::clone(self.owned[key].name());
             let except = Except::User(Arc::clone(&user));
@@ -275,6 +277,9 @@ impl Shard {
 
     /// One item for each shard with members or pattern subscribers, whatever their number there.
     pub(super) fn distribute(&mut self, key: usize, publication: &Arc<Publication>) {
+        if self.listens(kind_of(publication)) {
+            self.note(GatewayEvent::Message(Arc::clone(publication)));
+        }
         let mut shards = 0u64;
         for shard in self.owned[key].interested() {
             shards |= 1 << shard.index();
@@ -300,8 +305,8 @@ impl Shard {
         for user in due.stopped {
             self.tell_typing(key, &user, false);
         }
-        for user in due.left {
-            self.announce(key, Change::Edge { user, joined: false }, now);
+        for change in due.left {
+            self.announce(key, change, now);
         }
         if let Some(members) = due.count {
             let room = Arc::clone(name);

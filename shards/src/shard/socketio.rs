@@ -272,7 +272,7 @@ impl Shard {
             }
         }
         // What is on its way stays on its way, and how much of it arrives is seen when the transport ends.
-        self.leave_everything(slot);
+        self.leave_everything(slot, now);
         let client = &mut self.connections[slot];
         (client.phase, client.held) = (Phase::Pending, None);
         self.schedule_client(slot, now);

@@ -10,6 +10,7 @@ use crate::access::permission::Identity;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::connection::{Connection, Subscription};
+use crate::gateway_event::EventKind;
 use crate::id::{ConnectionId, SessionId, ShardId};
 use crate::mesh::item::{Ask, Caller, Item, ReplyTo};
 use crate::mesh::operation::{Joining, Operation, Reader, UserOperation};
@@ -27,7 +28,10 @@ const NOW: Now = Now { ms: 0, unix_ms: 0 };
 const HOME: ShardId = ShardId(1);
 
 fn shard() -> Shard {
-    let config = Config { shards: 2, ..Config::default() };
+    shard_with(Config { shards: 2, ..Config::default() })
+}
+
+fn shard_with(config: Config) -> Shard {
     Shard::new(ShardId(0), Arc::new(config), 1, [7; 32], NOW)
 }
 
@@ -222,4 +226,46 @@ fn what_every_idle_connection_has_stays_small() {
     assert!(size_of::<LocalRoom>() <= 72, "the user's room here: {}", size_of::<LocalRoom>());
     assert!(size_of::<OwnedRoom>() <= 120, "and on its owner: {}", size_of::<OwnedRoom>());
     assert!(size_of::<Timer>() <= 24, "its timer: {}", size_of::<Timer>());
+}
+
+/// The names of what happened since somebody asked last.
+fn happened(shard: &mut Shard) -> Vec<&'static str> {
+    shard.effects.events.drain(..).map(|event| event.kind().name()).collect()
+}
+
+#[test]
+fn what_happens_in_a_room_is_told_in_its_order() {
+    let events = EventKind::ALL.into_iter().collect();
+    let mut shard = shard_with(Config { shards: 2, events, presence_room_max: 1, ..Config::default() });
+    join(&mut shard, "a", 1, "user:a", NOW);
+    join(&mut shard, "a", 1, "r", NOW);
+    join(&mut shard, "b", 2, "r", NOW);
+    assert_eq!(happened(&mut shard), ["gateway.user.online", "gateway.joined", "gateway.joined"]);
+    ask(&mut shard, 2, "r", Operation::Typing { user: "b".into(), typing: true }, NOW);
+    publish(&mut shard, "b", "r", NOW);
+    let published = ["gateway.typing.started", "gateway.message.published", "gateway.typing.stopped"];
+    assert_eq!(happened(&mut shard), published);
+    let receipt =
+        Operation::Receipt { user: "a".into(), session: SessionId(1), upto: UpTo::Offset(1), read: true };
+    ask(&mut shard, 1, "r", receipt, NOW);
+    leave(&mut shard, "b", 2, "r", true, NOW);
+    assert_eq!(happened(&mut shard), ["gateway.message.read"], "who was lost may come back");
+    leave(&mut shard, "a", 1, "user:a", true, NOW);
+    leave(&mut shard, "a", 1, "user:a", true, NOW);
+    let later = Now { ms: 60_000, unix_ms: 60_000 };
+    shard.on_tick(later);
+    let mut gone = happened(&mut shard);
+    gone.sort_unstable();
+    assert_eq!(gone, ["gateway.left", "gateway.user.offline"]);
+    assert_eq!(shard.metrics.gateway_events, 9);
+}
+
+#[test]
+fn nothing_is_told_that_nobody_listens_to() {
+    let events = [EventKind::Left].into_iter().collect();
+    let mut shard = shard_with(Config { shards: 2, events, ..Config::default() });
+    join(&mut shard, "a", 1, "r", NOW);
+    publish(&mut shard, "a", "r", NOW);
+    leave(&mut shard, "a", 1, "r", false, NOW);
+    assert_eq!(happened(&mut shard), ["gateway.left"]);
 }

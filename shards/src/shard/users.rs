@@ -36,6 +36,9 @@ impl Shard {
         let bucket = Arc::clone(&user.messages);
         if !seated {
             let change = user.presence.connect(seat, now);
+            if change.is_some() {
+                self.note_presence(name, true);
+            }
             self.tell_presence(name, change, now);
         }
         bucket
@@ -45,7 +48,11 @@ impl Shard {
     pub(super) fn user_disconnected(&mut self, name: &Arc<str>, seat: Seat, now: Now) {
         let grace_ms = self.config.presence_grace_ms;
         let Some(user) = self.users.get_mut(name) else { return };
+        let was_there = user.presence.is_there();
         let change = user.presence.disconnect(seat, grace_ms, now);
+        if was_there && !user.presence.is_there() {
+            self.note_presence(name, false);
+        }
         self.tell_presence(name, change, now);
         self.settle_user(name, now);
     }
@@ -74,10 +81,13 @@ impl Shard {
         if !user.alarm.fire(now.ms) {
             return;
         }
-        let was_idle = user.is_idle();
+        let (was_idle, was_there) = (user.is_idle(), user.presence.is_there());
         user.expire_sessions(now);
         // Those who share a room with the user hear that it is gone before the room is forgotten.
         let change = user.presence.tick(now);
+        if was_there && !user.presence.is_there() {
+            self.note_presence(name, false);
+        }
         self.tell_presence(name, change, now);
         let Some(user) = self.users.get_mut(name) else { return };
         user.expire_rooms(now);

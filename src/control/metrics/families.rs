@@ -77,6 +77,9 @@ table! {
         Counter http_refusals: "http_refusals", "Requests refused with an HTTP status.";
         Counter messages_received: "messages_received", "Messages received from clients.";
         Counter publications: "publications", "Messages accepted by the rooms that the shard owns.";
+        Counter gateway_events: "gateway_events", "Events that the shard noted for listeners.";
+        Counter gateway_events_dropped: "gateway_events_dropped",
+            "Events for listeners that there was no room for.";
         Counter publications_duplicate: "publications_duplicate", "Messages recognised as repeated.";
         Counter deliveries: "deliveries", "Frames queued for recipients of messages.";
         Counter frames_sent: "frames_sent", "Frames that left for clients, of every kind.";
