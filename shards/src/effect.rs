@@ -7,7 +7,9 @@ use crate::connection::http::TurnAway;
 use crate::gateway_event::GatewayEvent;
 use crate::id::{ConnectionId, ShardId};
 use crate::mesh::item::{Caller, Item};
+use crate::mesh::outcome::Outcome;
 use crate::protocol::command::Monitoring;
+use crate::protocol::error_code::CommandError;
 
 /// How a socket is let go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +126,9 @@ pub struct Inquiry {
     pub topic: Monitoring,
 }
 
+/// What became of a request of the control plane, and what it called it.
+pub type ApiAnswer = (u64, Result<Outcome, CommandError>);
+
 /// All that a shard wants done.
 #[derive(Debug)]
 pub struct Effects {
@@ -139,6 +144,8 @@ pub struct Effects {
     pub inquiries: Vec<Inquiry>,
     /// What happened, of the kinds in [`Config::events`](crate::config::Config::events).
     pub events: Vec<GatewayEvent>,
+    /// What became of the control plane's own requests, by what it called them.
+    pub api_answers: Vec<ApiAnswer>,
     /// Items for the other shards, by shard.
     pub outboxes: Vec<Outbox>,
 }
@@ -154,6 +161,7 @@ impl Effects {
             admissions: Vec::new(),
             inquiries: Vec::new(),
             events: Vec::new(),
+            api_answers: Vec::new(),
             outboxes: (0..shards).map(|_| Outbox::default()).collect(),
         }
     }

@@ -29,6 +29,9 @@ pub struct ConnectionId {
 }
 
 impl ConnectionId {
+    /// No connection: the generations of those that are count from 1.
+    pub const NOBODY: Self = Self { slot: u32::MAX, generation: 0 };
+
     /// The id as one word, as epoll carries it.
     #[must_use]
     pub fn to_u64(self) -> u64 {

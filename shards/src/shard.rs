@@ -28,6 +28,7 @@ mod patterns;
 mod people;
 mod polling;
 mod recovery;
+mod requests;
 mod sends;
 mod sessions;
 mod socketio;

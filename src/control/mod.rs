@@ -8,6 +8,7 @@
 //! with the metrics, with the sums of `stats`, or with what `health` thinks of them.
 
 mod acceptor_metrics;
+mod api;
 mod chat_page;
 mod health;
 mod inquiries;
@@ -38,12 +39,15 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 pub(crate) use acceptor_metrics::AcceptorMetrics;
+#[allow(unused_imports, reason = "for whoever publishes from this thread")]
+pub(crate) use api::{DataPlane, Publish};
 pub(crate) use chat_page::chat_page;
 pub(crate) use health::HealthLimits;
 pub(crate) use sink::{Pending, channel};
 
 use crate::listeners::bus;
 
+use api::Owners;
 use inquiries::{Answer, Inquiries};
 use metrics::Sources;
 use places::Places;
@@ -98,15 +102,17 @@ pub(crate) fn start(
         // Cannot be full: see `Snapshots`. It can be gone, at the very end.
         asked.snapshot(move |shard, metrics| drop(answers.try_send((shard, metrics))));
     };
+    let data_plane = Arc::new(DataPlane::new(Arc::clone(&shards) as Arc<dyn Owners>));
     // Does not wait: see `Inquiries`.
     let answer: Answer = Box::new(move |shard, caller, members| shards.answer(shard, caller, members));
-    start_with(pending, Snapshots::new(count, Box::new(ask)), answer, settings, extra)
+    start_with(pending, Snapshots::new(count, Box::new(ask)), answer, data_plane, settings, extra)
 }
 
 fn start_with(
     pending: Pending,
     snapshots: Snapshots,
     answer: Answer,
+    data_plane: Arc<DataPlane>,
     settings: ControlSettings,
     extra: Extra,
 ) -> io::Result<Control> {
@@ -128,7 +134,7 @@ fn start_with(
     };
     let thread = std::thread::Builder::new()
         .name("control".to_owned())
-        .spawn(move || runtime.block_on(run(server, inquiries, pending, listener)))?;
+        .spawn(move || runtime.block_on(run(server, inquiries, data_plane, pending, listener)))?;
     Ok(Control { draining, stop, thread })
 }
 
@@ -139,7 +145,17 @@ fn register(runtime: &Runtime, listener: std::net::TcpListener) -> io::Result<Tc
 }
 
 /// Serves until told to stop, then lets the requests that run end.
-async fn run(server: Server, inquiries: Inquiries, waiting: Pending, listener: Option<TcpListener>) {
+async fn run(
+    server: Server,
+    inquiries: Inquiries,
+    data_plane: Arc<DataPlane>,
+    waiting: Pending,
+    listener: Option<TcpListener>,
+) {
+    // Tasks of their own, behind all others that are ready: see `DataPlane::ring`.
+    let (hearing, ringing) = (Arc::clone(&data_plane), data_plane);
+    tokio::spawn(async move { hearing.hear(waiting.answers).await });
+    tokio::spawn(async move { ringing.ring().await });
     let serve_shards = async {
         tokio::join!(
             server.serve_handovers(waiting.handovers),

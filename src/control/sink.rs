@@ -1,14 +1,15 @@
-//! Where plain HTTP, clients' inquiries and events for listeners leave the shards: bounded queues from their threads to
-//! the control thread.
+//! Where plain HTTP, clients' inquiries, answers and events for listeners leave the shards: bounded queues from their
+//! threads to the control thread.
 
 use std::sync::Arc;
 
-use roomcast_shards::effect::Inquiry;
+use roomcast_shards::effect::{ApiAnswer, Inquiry};
 use roomcast_shards::gateway_event::GatewayEvent;
 use roomcast_shards::id::ShardId;
 use roomcast_shards::rim::{ControlSink, HttpConnection};
 use tokio::sync::mpsc;
 
+use super::api::QUESTIONS_MAX;
 use crate::listeners::gateway_queue::{GatewayReceiver, GatewaySender, gateway_queue};
 
 /// Connections that may wait for the control thread; further ones are closed, and counted by their shard.
@@ -23,6 +24,7 @@ struct Sink {
     handovers: mpsc::Sender<HttpConnection>,
     inquiries: mpsc::Sender<(ShardId, Inquiry)>,
     events: GatewaySender,
+    answers: mpsc::Sender<Vec<ApiAnswer>>,
 }
 
 /// The control plane's end of the queues, for [`super::start`].
@@ -31,6 +33,7 @@ pub(crate) struct Pending {
     pub(super) handovers: mpsc::Receiver<HttpConnection>,
     pub(super) inquiries: mpsc::Receiver<(ShardId, Inquiry)>,
     pub(super) events: GatewayReceiver,
+    pub(super) answers: mpsc::Receiver<Vec<ApiAnswer>>,
 }
 
 /// Makes the queues: the sink must exist before the shards start, and the control plane starts after them.
@@ -38,8 +41,14 @@ pub(crate) fn channel() -> (Arc<dyn ControlSink>, Pending) {
     let (handover_sender, handovers) = mpsc::channel(HANDOVERS_MAX);
     let (inquiry_sender, inquiries) = mpsc::channel(INQUIRIES_MAX);
     let (event_sender, events) = gateway_queue();
-    let sink = Sink { handovers: handover_sender, inquiries: inquiry_sender, events: event_sender };
-    (Arc::new(sink), Pending { handovers, inquiries, events })
+    let (answer_sender, answers) = mpsc::channel(QUESTIONS_MAX);
+    let sink = Sink {
+        handovers: handover_sender,
+        inquiries: inquiry_sender,
+        events: event_sender,
+        answers: answer_sender,
+    };
+    (Arc::new(sink), Pending { handovers, inquiries, events, answers })
 }
 
 impl ControlSink for Sink {
@@ -53,6 +62,11 @@ impl ControlSink for Sink {
 
     fn happened(&self, unix_ms: u64, events: Vec<GatewayEvent>) -> usize {
         self.events.send(unix_ms, events)
+    }
+
+    fn answered(&self, answers: Vec<ApiAnswer>) {
+        // It holds as many batches as there are questions. It can be gone, at the very end.
+        let _ = self.answers.try_send(answers);
     }
 }
 

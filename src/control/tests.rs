@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use roomcast_shards::effect::Inquiry;
 use roomcast_shards::id::{ConnectionId, ShardId};
-use roomcast_shards::mesh::item::{Caller, ReplyTo};
+use roomcast_shards::mesh::item::{Ask, Caller, ReplyTo};
 use roomcast_shards::metrics::Metrics;
 use roomcast_shards::protocol::command::Monitoring;
 use roomcast_shards::rim::{ControlSink, HttpConnection};
@@ -39,7 +39,8 @@ impl Fixture {
         let (answers, answered) = std::sync::mpsc::channel();
         let answer = move |shard, _, members| answers.send((shard, members)).unwrap();
         let snapshots = Snapshots::new(1, Box::new(ask));
-        let control = start_with(pending, snapshots, Box::new(answer), settings, extra).unwrap();
+        let data_plane = Arc::new(DataPlane::new(Arc::new(NoShards)));
+        let control = start_with(pending, snapshots, Box::new(answer), data_plane, settings, extra).unwrap();
         Self { control, sink, answered, listener: TcpListener::bind("127.0.0.1:0").unwrap() }
     }
 
@@ -54,6 +55,21 @@ impl Fixture {
 
     fn get(&self, path: &str) -> Answer {
         self.client(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).answer()
+    }
+}
+
+/// Shards that take no questions.
+struct NoShards;
+
+impl Owners for NoShards {
+    fn request(&self, _: Option<ShardId>, ask: Box<Ask>) -> Result<ShardId, Box<Ask>> {
+        Err(ask)
+    }
+
+    fn ring(&self, _: ShardId) {}
+
+    fn count(&self) -> usize {
+        1
     }
 }
 

@@ -15,7 +15,7 @@ use crate::protocol::catalog::Event;
 use crate::protocol::command::{RequestId, Status};
 use crate::protocol::error_code::CommandError;
 use crate::protocol::message::Publication;
-use crate::protocol::push::{Notice, PresenceChange};
+use crate::protocol::push::{News, Notice, PresenceChange};
 use crate::room::pattern::Pattern;
 
 /// One entry of a ring.
@@ -86,6 +86,7 @@ impl Item {
                 Operation::Publish { draft, .. } | Operation::UserSend { draft, .. } => draft.content.len(),
                 Operation::Revise { content, .. } => content.as_ref().map_or(0, Bytes::len),
                 Operation::Park { progress, .. } => progress.cost(),
+                Operation::Push { event, .. } => event.data.len(),
                 _ => 0,
             },
             Self::Publish(publication) => publication.content.len(),
@@ -97,12 +98,11 @@ impl Item {
                 _ => 0,
             },
             Self::Presence(change) => change.rooms.len() * 16,
-            Self::Notice(_)
-            | Self::Relay(_)
-            | Self::Interest(_)
-            | Self::Watching(_)
-            | Self::Status(_)
-            | Self::Evict(_) => 0,
+            Self::Notice(notice) => match &notice.news {
+                News::Custom(event) => event.data.len(),
+                _ => 0,
+            },
+            Self::Relay(_) | Self::Interest(_) | Self::Watching(_) | Self::Status(_) | Self::Evict(_) => 0,
         }
     }
 }
@@ -143,6 +143,8 @@ pub enum ReplyTo {
     Session,
     /// A user whom the connection watches has perhaps come into its sight.
     Sight,
+    /// To the control plane, which called its request so.
+    Api(u64),
 }
 
 /// Something that only a room's owner can do, or that every shard is asked.
@@ -154,6 +156,16 @@ pub struct Ask {
     pub room: Arc<str>,
     /// What to do.
     pub operation: Operation,
+}
+
+impl Ask {
+    /// What the control plane asks: of the owner of a room, or of a shard if the room is empty. Its answer bears the
+    /// token.
+    #[must_use]
+    pub fn of_api(token: u64, room: Arc<str>, operation: Operation) -> Self {
+        let caller = Caller { connection: ConnectionId::NOBODY, reply: ReplyTo::Api(token) };
+        Self { caller, room, operation }
+    }
 }
 
 /// An owner's answer.

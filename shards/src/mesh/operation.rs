@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use crate::config::Rate;
 use crate::id::{ConnectionId, Epoch, MessageId, Offset, SessionId};
+use crate::protocol::app_event::AppEvent;
 use crate::protocol::command::{Creation, Draft, Position, StatusUpdate, UpTo};
+use crate::protocol::push::Except;
 use crate::user::progress::Progress;
 use crate::user::users::Viewer;
 
@@ -112,6 +114,13 @@ pub enum Operation {
         draft: Draft,
         /// Whether the sender waits for more than errors.
         confirm: bool,
+    },
+    /// Tell the members of something that is no message: it has no offset, and nobody gets it later.
+    Push {
+        /// What.
+        event: Arc<AppEvent>,
+        /// Who of them is not told.
+        except: Except,
     },
     /// Change a message, or delete it.
     Revise {

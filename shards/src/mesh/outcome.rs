@@ -54,6 +54,11 @@ pub enum Outcome {
     Created(Arc<RoomCard>),
     /// Accepted a message.
     Sent(Sent),
+    /// Told the members of something.
+    Pushed {
+        /// Users who are in the room, told or not.
+        members: usize,
+    },
     /// Changed a message.
     Revised(Arc<Publication>),
     /// Noted a receipt.

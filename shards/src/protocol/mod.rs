@@ -1,5 +1,6 @@
 //! Frames ↔ meaning: the dialects, their events, errors and close codes (steps 3 and 7 of the path).
 
+pub mod app_event;
 pub mod catalog;
 pub mod close_code;
 pub mod command;

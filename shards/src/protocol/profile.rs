@@ -77,7 +77,7 @@ pub struct Profile {
 impl Profile {
     /// The name under which an event goes out.
     #[must_use]
-    pub fn outbound(&self, name: &'static str) -> &'static str {
+    pub fn outbound<'a>(&self, name: &'a str) -> &'a str {
         self.outbound.iter().find(|(canonical, _)| *canonical == name).map_or(name, |(_, other)| other)
     }
 

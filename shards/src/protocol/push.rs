@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::app_event::AppEvent;
 use super::command::Status;
 use super::error_code::{CommandError, Detail, ErrorCode};
 use super::frame;
@@ -108,6 +109,8 @@ pub enum News {
     Created(Arc<RoomCard>),
     /// Somebody got or read messages of another room.
     Receipt(Arc<ReceiptStatus>),
+    /// Something of the application's.
+    Custom(Arc<AppEvent>),
 }
 
 /// How a user's presence has changed, and who may know.
@@ -182,7 +185,7 @@ impl Push {
         Some(OpenEvent::new(variant.namespace, event, (binary, ack), |out| self.write_data(out, edges)))
     }
 
-    fn event(&self, presence_edges: bool) -> &'static str {
+    fn event(&self, presence_edges: bool) -> &str {
         match self {
             Self::Message(publication) => match publication.change().map(|change| change.kind) {
                 None => "message:received",
@@ -211,6 +214,9 @@ impl Push {
             }
             Self::Message(publication) => return write::message(out, publication, false),
             Self::Kept(publication) => return write::message(out, publication, true),
+            Self::Room(Notice { news: News::Custom(event), .. }) => {
+                return out.extend_from_slice(&event.data);
+            }
             _ => {}
         }
         out.push(b'{');
@@ -251,6 +257,7 @@ impl Push {
         BASE + match self {
             Self::Message(publication) | Self::Kept(publication) => publication.content.len(),
             Self::Recovered(rooms) => rooms.iter().map(Vec::len).sum(),
+            Self::Room(Notice { news: News::Custom(event), .. }) => event.data.len(),
             _ => 0,
         }
     }
@@ -274,19 +281,19 @@ impl Notice {
                 key(out, "isTyping");
                 display(out, typing);
             }
-            News::Closed | News::Created(_) | News::Receipt(_) => {}
+            News::Closed | News::Created(_) | News::Receipt(_) | News::Custom(_) => {}
         }
     }
 
     /// Whether it may be dropped when its reader is slow: what comes later says it again, or does without.
     #[must_use]
     pub fn is_ephemeral(&self) -> bool {
-        !matches!(self.news, News::Closed | News::Created(_))
+        !matches!(self.news, News::Closed | News::Created(_) | News::Custom(_))
     }
 }
 
 impl News {
-    fn event(&self) -> &'static str {
+    fn event(&self) -> &str {
         match self {
             Self::Edge { joined: true, .. } => "room:member-joined",
             Self::Edge { .. } => "room:member-left",
@@ -295,6 +302,7 @@ impl News {
             Self::Closed => "room:closed",
             Self::Created(_) => "room:created",
             Self::Receipt(_) => "message:status",
+            Self::Custom(event) => &event.name,
         }
     }
 }

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use super::{ControlSink, Doorbell};
 use crate::connection::http::TurnAway;
 use crate::effect::{Admission, Moved};
-use crate::mesh::item::Caller;
+use crate::mesh::item::{Ask, Caller};
 use crate::metrics::Metrics;
 use crate::shard::Overload;
 
@@ -90,6 +90,8 @@ impl fmt::Debug for Command {
 pub(super) struct Inbox {
     pub(super) accepted: Receiver<Accepted>,
     pub(super) commands: Receiver<Command>,
+    /// Looked at only while clients are read.
+    pub(super) requests: Receiver<Box<Ask>>,
     pub(super) admissions: Sender<Admission>,
     pub(super) connections: Arc<AtomicUsize>,
     pub(super) control: Arc<dyn ControlSink>,
@@ -98,7 +100,7 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Whether nothing waits here.
+    /// Whether nothing waits here that is taken whatever else goes on.
     pub(super) fn is_empty(&self) -> bool {
         self.accepted.is_empty() && self.commands.is_empty()
     }

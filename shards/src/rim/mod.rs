@@ -16,17 +16,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rand::rngs::SysRng;
 use rand::{Rng, TryRng};
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::connection::http::TurnAway;
-use crate::effect::{Admission, Inquiry};
+use crate::effect::{Admission, ApiAnswer, Inquiry};
 use crate::gateway_event::GatewayEvent;
 use crate::id::ShardId;
-use crate::mesh::item::Caller;
+use crate::mesh::Router;
+use crate::mesh::item::{Ask, Caller};
 use crate::metrics::Metrics;
 use crate::shard::{Overload, SHARDS_MAX};
 
@@ -35,6 +36,8 @@ use inbox::{Accepted, Command, Inbox, Peer};
 use rings::Mesh;
 use shard_loop::ShardLoop;
 
+/// Requests of the control plane that may wait for a shard.
+const REQUESTS_MAX: usize = 4096;
 /// Sockets that may wait to be taken over by a shard.
 const ACCEPTED_MAX: usize = 4096;
 /// Commands that may wait for a shard.
@@ -71,6 +74,10 @@ pub trait ControlSink: Send + Sync {
 
     /// Takes what happened in a turn, in its order; how many events there was no room for, which are dropped.
     fn happened(&self, unix_ms: u64, events: Vec<GatewayEvent>) -> usize;
+
+    /// Takes what became of its own requests, of which there are no more than it has made: one call for those that a
+    /// turn has answered.
+    fn answered(&self, answers: Vec<ApiAnswer>);
 }
 
 /// Why shards cannot start.
@@ -95,6 +102,7 @@ pub struct Rejected(pub TcpStream);
 #[derive(Debug)]
 pub struct Shards {
     remotes: Vec<Remote>,
+    router: Router,
     admissions: Receiver<Admission>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -104,6 +112,7 @@ pub struct Shards {
 struct Remote {
     peer: Peer,
     commands: Sender<Command>,
+    requests: Sender<Box<Ask>>,
     connections: Arc<AtomicUsize>,
 }
 
@@ -125,7 +134,12 @@ impl Shards {
         let (admission_sender, admissions) = bounded(ADMISSIONS_MAX);
         let (ready_sender, ready) = bounded(config.shards);
         let mesh_seed = rand::rng().next_u64();
-        let mut shards = Self { remotes: Vec::new(), admissions, threads: Vec::new() };
+        let mut shards = Self {
+            remotes: Vec::new(),
+            router: Router::new(config.shards, mesh_seed),
+            admissions,
+            threads: Vec::new(),
+        };
         let (peers, sockets): (Vec<_>, Vec<_>) = bells
             .iter()
             .map(|doorbell| {
@@ -136,10 +150,12 @@ impl Shards {
         let meshes = Mesh::all(&bells, config.ring_items_max);
         for (index, (mesh, accepted)) in meshes.into_iter().zip(sockets).enumerate() {
             let (commands, command_receiver) = bounded(COMMANDS_MAX);
+            let (requests, request_receiver) = bounded(REQUESTS_MAX);
             let connections = Arc::new(AtomicUsize::new(0));
             let inbox = Inbox {
                 accepted,
                 commands: command_receiver,
+                requests: request_receiver,
                 admissions: admission_sender.clone(),
                 connections: Arc::clone(&connections),
                 control: Arc::clone(control),
@@ -159,7 +175,7 @@ impl Shards {
                 }
             })?;
             shards.threads.push(thread);
-            shards.remotes.push(Remote { peer: peers[index].clone(), commands, connections });
+            shards.remotes.push(Remote { peer: peers[index].clone(), commands, requests, connections });
         }
         drop(ready_sender);
         for _ in 0..config.shards {
@@ -275,6 +291,28 @@ impl Shards {
         if let Some(remote) = self.remotes.get(shard.index()) {
             remote.command(Command::Answer { caller, answer });
         }
+    }
+
+    /// Asks the owner of a room; [`ControlSink::answered`] follows, once the shard is woken by [`Shards::ring`].
+    ///
+    /// # Errors
+    /// The question, when too many wait for that shard, or it is gone.
+    pub fn request(&self, ask: Box<Ask>) -> Result<ShardId, Box<Ask>> {
+        self.request_of(self.router.owner(&ask.room), ask)
+    }
+
+    /// Asks a shard, whatever the room; otherwise as [`Shards::request`].
+    ///
+    /// # Errors
+    /// The question, when too many wait for that shard, or it is gone.
+    pub fn request_of(&self, shard: ShardId, ask: Box<Ask>) -> Result<ShardId, Box<Ask>> {
+        let sent = self.remotes[shard.index()].requests.try_send(ask);
+        sent.map(|()| shard).map_err(TrySendError::into_inner)
+    }
+
+    /// Wakes a shard if it sleeps: once for as many requests as were put before it.
+    pub fn ring(&self, shard: ShardId) {
+        self.remotes[shard.index()].peer.doorbell.ring();
     }
 
     /// Tells every shard how far to shed load because the whole process is short of something.

@@ -3,25 +3,26 @@
 //! One loop a shard, not one task a connection: frames that a turn queues for one connection leave in one write, and
 //! a sleep and a wake are paid once for all of them. While there is traffic the loop waits in `epoll_wait` itself,
 //! which costs one system call; only an idle shard awaits the set through the executor, which costs about ten.
-//! `waiting` is that part of a turn.
+//! `waiting` is that part of a turn;
+//! `effects` does what the core wants done.
 
+mod effects;
 mod waiting;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::StartError;
 use super::inbox::{Accepted, Command, Inbox};
 use super::poller::Poller;
 use super::rings::Mesh;
 use super::runtime::Awaitable;
 use super::socket::{Socket, Sockets, Transfer};
-use super::sys;
-use super::{HttpConnection, StartError};
 use crate::clock::{Clock, Now};
 use crate::coalescing::{Coalescing, Spent};
 use crate::config::Config;
-use crate::effect::{Admission, AdmissionEvent, Moved, Release, SocketEffect};
+use crate::effect::Moved;
 use crate::id::{ConnectionId, ShardId};
 use crate::shard::{Overload, Shard};
 use crate::timer_wheel::TICK_MS;
@@ -34,6 +35,8 @@ const READS_MAX: usize = 512;
 const RING_ITEMS_MAX: usize = 1024;
 /// Sockets taken over in one turn.
 const ACCEPTS_MAX: usize = 256;
+/// Requests of the control plane that are taken in one turn.
+const REQUESTS_MAX: usize = 512;
 /// Recipients of large fan-outs that are flushed in one turn.
 const BULK_FLUSHES_MAX: usize = 512;
 /// Rounds through those that are to be flushed: what has no socket hands on what it has, from a namespace to a session and
@@ -125,6 +128,7 @@ impl ShardLoop {
             self.shard.set_coalescing(self.coalescing.wait_ms(), self.now);
             self.take_over_sockets();
             self.obey();
+            self.take_requests();
             ring_left = self.receive_items();
             self.read_sockets();
             self.tick();
@@ -144,8 +148,10 @@ impl ShardLoop {
     /// Whether there is something to do without waiting for it.
     fn has_work(&self) -> bool {
         let effects = &self.shard.effects;
-        let reads = !self.readable.is_empty() && self.shard.may_read_clients();
-        reads || !effects.bulk.is_empty() || !effects.dirty.is_empty() || !effects.sockets.is_empty()
+        let reads_clients = self.shard.may_read_clients();
+        let reads = !self.readable.is_empty() && reads_clients;
+        let asked = reads_clients && !self.inbox.requests.is_empty();
+        reads || asked || !effects.bulk.is_empty() || !effects.dirty.is_empty() || !effects.sockets.is_empty()
     }
 
     fn take_over_sockets(&mut self) {
@@ -187,6 +193,17 @@ impl ShardLoop {
                 Command::Shed(overload) => self.shard.set_process_overload(overload),
                 Command::Stop => self.running = false,
             }
+        }
+    }
+
+    /// What the control plane asks waits for room in the rings as clients do.
+    fn take_requests(&mut self) {
+        for _ in 0..REQUESTS_MAX {
+            if !self.shard.may_read_clients() {
+                return;
+            }
+            let Ok(ask) = self.inbox.requests.try_recv() else { return };
+            self.shard.on_request_of_api(ask, self.now);
         }
     }
 
@@ -243,109 +260,6 @@ impl ShardLoop {
         let flushed = self.mesh.send(&mut self.shard.effects.outboxes);
         self.shard.metrics.ring_overflows += flushed.overflowed as u64;
         self.shard.metrics.doorbells += flushed.rung as u64;
-    }
-
-    fn apply_effects(&mut self) {
-        self.apply_socket_effects();
-        self.pass_on_news();
-    }
-
-    fn apply_socket_effects(&mut self) {
-        for effect in std::mem::take(&mut self.shard.effects.sockets) {
-            match effect {
-                SocketEffect::Resume(id) => {
-                    if let Some(socket) = self.sockets.get_mut(id).filter(|socket| socket.readable) {
-                        list(socket, &mut self.readable);
-                    }
-                }
-                SocketEffect::ShutdownWrite(id) => {
-                    if let Some(socket) = self.sockets.get_mut(id) {
-                        socket.shutdown_write();
-                    }
-                }
-                SocketEffect::Release(id, how) => self.release(id, how),
-                SocketEffect::HandOver(id, received) => self.hand_over(id, received),
-                SocketEffect::Move { id, shard, moved } => self.move_to(id, shard, moved),
-                SocketEffect::Rebind { from, to } => self.rebind(from, to),
-            }
-        }
-    }
-
-    /// Hands questions to the control plane, and news of connections to the acceptor.
-    fn pass_on_news(&mut self) {
-        for inquiry in std::mem::take(&mut self.shard.effects.inquiries) {
-            if let Err(inquiry) = self.inbox.control.inquire(self.shard.id(), inquiry) {
-                self.shard.metrics.control_overflows += 1;
-                self.shard.on_control(&inquiry.caller, None, self.now);
-            }
-        }
-        if !self.shard.effects.events.is_empty() {
-            let events = std::mem::take(&mut self.shard.effects.events);
-            let dropped = self.inbox.control.happened(self.now.unix_ms, events);
-            self.shard.metrics.gateway_events_dropped += dropped as u64;
-        }
-        let admissions = &mut self.shard.effects.admissions;
-        let sent = admissions
-            .iter()
-            .take_while(|admission| self.inbox.admissions.try_send(**admission).is_ok())
-            .count();
-        admissions.drain(..sent);
-    }
-
-    /// Lets a socket go, and tells the core how much of what was written has arrived, if that matters to it.
-    fn release(&mut self, id: ConnectionId, how: Release) {
-        let Some(socket) = self.sockets.remove(id) else {
-            return self.shard.on_released(id, u64::MAX, self.now);
-        };
-        if self.shard.awaits_release(id) {
-            // When the kernel does not say, nothing more is believed to have arrived than the client confirmed.
-            let unacknowledged = sys::unacknowledged(&socket).unwrap_or(u64::MAX);
-            self.shard.on_released(id, unacknowledged, self.now);
-        }
-        if how == Release::Reset {
-            socket.reset();
-        }
-    }
-
-    fn hand_over(&mut self, id: ConnectionId, received: Vec<u8>) {
-        let Some(socket) = self.sockets.remove(id) else { return };
-        if let Err(error) = self.poller.remove(&socket) {
-            tracing::error!(event = "epoll_remove_failed", %error);
-        }
-        let connection = HttpConnection { stream: socket.into_stream(), received };
-        if self.inbox.control.hand_over(connection).is_err() {
-            self.shard.metrics.control_overflows += 1;
-        }
-    }
-
-    /// Gives a socket to another shard, with what was read from it.
-    fn move_to(&mut self, id: ConnectionId, shard: ShardId, moved: Moved) {
-        let Some(socket) = self.sockets.remove(id) else { return };
-        if let Err(error) = self.poller.remove(&socket) {
-            tracing::error!(event = "epoll_remove_failed", %error);
-        }
-        let (stream, peer) = socket.into_stream_of_peer();
-        let (turn_away, pending) = (moved.turn_away, moved.pending);
-        let accepted = Accepted { stream, peer, turn_away, moved: Some(moved) };
-        if self.inbox.peers[shard.index()].take_over(accepted).is_err() {
-            // It is closed, as nobody has room for it; whoever counts connections must know.
-            self.shard.metrics.connections_lost += 1;
-            let event = AdmissionEvent::Closed { pending, refused: turn_away.is_some() };
-            self.shard.effects.admissions.push(Admission { peer, event });
-        }
-    }
-
-    /// A socket is another connection's from now on.
-    fn rebind(&mut self, from: ConnectionId, to: ConnectionId) {
-        let Some(mut socket) = self.sockets.remove(from) else { return };
-        (socket.id, socket.listed) = (to, false);
-        if let Err(error) = self.poller.rename(&socket, to) {
-            tracing::error!(event = "epoll_modify_failed", %error);
-        }
-        if socket.readable {
-            list(&mut socket, &mut self.readable);
-        }
-        self.sockets.insert(socket);
     }
 
     /// Sends what is queued, and notes how long that took; whether anything was.

@@ -27,6 +27,9 @@ impl Shard {
     /// An owner's answer arrived.
     pub(super) fn on_answer(&mut self, answer: Answer, now: Now) {
         let Answer { caller, outcome } = answer;
+        if let ReplyTo::Api(token) = caller.reply {
+            return self.effects.api_answers.push((token, outcome));
+        }
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(error) => return self.fail(&caller, &error, now),
@@ -55,7 +58,7 @@ impl Shard {
     fn on_outcome(&mut self, caller: Caller, outcome: Outcome, now: Now) {
         match (caller.reply.clone(), outcome) {
             (ReplyTo::Sight, Outcome::Appeared(change)) => self.on_appeared(caller.connection, change, now),
-            (ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Sight, _) => {}
+            (ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Sight | ReplyTo::Api(_), _) => {}
             (ReplyTo::Check(room), _) => self.on_checked(caller.connection, room, false, now),
             (ReplyTo::Attach, _) => self.on_attached(caller.connection, now),
             (ReplyTo::Part { gather, index }, Outcome::Standing(standing)) => {
@@ -92,7 +95,7 @@ impl Shard {
             }
         }
         match caller.reply.clone() {
-            ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Check(_) | ReplyTo::Sight => {}
+            ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Check(_) | ReplyTo::Sight | ReplyTo::Api(_) => {}
             ReplyTo::Attach => {
                 self.give_kept(&caller, &room, &kept, resync, now);
                 self.note_entry(&caller, &room, (base, offset), fresh, now);
@@ -261,6 +264,7 @@ impl Shard {
     pub(super) fn fail(&mut self, caller: &Caller, error: &CommandError, now: Now) {
         match &caller.reply {
             ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Sight => {}
+            ReplyTo::Api(token) => self.effects.api_answers.push((*token, Err(error.clone()))),
             ReplyTo::Check(room) => {
                 let denied = error.code == ErrorCode::RoomAccessDenied;
                 self.on_checked(caller.connection, Arc::clone(room), denied, now);

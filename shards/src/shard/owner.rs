@@ -61,6 +61,7 @@ impl Shard {
                 self.forget_if_over(key, now);
                 Ok(Outcome::Unacquainted { draft: Box::new(draft), confirm })
             }
+            Operation::Push { event, except } => Ok(self.own_push(&room, event, except)),
             Operation::Revise { user, moderator, message, content, binary } => {
                 self.own_revise(&room, (&user, moderator), message, (content, binary), now)
             }

@@ -27,7 +27,7 @@ impl ShardLoop {
         let bell = Arc::clone(self.mesh.bell());
         bell.lie_down();
         // What was put before the bell knew of the sleep would wait for the next ring.
-        let mut timeout = if self.inbox.is_empty() && self.mesh.depth() == 0 {
+        let mut timeout = if self.inbox.is_empty() && !self.has_work() && self.mesh.depth() == 0 {
             self.patience()
         } else {
             Some(Duration::ZERO)
