@@ -4,6 +4,7 @@
 
 mod acceptor;
 mod args;
+mod backend;
 mod check;
 mod control;
 mod engine;

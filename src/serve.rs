@@ -52,7 +52,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
         history_bytes_max: config.history.total_bytes_max as u64,
         ring_items_max: config.ring_items_max as u64,
     };
-    let control_settings = ControlSettings { admin_listener, dev_page, limits };
+    let control_settings = ControlSettings { admin_listener, dev_page, limits, backends: settings.backends };
     let control =
         control::start(pending, Arc::clone(&shards), control_settings, extra).map_err(Failure::other)?;
     let acceptor =

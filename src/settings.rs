@@ -6,6 +6,7 @@
 //! adds what needs no set-up, `print` writes it all down again.
 
 mod access;
+mod backends;
 mod dev;
 mod keys;
 mod layers;
@@ -23,8 +24,10 @@ use roomcast_shards::gateway_event::EventKinds;
 use roomcast_shards::protocol::socketio::Namespaces;
 
 use crate::args::TypedSettings;
+use crate::backend::BackendSettings;
 use crate::host::{Host, LOCKED_BYTES_PER_SHARD};
 use crate::logging::{LogFormat, LogSettings, parse_level};
+pub(crate) use backends::SecretSource;
 pub(crate) use dev::{DevMode, dev};
 pub(crate) use keys::{algorithm, read_key, without_line_end};
 use layers::Layers;
@@ -49,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) memory_max: Option<u64>,
     /// Milliseconds over which a drain closes connections.
     pub(crate) drain_timeout_ms: u64,
+    /// The backends that are asked.
+    pub(crate) backends: BackendSettings,
     /// How to log.
     pub(crate) log: LogSettings,
     /// Present in `roomcast dev`.
@@ -110,6 +115,8 @@ fn with_keys(layers: &Layers, mut settings: Settings) -> Result<Settings, Settin
     if settings.data_plane.auth == AuthMode::Required {
         settings.data_plane.verifier = Some(keys::verifier(layers, &mut settings.warnings)?);
     }
+    let backends = layers.backends().with_secrets(&mut settings.warnings);
+    settings.backends = backends.map_err(|error| SettingError(format!("--config: {error}")))?;
     // Sessions live in this process, so their key need not outlive it.
     settings.data_plane.session_key = SessionKey(rand::random());
     Ok(settings)
@@ -166,10 +173,22 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
             .parse("sanitize", value::word(&[("off", Sanitize::Off), ("escape", Sanitize::Escape)]))?,
         socketio: socketio(layers)?,
         events: EventKinds::default(),
+        routes: layers.backends().routes.clone(),
     };
     let drain_timeout_ms = layers.parse("drain-timeout", value::duration_ms)?;
     let memory_max = memory_max(layers, host)?;
-    Ok(Settings { data_plane, listen, admin_listen, memory_max, drain_timeout_ms, log, dev: None, warnings })
+    let backends = layers.backends().settings.clone();
+    Ok(Settings {
+        data_plane,
+        listen,
+        admin_listen,
+        memory_max,
+        drain_timeout_ms,
+        backends,
+        log,
+        dev: None,
+        warnings,
+    })
 }
 
 /// Resident bytes above which load is shed.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::access::table::AccessTable;
 use crate::access::token::Verifier;
+use crate::backend::Routes;
 use crate::gateway_event::EventKinds;
 use crate::protocol::profile::Profiles;
 use crate::protocol::socketio::Namespaces;
@@ -174,6 +175,8 @@ pub struct Config {
     pub socketio: SocketIo,
     /// The kinds of events that somebody listens to.
     pub events: EventKinds,
+    /// Which events are for backends.
+    pub routes: Routes,
 }
 
 /// How Socket.IO clients are served.
@@ -366,6 +369,7 @@ impl Default for Config {
             sanitize: Sanitize::Off,
             socketio: SocketIo::default(),
             events: EventKinds::default(),
+            routes: Routes::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
+use crate::backend::Forward;
 use crate::connection::http::TurnAway;
 use crate::gateway_event::GatewayEvent;
 use crate::id::{ConnectionId, ShardId};
@@ -117,13 +118,34 @@ impl Outbox {
     }
 }
 
-/// What a client asks of the gateway itself, which only the control plane can answer.
+/// What a client asks that only the control plane can answer.
 #[derive(Debug)]
 pub struct Inquiry {
     /// Who asks.
     pub caller: Caller,
     /// What.
-    pub topic: Monitoring,
+    pub question: Question,
+}
+
+/// What the control plane is asked.
+#[derive(Debug)]
+pub enum Question {
+    /// The gateway about itself.
+    Monitoring(Monitoring),
+    /// A backend.
+    Forward(Box<Forward>),
+}
+
+impl Question {
+    /// Bytes that it holds while it waits.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        const BASE: usize = 1024;
+        BASE + match self {
+            Self::Monitoring(_) => 0,
+            Self::Forward(forward) => forward.data.len(),
+        }
+    }
 }
 
 /// What became of a request of the control plane, and what it called it.

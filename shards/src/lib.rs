@@ -24,6 +24,7 @@
 
 pub mod access;
 pub mod alarm;
+pub mod backend;
 pub mod clock;
 pub mod coalescing;
 pub mod config;

@@ -186,6 +186,8 @@ counters! {
     ring_overflow_items,
     /// Turns in which clients were not read because a ring was full.
     ring_pauses,
+    /// Questions to the control plane and to backends that are not answered yet.
+    inquiries_open,
     /// Items from the control plane or to it that found its queue full.
     control_overflows,
     /// Doorbells rung for sleeping threads.

@@ -6,6 +6,7 @@
 mod ack_requests;
 mod answers;
 mod attach;
+mod backends;
 mod commands;
 mod created;
 mod echo;
@@ -74,6 +75,7 @@ use crate::user::users::Users;
 use crate::user::watch::Watches;
 
 use ack_requests::AckRequests;
+pub(crate) use commands::unavailable;
 use events::{Agents, ConnectionEvents};
 use flushing::Waiting;
 use gather::Gather;

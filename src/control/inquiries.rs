@@ -10,7 +10,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use roomcast_shards::effect::Inquiry;
 use roomcast_shards::id::ShardId;
 use roomcast_shards::mesh::item::Caller;
 use roomcast_shards::protocol::command::Monitoring;
@@ -27,20 +26,14 @@ use super::stats::Stats;
 /// Inquiries that share a snapshot.
 const BATCH_MAX: usize = 64;
 
-/// Answers that a shard may have been sent and not be known to have taken.
-///
-/// [`roomcast_shards::rim::Shards::answer`] waits for a place among the shard's commands, of which there are 256, just
-/// as asking for a snapshot does. That is no deadlock: a shard waits for nobody. What it gives to the control plane it
-/// only tries to give (`super::sink`, and the channel of `super::snapshots`, which holds all that can be on its way),
-/// so it always comes to the turn in which it obeys its commands. But a slow shard must not hold up the control thread
-/// either: with this bound, and that on open rounds of snapshots, the control thread never fills the queue. Only a
-/// drain sends more than that, from the main thread, and by then nothing is asked any more.
+/// Answers that a shard may have been sent and not be known to have taken: so a shard that is slow holds no more of the
+/// queue of answers than its share, the rest of which is for those of backends.
 const UNTAKEN_MAX: usize = 128;
 
-/// An inquiry and the shard whose client asks.
-type Asked = (ShardId, Inquiry);
-/// Gives a shard the members of the `data` that answers its client; `None` when there is no answer.
-pub(super) type Answer = Box<dyn Fn(ShardId, Caller, Option<Vec<u8>>) + Send>;
+/// Who asks what, and that client's shard.
+pub(super) type Asked = (ShardId, Caller, Monitoring);
+/// Gives a shard the members of the `data` that answers its client, `None` when there is no answer; whether it took them.
+pub(super) type Answer = Box<dyn Fn(ShardId, Caller, Option<Vec<u8>>) -> bool + Send>;
 
 /// Who answers inquiries.
 pub(super) struct Inquiries {
@@ -79,12 +72,11 @@ impl Inquiries {
         let metrics = LazyCell::new(|| write_metrics(gateway, snapshot));
         let stats = LazyCell::new(|| write_stats(gateway, snapshot));
         let health = LazyCell::new(|| write_health(gateway, snapshot));
-        batch.retain(|(shard, Inquiry { caller, topic })| {
+        batch.retain(|(shard, caller, topic)| {
             let untaken = &mut untaken[shard.index()];
             if *untaken == UNTAKEN_MAX {
                 return true;
             }
-            *untaken += 1;
             let members = match topic {
                 Monitoring::Metrics => metrics.clone(),
                 Monitoring::Stats => stats.clone(),
@@ -92,8 +84,9 @@ impl Inquiries {
                 // The shards answer that one themselves.
                 Monitoring::Events => None,
             };
-            answer(*shard, caller.clone(), members);
-            false
+            let taken = answer(*shard, caller.clone(), members);
+            *untaken += usize::from(taken);
+            !taken
         });
     }
 }

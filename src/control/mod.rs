@@ -32,7 +32,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use roomcast_shards::rim::Shards;
+use roomcast_shards::backend::Answered;
+use roomcast_shards::protocol::error_code::{CommandError, Detail, ErrorCode};
+use roomcast_shards::rim::{ControlAnswer, Shards};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -43,7 +45,9 @@ pub(crate) use acceptor_metrics::AcceptorMetrics;
 pub(crate) use api::{DataPlane, Publish};
 pub(crate) use chat_page::chat_page;
 pub(crate) use health::HealthLimits;
-pub(crate) use sink::{Pending, channel};
+pub(crate) use sink::{Job, Pending, channel};
+
+use crate::backend::{BackendSettings, Backends, Node, Publishing};
 
 use crate::listeners::bus;
 
@@ -56,6 +60,8 @@ use server::Server;
 use snapshots::Snapshots;
 use visit::Access;
 
+/// Names of hosts that are looked up at once.
+const LOOKUPS_MAX: usize = 16;
 /// How long requests may go on once the control plane is told to stop.
 const STOP_TIME_MAX: Duration = Duration::from_secs(1);
 
@@ -68,6 +74,8 @@ pub(crate) struct ControlSettings {
     pub(crate) dev_page: Option<String>,
     /// What health is measured by.
     pub(crate) limits: HealthLimits,
+    /// The backends that are asked.
+    pub(crate) backends: BackendSettings,
 }
 
 /// What the metrics show that no shard counts.
@@ -103,9 +111,32 @@ pub(crate) fn start(
         asked.snapshot(move |shard, metrics| drop(answers.try_send((shard, metrics))));
     };
     let data_plane = Arc::new(DataPlane::new(Arc::clone(&shards) as Arc<dyn Owners>));
-    // Does not wait: see `Inquiries`.
-    let answer: Answer = Box::new(move |shard, caller, members| shards.answer(shard, caller, members));
-    start_with(pending, Snapshots::new(count, Box::new(ask)), answer, data_plane, settings, extra)
+    let answering = Arc::clone(&shards);
+    let answer: Answer = Box::new(move |shard, caller, members: Option<Vec<u8>>| {
+        let answer = members.map(Answered::Members).ok_or_else(unavailable);
+        answering.answer(shard, ControlAnswer { caller, answer }).is_ok()
+    });
+    let backends = backends(&settings.backends, shards)?;
+    start_with(pending, Snapshots::new(count, Box::new(ask)), answer, data_plane, backends, settings, extra)
+}
+
+/// The backends, as they answer to the shards.
+fn backends(settings: &BackendSettings, shards: Arc<Shards>) -> io::Result<Backends> {
+    let answer = Box::new(move |shard, answer| shards.answer(shard, answer));
+    let publish =
+        Box::new(|_| -> Publishing { Box::pin(async { Err("there is no server API".to_owned()) }) });
+    Backends::new(settings, Node::new(host_name()), answer, publish)
+}
+
+/// What this host calls itself.
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// What who asks hears when there is no answer.
+fn unavailable() -> CommandError {
+    CommandError::new(ErrorCode::ServerError, "control is not available")
+        .with("component", Detail::Text("control".into()))
 }
 
 fn start_with(
@@ -113,14 +144,21 @@ fn start_with(
     snapshots: Snapshots,
     answer: Answer,
     data_plane: Arc<DataPlane>,
+    backends: Backends,
     settings: ControlSettings,
     extra: Extra,
 ) -> io::Result<Control> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        // Names of backends are looked up there, and a lookup may hang.
+        .max_blocking_threads(LOOKUPS_MAX)
+        .build()?;
     let listener = settings.admin_listener.map(|listener| register(&runtime, listener)).transpose()?;
     let draining = Arc::new(AtomicBool::new(false));
     let places = Arc::new(Places::new());
-    let sources = Sources { extra, places: Arc::clone(&places) };
+    let backends = Arc::new(backends);
+    let sources = Sources { extra, places: Arc::clone(&places), backends: Arc::clone(&backends) };
     let (limits, started) = (settings.limits, Instant::now());
     let gateway = Gateway { snapshots, draining: Arc::clone(&draining), sources, limits, started };
     let gateway = Arc::new(gateway);
@@ -132,9 +170,11 @@ fn start_with(
         places,
         stop: stopped,
     };
-    let thread = std::thread::Builder::new()
-        .name("control".to_owned())
-        .spawn(move || runtime.block_on(run(server, inquiries, data_plane, pending, listener)))?;
+    let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
+        runtime.block_on(run(server, inquiries, data_plane, backends, pending, listener));
+        // A lookup of a name may hang, and nobody waits for it any more.
+        runtime.shutdown_background();
+    })?;
     Ok(Control { draining, stop, thread })
 }
 
@@ -149,6 +189,7 @@ async fn run(
     server: Server,
     inquiries: Inquiries,
     data_plane: Arc<DataPlane>,
+    backends: Arc<Backends>,
     waiting: Pending,
     listener: Option<TcpListener>,
 ) {
@@ -160,7 +201,8 @@ async fn run(
         tokio::join!(
             server.serve_handovers(waiting.handovers),
             inquiries.serve(waiting.inquiries),
-            bus::run(waiting.events)
+            bus::run(waiting.events),
+            backends.serve(waiting.backends),
         )
     };
     let serve_listener = async {

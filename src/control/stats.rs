@@ -125,6 +125,7 @@ mod tests {
         let sources = Sources {
             extra: Extra { logs_dropped: || 3, refused: Arc::default() },
             places: Arc::new(Places::new()),
+            backends: Arc::new(crate::backend::Backends::none()),
         };
         sources.extra.refused.refused_full.store(4, Ordering::Relaxed);
         let snapshot = Snapshot { shards, unresponsive: 1, caught_up: vec![true, true, false] };

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use roomcast_shards::effect::Inquiry;
+use roomcast_shards::effect::{Inquiry, Question};
 use roomcast_shards::id::{ConnectionId, ShardId};
 use roomcast_shards::mesh::item::{Ask, Caller, ReplyTo};
 use roomcast_shards::metrics::Metrics;
@@ -37,10 +37,15 @@ impl Fixture {
         let (sink, pending) = channel();
         let extra = Extra { logs_dropped: || 7, refused: Arc::default() };
         let (answers, answered) = std::sync::mpsc::channel();
-        let answer = move |shard, _, members| answers.send((shard, members)).unwrap();
+        let answer = move |shard, _, members| {
+            answers.send((shard, members)).unwrap();
+            true
+        };
         let snapshots = Snapshots::new(1, Box::new(ask));
         let data_plane = Arc::new(DataPlane::new(Arc::new(NoShards)));
-        let control = start_with(pending, snapshots, Box::new(answer), data_plane, settings, extra).unwrap();
+        let backends = Backends::none();
+        let control =
+            start_with(pending, snapshots, Box::new(answer), data_plane, backends, settings, extra).unwrap();
         Self { control, sink, answered, listener: TcpListener::bind("127.0.0.1:0").unwrap() }
     }
 
@@ -252,7 +257,7 @@ fn clients_inquiries_are_answered_with_the_same_numbers() {
     let fixture = Fixture::start();
     let ask = |topic| {
         let caller = Caller { connection: ConnectionId::from_u64(1), reply: ReplyTo::Nobody };
-        fixture.sink.inquire(ShardId(0), Inquiry { caller, topic }).unwrap();
+        fixture.sink.inquire(ShardId(0), Inquiry { caller, question: Question::Monitoring(topic) }).unwrap();
         let (shard, members) = fixture.answered.recv_timeout(DEADLINE).unwrap();
         assert_eq!(shard, ShardId(0));
         let text = String::from_utf8(members.unwrap()).unwrap();

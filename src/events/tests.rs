@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use roomcast_shards::backend::Routes;
 use roomcast_shards::protocol::catalog::{EVENTS, Event, PUSHES};
 use roomcast_shards::protocol::json::Parser;
 use roomcast_shards::protocol::{event, topic};
@@ -74,7 +75,8 @@ fn the_page_names_every_event_code_and_profile() {
 fn rooms_have_the_names_that_the_decoder_knows() {
     for name in asyncapi::schema::ROOM_NAMES {
         let frame = format!(r#"{{"event":"room:leave","data":{{"{name}":"7"}}}}"#);
-        let decoded = Parser::new(9).parse(frame.as_bytes(), |value| event::decode(value, &PROFILES[0]));
+        let decoded =
+            Parser::new(9).parse(frame.as_bytes(), |value| event::decode(value, &PROFILES[0], Routes::NONE));
         assert!(decoded.is_ok_and(|decoded| decoded.is_ok()), "{name}");
         assert!(markdown::render().contains(&format!("`{name}`")), "{name}");
     }

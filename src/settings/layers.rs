@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Value;
 
+use super::backends::FileBackends;
 use super::nearest::{did_you_mean, nearest};
 use super::profiles::FileProfiles;
 use super::table::{self, Kind};
@@ -44,11 +45,12 @@ struct Entry {
     origin: Origin,
 }
 
-/// The text of every setting that has one, and the profiles that the file defines.
+/// The text of every setting that has one, and the profiles and backends that the file defines.
 #[derive(Debug, Clone)]
 pub(crate) struct Layers {
     entries: BTreeMap<&'static str, Entry>,
     profiles: FileProfiles,
+    backends: FileBackends,
 }
 
 impl Layers {
@@ -75,7 +77,11 @@ impl Layers {
     fn defaults() -> Self {
         let entry = |text: &str| Entry { texts: vec![text.to_owned()], origin: Origin::Default };
         let defaults = table::all().filter_map(|setting| Some((setting.name, entry(setting.default?))));
-        Self { entries: defaults.collect(), profiles: FileProfiles::default() }
+        Self {
+            entries: defaults.collect(),
+            profiles: FileProfiles::default(),
+            backends: FileBackends::default(),
+        }
     }
 
     fn lay_file(&mut self, text: &str, path: &Path) -> Result<(), SettingError> {
@@ -88,6 +94,10 @@ impl Layers {
         for (key, value) in file {
             if key == "profiles" {
                 self.profiles = FileProfiles::read(value).map_err(error)?;
+                continue;
+            }
+            if key == "routes" {
+                self.backends.read_routes(value).map_err(error)?;
                 continue;
             }
             let setting = table::find(&key).ok_or_else(|| {
@@ -119,6 +129,11 @@ impl Layers {
     /// The profiles that there are.
     pub(super) fn profiles(&self) -> &FileProfiles {
         &self.profiles
+    }
+
+    /// The backends that the file names.
+    pub(super) fn backends(&self) -> &FileBackends {
+        &self.backends
     }
 
     /// Whether somebody set it: a flag, a variable or the file.

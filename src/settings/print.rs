@@ -27,6 +27,7 @@ pub(super) fn render(layers: &Layers, effective: &Config) -> String {
         }
     }
     layers.profiles().render(&mut out);
+    layers.backends().render(&mut out);
     out
 }
 

@@ -7,6 +7,8 @@
 mod names;
 mod print;
 
+pub(super) use names::check as check_name;
+
 use roomcast_shards::config::Rate;
 use roomcast_shards::protocol::profile::{Dialect, ErrorShape, Profile, Profiles, Watching};
 use toml::{Table, Value};
@@ -178,7 +180,11 @@ fn set(profile: &mut Profile, path: &str, key: &str, value: &Value) -> Result<()
 }
 
 /// Reads a value as if it had been typed.
-fn parse<T>(at: &str, value: &Value, read: impl Fn(&str) -> Result<T, String>) -> Result<T, String> {
+pub(super) fn parse<T>(
+    at: &str,
+    value: &Value,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<T, String> {
     let text =
         scalar(value).ok_or_else(|| format!("{at}: expected a string, an integer or true or false"))?;
     read(&text).map_err(|error| format!("{at}: {error}"))

@@ -5,6 +5,7 @@
 
 mod auth;
 mod auth_lifetime;
+mod backends;
 mod bounds;
 mod catalogue;
 mod cli;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use roomcast_shards::backend::Routes;
 use roomcast_shards::config::{Config, Limits};
 use roomcast_shards::connection::handshake;
 use roomcast_shards::id::{Epoch, MessageIds};
@@ -64,7 +65,7 @@ impl Case for Decode {
         let Self { parser, text, dialect, profile } = self;
         let decode = |value: Value<'_>| -> Request {
             match dialect {
-                Dialect::Event | Dialect::SocketIo => event::decode(value, profile),
+                Dialect::Event | Dialect::SocketIo => event::decode(value, profile, Routes::NONE),
                 Dialect::Topic => topic::decode(value),
             }
             .expect("a good message")

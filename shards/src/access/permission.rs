@@ -185,6 +185,35 @@ impl Identity {
         self.table.role_may(self.user_type, event) || granted(spec.name) || spec.right.is_some_and(granted)
     }
 
+    /// Whether the role or a permission lets the user send an event of that name to a backend, for a room if it is about
+    /// one. An event that only a route knows is granted by its own name too, and by what else it is `called`: the patterns
+    /// and the name of its route.
+    pub fn may_forward<'a>(
+        &self,
+        event: Event,
+        mut called: impl Iterator<Item = &'a str>,
+        room: Option<&str>,
+    ) -> bool {
+        let matching = |pattern: &Pattern| room.is_some_and(|room| pattern.matches(local(room)));
+        let covers = |grant: &Grant| match &grant.rooms {
+            Rooms::All => true,
+            Rooms::Matching(pattern) => matching(pattern),
+        };
+        let mut grants = self.grants().iter().filter(|grant| grant.covers(event.spec().name));
+        let names = |permission: &str, name: &str| match permission.strip_prefix(name) {
+            Some("") => true,
+            Some(rest) => {
+                let pattern = rest.strip_prefix(':').and_then(|rest| Pattern::parse(rest).ok());
+                pattern.is_some_and(|pattern| matching(&pattern))
+            }
+            None => false,
+        };
+        self.table.role_may(self.user_type, event)
+            || grants.any(covers)
+            || (event == Event::Custom
+                && called.any(|name| self.permissions().iter().any(|permission| names(permission, name))))
+    }
+
     /// Whether a right that is no event is granted for a room.
     #[must_use]
     pub fn has_right(&self, right: &str, room: &str) -> bool {
@@ -376,6 +405,25 @@ mod tests {
             assert!(!tenant(UserType::Supervisor, &["*"], true).may(event), "it shows other accounts");
             assert!(tenant(UserType::Employee, &["monitoring:read"], true).may(event));
         }
+    }
+
+    #[test]
+    fn an_event_of_a_route_is_granted_by_name_pattern_or_route() {
+        let may = |role, permissions: &[&str], room| {
+            let called = ["order:create", "order:*", "shop"].into_iter();
+            identity(role, permissions).may_forward(Event::Custom, called, room)
+        };
+        assert!(may(UserType::Employee, &[], None) && !may(UserType::Guest, &[], None));
+        for permission in ["*", "forward", "order:create", "order:*", "shop", "shop:team.*"] {
+            assert!(may(UserType::Guest, &[permission], Some("team.a")), "{permission}");
+        }
+        for permission in ["order", "order:created", "shop:team.*", "order:create:team.*", "robot:interact"] {
+            assert!(!may(UserType::Guest, &[permission], Some("lobby")), "{permission}");
+            assert!(!may(UserType::Guest, &[permission], None), "{permission}");
+        }
+        let robot = identity(UserType::Guest, &["robot:interact:team.*"]);
+        let may = |room| robot.may_forward(Event::RobotInteract, std::iter::empty(), room);
+        assert!(may(Some("team.a")) && !may(Some("lobby")) && !may(None));
     }
 
     #[test]

@@ -50,8 +50,9 @@ pub struct AccessTable {
 
 impl Default for AccessTable {
     fn default() -> Self {
-        let of = |wanted: fn(&crate::protocol::catalog::EventSpec) -> bool| {
-            EVENTS.iter().filter(|spec| wanted(spec)).map(|spec| spec.event).collect()
+        let of = |wanted: fn(&crate::protocol::catalog::EventSpec) -> bool| -> EventSet {
+            let specs = EVENTS.iter().chain([Event::Custom.spec()]);
+            specs.filter(|spec| wanted(spec)).map(|spec| spec.event).collect()
         };
         let everything = Pattern::parse("**").expect("a pattern");
         Self {

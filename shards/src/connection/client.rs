@@ -173,6 +173,8 @@ pub struct Rare {
     pub drain_ms: Option<u64>,
     /// What it is told then.
     pub reconnect_ms: u64,
+    /// Its events that are on their way to backends.
+    pub forwards: u8,
 }
 
 /// What a connection has that needs nothing of it.
@@ -189,6 +191,7 @@ static NOTHING_RARE: Rare = Rare {
     refusals: Bucket::FULL,
     drain_ms: None,
     reconnect_ms: 0,
+    forwards: 0,
 };
 
 /// One client's end of a WebSocket.

@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 
 use ahash::HashMap;
 
+use super::profile::{PROFILES, Profile};
+
 /// What the gateway knows of an [`Event`].
 #[derive(Debug)]
 pub struct EventSpec {
@@ -77,6 +79,8 @@ macro_rules! events {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Event {
             $(#[doc = $doc] $event,)*
+            /// Any that only a route knows; it has no place in the table.
+            Custom,
         }
 
         /// Every event, by canonical name.
@@ -399,8 +403,15 @@ pub static PUSHES: &[PushSpec] = &[
     push("server:draining", "reconnectMs", "every connection when the server restarts"),
 ];
 
+/// The right to every event that only a route knows.
+pub const FORWARD: &str = "forward";
+
 /// Rights that are no events but can be granted all the same.
-pub const RIGHTS: [&str; 5] = ["message:send-as", "message:moderate", "monitoring:read", "admin", "server"];
+pub const RIGHTS: [&str; 6] =
+    ["message:send-as", "message:moderate", "monitoring:read", FORWARD, "admin", "server"];
+
+/// What is true of all events that only a route knows. Their replies bear their own names.
+static CUSTOM: EventSpec = EventSpec { summary: "For a backend.", ..spec(Event::Custom, FORWARD, "") };
 
 /// Every name, canonical or other, with what it stands for.
 static NAMES: LazyLock<HashMap<&'static str, (Event, Constants)>> = LazyLock::new(|| {
@@ -415,7 +426,13 @@ impl Event {
     /// What the gateway knows of the event.
     #[must_use]
     pub fn spec(self) -> &'static EventSpec {
-        &EVENTS[self as usize]
+        EVENTS.get(self as usize).unwrap_or(&CUSTOM)
+    }
+
+    /// Whether a backend answers it.
+    #[must_use]
+    pub fn is_forwarded(self) -> bool {
+        matches!(self, Self::FileUpload | Self::RobotInteract | Self::EscalationCreate | Self::Custom)
     }
 
     /// The event of a name, canonical or other, and the members of `data` that the name stands for.
@@ -423,6 +440,17 @@ impl Event {
     pub fn find(name: &str) -> Option<(Self, Constants)> {
         NAMES.get(name).copied()
     }
+}
+
+/// Whether a name is the gateway's: of an event, a reply or a push, in whatever profile.
+#[must_use]
+pub fn is_own(name: &str) -> bool {
+    let renamed = |profile: &Profile| profile.outbound.iter().any(|(_, other)| *other == name);
+    NAMES.contains_key(name)
+        || ["error", "chat:error", "system:notification"].contains(&name)
+        || EVENTS.iter().any(|spec| spec.reply == name)
+        || PUSHES.iter().any(|spec| spec.name == name)
+        || PROFILES.iter().any(renamed)
 }
 
 #[cfg(test)]
@@ -439,7 +467,8 @@ mod tests {
             }
         }
         assert_eq!(Event::find("room:unknown"), None);
-        assert!(EVENTS.len() <= 64, "sets of events are one word");
+        assert!(EVENTS.len() < 64, "sets of events are one word");
+        assert_eq!(Event::Custom as usize, EVENTS.len());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::catalog::Event;
 use super::error_code::CommandError;
 use super::json::Value;
 use super::message::{Lane, MessageType, Metadata};
+use crate::backend::Forwarded;
 use crate::id::{Epoch, MessageId, Offset};
 use crate::room::name::qualify;
 use crate::room::pattern::Pattern;
@@ -249,7 +250,7 @@ pub enum Command {
         limit: usize,
     },
     /// For a backend.
-    Forward,
+    Forward(Forwarded),
 }
 
 impl Command {
@@ -277,7 +278,6 @@ impl Command {
             | Self::SessionInfo
             | Self::RecoveryStats
             | Self::Monitor { .. }
-            | Self::Forward
             | Self::UpdateStatus(_) => {}
             Self::Join { room, .. }
             | Self::Leave { room }
@@ -291,7 +291,9 @@ impl Command {
             | Self::Typing { room, .. }
             | Self::TypingUsers { room }
             | Self::MessageStats { room } => enter(room),
-            Self::Subscription { room, .. } => room.iter_mut().for_each(enter),
+            Self::Subscription { room, .. } | Self::Forward(Forwarded { room, .. }) => {
+                room.iter_mut().for_each(enter);
+            }
             Self::Multiple { rooms, .. } => rooms.iter_mut().flatten().for_each(enter),
             Self::Send(draft) => enter(&mut draft.room),
             Self::SendBatch(drafts) => {

@@ -92,6 +92,8 @@ pub enum Detail {
     Number(u64),
     /// A JSON array of strings.
     List(&'static [&'static str]),
+    /// JSON that is written already.
+    Json(Box<str>),
 }
 
 /// A refused command: what the client is told of it.
@@ -104,20 +106,28 @@ pub struct CommandError {
     /// One sentence for a developer.
     pub message: Cow<'static, str>,
     /// Members of `details`.
-    pub details: Vec<(&'static str, Detail)>,
+    pub details: Vec<(Cow<'static, str>, Detail)>,
+    /// What a backend says of [`ErrorCode::recoverable`].
+    pub recoverable: Option<bool>,
 }
 
 impl CommandError {
     /// An error without details.
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), details: Vec::new() }
+        Self { code, message: message.into(), details: Vec::new(), recoverable: None }
     }
 
     /// The same error with one more detail.
     #[must_use]
-    pub fn with(mut self, key: &'static str, value: Detail) -> Self {
-        self.details.push((key, value));
+    pub fn with(mut self, key: impl Into<Cow<'static, str>>, value: Detail) -> Self {
+        self.details.push((key.into(), value));
         self
+    }
+
+    /// Whether the same request may succeed later on this connection.
+    #[must_use]
+    pub fn is_recoverable(&self) -> bool {
+        self.recoverable.unwrap_or(self.code.recoverable())
     }
 
     /// `INVALID_PAYLOAD` for one field of `data`.

@@ -10,21 +10,22 @@ use super::command::{Rejection, Request, RequestId};
 use super::error_code::{CommandError, Detail};
 use super::json::Value;
 use super::profile::Profile;
+use crate::backend::Routes;
 use data::Data;
 
 const EVENT_BYTES_MAX: usize = 64;
 const REQUEST_ID_BYTES_MAX: usize = 64;
 
-/// Decodes a frame that was parsed; a profile may know further names of events.
+/// Decodes a frame that was parsed; a profile may know further names of events, and routes may take others.
 ///
 /// # Errors
 /// A [`Rejection`] to answer with.
-pub fn decode(frame: Value<'_>, profile: &Profile) -> Result<Request, Rejection> {
+pub fn decode(frame: Value<'_>, profile: &Profile, routes: &Routes) -> Result<Request, Rejection> {
     let id = request_id(frame)?;
     let name = frame.get("event").and_then(|value| value.as_str());
     let name = name.ok_or_else(|| CommandError::protocol("the frame has no event"));
     match name.and_then(|name| check_version(frame).map(|()| name)) {
-        Ok(name) => decode_named(name, frame.get("data"), id, profile),
+        Ok(name) => decode_named(name, frame.get("data"), id, (profile, routes)),
         Err(error) => Err(Rejection { legible: true, event: None, id, error }),
     }
 }
@@ -37,13 +38,14 @@ pub fn decode_named(
     name: &str,
     data: Option<Value<'_>>,
     id: RequestId,
-    profile: &Profile,
+    (profile, routes): (&Profile, &Routes),
 ) -> Result<Request, Rejection> {
-    let (event, constants) = match event(name, profile) {
+    let (event, constants) = match event(name, profile, routes) {
         Ok(found) => found,
         Err(error) => return Err(Rejection { legible: true, event: None, id, error }),
     };
-    match Data::of(data, constants).and_then(|data| data.command(event)) {
+    let custom = (event == Event::Custom).then_some(name);
+    match Data::of(data, constants).and_then(|data| data.command(event, custom)) {
         Ok(command) => Ok(Request { event, id, command }),
         Err(error) => Err(Rejection { legible: true, event: Some(event), id, error }),
     }
@@ -60,10 +62,11 @@ fn request_id(frame: Value<'_>) -> Result<RequestId, Rejection> {
     }
 }
 
-fn event(name: &str, profile: &Profile) -> Result<(Event, Constants), CommandError> {
+fn event(name: &str, profile: &Profile, routes: &Routes) -> Result<(Event, Constants), CommandError> {
     let name = Some(name).filter(|name| name.len() <= EVENT_BYTES_MAX);
-    let event = name.and_then(|name| profile.find_inbound(name).or_else(|| Event::find(name)));
-    event.ok_or_else(|| CommandError::protocol("unknown event"))
+    let known = name.and_then(|name| profile.find_inbound(name).or_else(|| Event::find(name)));
+    let custom = || name.filter(|name| routes.takes(name)).map(|_| (Event::Custom, [].as_slice()));
+    known.or_else(custom).ok_or_else(|| CommandError::protocol("unknown event"))
 }
 
 fn check_version(frame: Value<'_>) -> Result<(), CommandError> {

@@ -124,14 +124,7 @@ impl Reply {
     /// an answer it is an event, whose end is yet to be written.
     ///
     /// `event` is the reply's name in the event dialect.
-    pub fn write(
-        &self,
-        out: &mut Vec<u8>,
-        variant: Variant,
-        event: &'static str,
-        id: Option<&str>,
-        unix_ms: u64,
-    ) {
+    pub fn write(&self, out: &mut Vec<u8>, variant: Variant, event: &str, id: Option<&str>, unix_ms: u64) {
         match variant.dialect {
             Dialect::Event => {
                 let event = variant.profile.outbound(event);
@@ -240,7 +233,9 @@ fn write_stream(out: &mut Vec<u8>, epoch: Epoch, offset: Offset) {
     display(out, offset);
 }
 
-fn user_type_name(user_type: UserType) -> &'static str {
+/// A role as it travels.
+#[must_use]
+pub fn user_type_name(user_type: UserType) -> &'static str {
     match user_type {
         UserType::Employee => "employee",
         UserType::Guest => "guest",

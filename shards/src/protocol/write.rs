@@ -237,8 +237,9 @@ pub fn topic_message(out: &mut Vec<u8>, publication: &Publication) {
 pub fn details(out: &mut Vec<u8>, error: &CommandError) {
     out.push(b'{');
     for (field, value) in &error.details {
-        key(out, field);
+        key_escaped(out, field);
         match value {
+            Detail::Json(json) => out.extend_from_slice(json.as_bytes()),
             Detail::Text(text) => string(out, text),
             Detail::Number(number) => display(out, number),
             Detail::List(items) => list(out, *items, |out, item| string(out, item)),
@@ -274,7 +275,7 @@ pub fn error_data(out: &mut Vec<u8>, profile: &Profile, error: &CommandError) {
     details(out, error);
     if shape != ErrorShape::Channel {
         key(out, "recoverable");
-        display(out, error.code.recoverable());
+        display(out, error.is_recoverable());
     }
     out.push(b'}');
 }

@@ -8,10 +8,12 @@ use std::sync::atomic::AtomicUsize;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use super::{ControlSink, Doorbell};
+use crate::backend::Answered;
 use crate::connection::http::TurnAway;
 use crate::effect::{Admission, Moved};
 use crate::mesh::item::{Ask, Caller};
 use crate::metrics::Metrics;
+use crate::protocol::error_code::CommandError;
 use crate::shard::Overload;
 
 /// A socket from the acceptor.
@@ -60,13 +62,6 @@ pub(super) enum Command {
         /// Within so many milliseconds they are told to come back.
         window_ms: u64,
     },
-    /// What the control plane answers to a client's inquiry; `None` when it cannot.
-    Answer {
-        /// Who asked.
-        caller: Caller,
-        /// The members of the reply's `data`.
-        answer: Option<Vec<u8>>,
-    },
     /// Shed load, as far as the whole process must.
     Shed(Overload),
     /// End.
@@ -79,11 +74,19 @@ impl fmt::Debug for Command {
             Self::Snapshot(_) => "Snapshot",
             Self::Quiesce => "Quiesce",
             Self::Drain { .. } => "Drain",
-            Self::Answer { .. } => "Answer",
             Self::Shed(_) => "Shed",
             Self::Stop => "Stop",
         })
     }
+}
+
+/// What the control plane answers to an inquiry: to whom, and what.
+#[derive(Debug)]
+pub struct ControlAnswer {
+    /// Who asked.
+    pub caller: Caller,
+    /// The answer.
+    pub answer: Result<Answered, CommandError>,
 }
 
 /// The shard's ends of its channels.
@@ -92,6 +95,7 @@ pub(super) struct Inbox {
     pub(super) commands: Receiver<Command>,
     /// Looked at only while clients are read.
     pub(super) requests: Receiver<Box<Ask>>,
+    pub(super) answers: Receiver<ControlAnswer>,
     pub(super) admissions: Sender<Admission>,
     pub(super) connections: Arc<AtomicUsize>,
     pub(super) control: Arc<dyn ControlSink>,
@@ -102,6 +106,6 @@ pub(super) struct Inbox {
 impl Inbox {
     /// Whether nothing waits here that is taken whatever else goes on.
     pub(super) fn is_empty(&self) -> bool {
-        self.accepted.is_empty() && self.commands.is_empty()
+        self.accepted.is_empty() && self.commands.is_empty() && self.answers.is_empty()
     }
 }

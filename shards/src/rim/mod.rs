@@ -27,11 +27,12 @@ use crate::effect::{Admission, ApiAnswer, Inquiry};
 use crate::gateway_event::GatewayEvent;
 use crate::id::ShardId;
 use crate::mesh::Router;
-use crate::mesh::item::{Ask, Caller};
+use crate::mesh::item::Ask;
 use crate::metrics::Metrics;
 use crate::shard::{Overload, SHARDS_MAX};
 
 pub use doorbell::Doorbell;
+pub use inbox::ControlAnswer;
 use inbox::{Accepted, Command, Inbox, Peer};
 use rings::Mesh;
 use shard_loop::ShardLoop;
@@ -42,6 +43,8 @@ const REQUESTS_MAX: usize = 4096;
 const ACCEPTED_MAX: usize = 4096;
 /// Commands that may wait for a shard.
 const COMMANDS_MAX: usize = 256;
+/// Answers to inquiries that may wait for a shard.
+const ANSWERS_MAX: usize = 1024;
 /// How long a round of looking for waiting items takes, and how many must find none: an item's answer, and what that
 /// causes in turn, would show in one of them.
 const QUIET_ROUND: Duration = Duration::from_millis(10);
@@ -113,6 +116,7 @@ struct Remote {
     peer: Peer,
     commands: Sender<Command>,
     requests: Sender<Box<Ask>>,
+    answers: Sender<ControlAnswer>,
     connections: Arc<AtomicUsize>,
 }
 
@@ -151,11 +155,13 @@ impl Shards {
         for (index, (mesh, accepted)) in meshes.into_iter().zip(sockets).enumerate() {
             let (commands, command_receiver) = bounded(COMMANDS_MAX);
             let (requests, request_receiver) = bounded(REQUESTS_MAX);
+            let (answers, answer_receiver) = bounded(ANSWERS_MAX);
             let connections = Arc::new(AtomicUsize::new(0));
             let inbox = Inbox {
                 accepted,
                 commands: command_receiver,
                 requests: request_receiver,
+                answers: answer_receiver,
                 admissions: admission_sender.clone(),
                 connections: Arc::clone(&connections),
                 control: Arc::clone(control),
@@ -175,7 +181,8 @@ impl Shards {
                 }
             })?;
             shards.threads.push(thread);
-            shards.remotes.push(Remote { peer: peers[index].clone(), commands, requests, connections });
+            let peer = peers[index].clone();
+            shards.remotes.push(Remote { peer, commands, requests, answers, connections });
         }
         drop(ready_sender);
         for _ in 0..config.shards {
@@ -237,7 +244,7 @@ impl Shards {
     }
 
     /// Makes all shards take no more commands from clients, and waits until what they had taken has reached every
-    /// shard that it concerns, for at most `timeout`. So nothing that was acknowledged misses anybody.
+    /// shard that it concerns, and what they asked backends is answered, for at most `timeout`. So nothing that was acknowledged misses anybody.
     pub fn quiesce(&self, timeout: Duration) {
         for remote in &self.remotes {
             remote.command(Command::Quiesce);
@@ -256,7 +263,7 @@ impl Shards {
     fn waiting_items(&self) -> u64 {
         let (sender, answers) = bounded(self.remotes.len());
         self.snapshot(move |_, metrics| {
-            let _ = sender.send(metrics.ring_depth + metrics.ring_overflow_items);
+            let _ = sender.send(metrics.ring_depth + metrics.ring_overflow_items + metrics.inquiries_open);
         });
         let deadline = crossbeam_channel::after(QUIET_ROUND);
         let mut waiting = 0;
@@ -286,10 +293,20 @@ impl Shards {
         }
     }
 
-    /// Answers a client's inquiry: the members of the reply's `data`, or `None` when there is no answer.
-    pub fn answer(&self, shard: ShardId, caller: Caller, answer: Option<Vec<u8>>) {
-        if let Some(remote) = self.remotes.get(shard.index()) {
-            remote.command(Command::Answer { caller, answer });
+    /// Answers an inquiry. Never waits.
+    ///
+    /// # Errors
+    /// The answer, when the shard has too many to pass on; it is to be given again.
+    pub fn answer(&self, shard: ShardId, answer: ControlAnswer) -> Result<(), ControlAnswer> {
+        let Some(remote) = self.remotes.get(shard.index()) else { return Ok(()) };
+        match remote.answers.try_send(answer) {
+            Ok(()) => {
+                remote.peer.doorbell.ring();
+                Ok(())
+            }
+            Err(TrySendError::Full(answer)) => Err(answer),
+            // The shard has ended, and its clients with it.
+            Err(TrySendError::Disconnected(_)) => Ok(()),
         }
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::StartError;
-use super::inbox::{Accepted, Command, Inbox};
+use super::inbox::{Accepted, Command, ControlAnswer, Inbox};
 use super::poller::Poller;
 use super::rings::Mesh;
 use super::runtime::Awaitable;
@@ -37,6 +37,8 @@ const RING_ITEMS_MAX: usize = 1024;
 const ACCEPTS_MAX: usize = 256;
 /// Requests of the control plane that are taken in one turn.
 const REQUESTS_MAX: usize = 512;
+/// Answers of the control plane that are passed on in one turn.
+const ANSWERS_MAX: usize = 256;
 /// Recipients of large fan-outs that are flushed in one turn.
 const BULK_FLUSHES_MAX: usize = 512;
 /// Rounds through those that are to be flushed: what has no socket hands on what it has, from a namespace to a session and
@@ -189,10 +191,13 @@ impl ShardLoop {
                 Command::Drain { spread_ms, window_ms } => {
                     self.shard.on_drain(spread_ms, window_ms, self.now)
                 }
-                Command::Answer { caller, answer } => self.shard.on_control(&caller, answer, self.now),
                 Command::Shed(overload) => self.shard.set_process_overload(overload),
                 Command::Stop => self.running = false,
             }
+        }
+        for _ in 0..ANSWERS_MAX {
+            let Ok(ControlAnswer { caller, answer }) = self.inbox.answers.try_recv() else { break };
+            self.shard.on_control(&caller, answer, self.now);
         }
     }
 

@@ -227,6 +227,12 @@ impl Shard {
         if id.is_none() && !spec.answered {
             return;
         }
+        self.answer_as(caller, spec.reply, reply, now);
+    }
+
+    /// The same under a name that is not the catalogue's.
+    pub(super) fn answer_as(&mut self, caller: &Caller, name: &str, reply: &Reply, now: Now) {
+        let ReplyTo::Client { id, .. } = &caller.reply else { return };
         let Some(client) = self.client(caller.connection).filter(|client| client.is_heard()) else { return };
         let variant = client.variant;
         let slot = caller.connection.slot as usize;
@@ -234,7 +240,7 @@ impl Shard {
             self.send_missed(slot, joined);
         }
         self.scratch.clear();
-        reply.write(&mut self.scratch, variant, spec.reply, id.as_deref(), now.unix_ms);
+        reply.write(&mut self.scratch, variant, name, id.as_deref(), now.unix_ms);
         if !self.scratch.is_empty() {
             self.close_event(slot, id.is_none());
             let frame = frame::text(&self.scratch);

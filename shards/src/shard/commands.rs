@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Shard;
 use crate::clock::Now;
-use crate::effect::Inquiry;
+use crate::effect;
 use crate::id::ShardId;
 use crate::mesh::item::{Ask, Caller, Item, ReplyTo};
 use crate::mesh::operation::{Operation, Question, Reader, ShardQuestion};
@@ -20,7 +20,11 @@ impl Shard {
         let Request { event, id, mut command } = request;
         let caller = Caller { connection: self.connections[slot].id, reply: ReplyTo::Client { event, id } };
         let identity = self.identity(slot);
-        if !identity.may(event) {
+        let allowed = match &command {
+            Command::Forward(forwarded) => self.may_forward(slot, event, forwarded),
+            _ => identity.may(event),
+        };
+        if !allowed {
             let error = CommandError::new(ErrorCode::PermissionDenied, "not allowed to do this");
             return self.fail(&caller, &error, now);
         }
@@ -111,19 +115,10 @@ impl Shard {
             Command::SessionInfo => self.session_info(slot, caller, now),
             Command::RecoveryStats => self.recovery_stats(own),
             Command::Monitor { topic: Monitoring::Events, limit } => self.latest_events(own, limit),
-            Command::Monitor { topic, .. } => self.effects.inquiries.push(Inquiry { caller: own, topic }),
-            Command::Forward => return Err(unavailable("route")),
+            Command::Monitor { topic, .. } => self.inquire(own, effect::Question::Monitoring(topic)),
+            Command::Forward(forwarded) => return self.forward(slot, own, forwarded),
         }
         Ok(())
-    }
-
-    /// The control plane answered, or is not to be had.
-    pub fn on_control(&mut self, caller: &Caller, answer: Option<Vec<u8>>, now: Now) {
-        match answer {
-            Some(members) => self.answer_client(caller, &Reply::Written(members), now),
-            None => self.fail(caller, &unavailable("control"), now),
-        }
-        self.settle(now);
     }
 
     /// Asks a room's owner.
@@ -188,7 +183,7 @@ impl Shard {
 }
 
 /// A component that is not there.
-pub(super) fn unavailable(component: &'static str) -> CommandError {
+pub(crate) fn unavailable(component: &'static str) -> CommandError {
     let message = format!("{component} is not available");
     CommandError::new(ErrorCode::ServerError, message).with("component", Detail::Text(component.into()))
 }

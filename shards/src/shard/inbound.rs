@@ -6,6 +6,7 @@ use super::{Overload, Shard};
 use crate::access::limits::scaled;
 use crate::access::permission::Identity;
 use crate::access::token::UserType;
+use crate::backend::Routes;
 use crate::clock::Now;
 use crate::connection::handshake::{self, Endpoint, Request as HttpRequest, TokenOrigin, Upgrade};
 use crate::connection::http::{Refusal, TurnAway};
@@ -244,9 +245,10 @@ impl Shard {
         let dialect = client.variant.dialect;
         let may_switch = client.may_switch;
         let profile = client.variant.profile;
+        let routes = &self.config.routes;
         let parsed = self.parser.parse(text, |value| {
             let dialect = if may_switch { first_frame_dialect(value, dialect) } else { dialect };
-            (dialect, decode(value, dialect, profile))
+            (dialect, decode(value, dialect, profile, routes))
         });
         if may_switch {
             self.connections[slot].may_switch = false;
@@ -320,10 +322,15 @@ fn first_frame_dialect(value: Value<'_>, default: Dialect) -> Dialect {
     }
 }
 
-fn decode(value: Value<'_>, dialect: Dialect, profile: &Profile) -> Result<Request, Rejection> {
+fn decode(
+    value: Value<'_>,
+    dialect: Dialect,
+    profile: &Profile,
+    routes: &Routes,
+) -> Result<Request, Rejection> {
     match dialect {
         Dialect::Topic => topic::decode(value),
         // Packets of Socket.IO are read elsewhere.
-        Dialect::Event | Dialect::SocketIo => event::decode(value, profile),
+        Dialect::Event | Dialect::SocketIo => event::decode(value, profile, routes),
     }
 }

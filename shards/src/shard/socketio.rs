@@ -309,7 +309,8 @@ impl Shard {
             }
             text = &joined;
         }
-        let decoded = self.parser.parse(text, |value| event::decode(value, packet.id, profile));
+        let routes = &self.config.routes;
+        let decoded = self.parser.parse(text, |value| event::decode(value, packet.id, profile, routes));
         match decoded {
             Ok(Ok(mut request)) => {
                 if !attachments.is_empty() {

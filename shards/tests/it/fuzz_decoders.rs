@@ -1,6 +1,7 @@
 //! Every decoder of what clients send: no input panics, and what is accepted keeps its promises.
 
 use roomcast_shards::access::token::{KeySource, Verifier, VerifierSettings};
+use roomcast_shards::backend::Routes;
 use roomcast_shards::config::Config;
 use roomcast_shards::connection::handshake::engine::{EngineRequest, Outcome};
 use roomcast_shards::connection::handshake::{self, Request};
@@ -234,7 +235,8 @@ fn fuzz_event() {
     let mut parser = Parser::new(32);
     fuzz("event", &JSON, |input| {
         let Ok(text) = std::str::from_utf8(input) else { return };
-        let _ = parser.parse(input, |value| check_decoded(event::decode(value, &PROFILES[0]), text));
+        let _ = parser
+            .parse(input, |value| check_decoded(event::decode(value, &PROFILES[0], Routes::NONE), text));
     });
 }
 

@@ -10,6 +10,7 @@ use roomcast_shards::connection::engine::read_sid;
 use roomcast_shards::effect::SocketEffect;
 use roomcast_shards::id::{ConnectionId, ShardId};
 use roomcast_shards::metrics::Metrics;
+use roomcast_shards::protocol::error_code::{CommandError, ErrorCode};
 use roomcast_shards::protocol::socketio::Namespaces;
 use roomcast_shards::shard::Shard;
 use roomcast_shards::testing::{client_frame, upgrade_head};
@@ -155,7 +156,8 @@ impl Bench {
         }
         self.shard.effects.admissions.clear();
         for inquiry in std::mem::take(&mut self.shard.effects.inquiries) {
-            self.shard.on_control(&inquiry.caller, None, self.now);
+            let error = CommandError::new(ErrorCode::ServerError, "away");
+            self.shard.on_control(&inquiry.caller, Err(error), self.now);
         }
         for (_, heard) in &mut self.heard {
             heard.check();

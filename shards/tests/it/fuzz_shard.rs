@@ -9,6 +9,7 @@ use roomcast_shards::clock::Now;
 use roomcast_shards::config::{AuthMode, Config, HistoryLimits, Limits, Rate};
 use roomcast_shards::effect::SocketEffect;
 use roomcast_shards::id::{ConnectionId, ShardId};
+use roomcast_shards::protocol::error_code::{CommandError, ErrorCode};
 use roomcast_shards::shard::Shard;
 use roomcast_shards::testing::{Reader, Received, client_frame, upgrade_head};
 
@@ -124,7 +125,8 @@ impl Bench {
             }
         }
         for inquiry in std::mem::take(&mut self.shard.effects.inquiries) {
-            self.shard.on_control(&inquiry.caller, None, self.now);
+            let error = CommandError::new(ErrorCode::ServerError, "away");
+            self.shard.on_control(&inquiry.caller, Err(error), self.now);
         }
         self.shard.flush_delayed(self.now);
         for (_, reader) in &mut self.readers {

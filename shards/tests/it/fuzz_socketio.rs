@@ -1,6 +1,7 @@
 //! Every decoder of what Socket.IO clients send: no input panics, and what is accepted keeps its promises.
 
 use bytes::Bytes;
+use roomcast_shards::backend::Routes;
 use roomcast_shards::connection::engine::{read_sid, sid};
 use roomcast_shards::protocol::command::Rejection;
 use roomcast_shards::protocol::frame;
@@ -61,12 +62,13 @@ fn fuzz_socketio_packet() {
 /// Its JSON: an event, perhaps with attachments.
 fn check_payload(parser: &mut Parser, packet: &Packet<'_>) {
     let payload = packet.payload.as_bytes();
-    let _ = parser.parse(payload, |value| match event::decode(value, packet.id, &PROFILES[0]) {
-        Ok(request) => check_decoded(Ok(request), &format!("{:?}", packet.id)),
-        // Its digits are the ack's, and no JSON.
-        Err(Refused::Rejected(rejection)) => check_decoded(Err(Rejection { id: None, ..rejection }), ""),
-        Err(Refused::Malformed) => {}
-    });
+    let _ =
+        parser.parse(payload, |value| match event::decode(value, packet.id, &PROFILES[0], Routes::NONE) {
+            Ok(request) => check_decoded(Ok(request), &format!("{:?}", packet.id)),
+            // Its digits are the ack's, and no JSON.
+            Err(Refused::Rejected(rejection)) => check_decoded(Err(Rejection { id: None, ..rejection }), ""),
+            Err(Refused::Malformed) => {}
+        });
     let attachments = ATTACHMENTS.map(Bytes::from_static);
     let inlined = parser.parse(payload, |value| binary::inline(payload, value, &attachments));
     let Ok(Ok(whole)) = inlined else { return };

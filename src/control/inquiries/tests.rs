@@ -27,18 +27,22 @@ fn inquiries(shards: usize, ask: impl Fn(Answers) + Send + Sync + 'static) -> (I
         sources: Sources {
             extra: Extra { logs_dropped: || 7, refused: Arc::new(AcceptorMetrics::default()) },
             places: Arc::new(Places::new()),
+            backends: Arc::new(crate::backend::Backends::none()),
         },
         limits: HealthLimits { connections_max: 10, ..HealthLimits::default() },
         started: Instant::now(),
     };
     let answered = Arc::clone(&log);
-    let answer = move |shard, _: Caller, members| answered.lock().unwrap().push((shard, members));
+    let answer = move |shard, _: Caller, members| {
+        answered.lock().unwrap().push((shard, members));
+        true
+    };
     (Inquiries::new(Arc::new(gateway), Box::new(answer)), log)
 }
 
 fn asked(shard: u16, topic: Monitoring) -> Asked {
     let caller = Caller { connection: ConnectionId::from_u64(7), reply: ReplyTo::Nobody };
-    (ShardId(shard), Inquiry { caller, topic })
+    (ShardId(shard), caller, topic)
 }
 
 fn block_on(test: impl Future<Output = ()>) {
@@ -106,7 +110,7 @@ fn a_shard_that_takes_nothing_is_not_filled_and_its_inquiries_are_kept() {
     batch.extend(both());
     assert_eq!(round(&mut batch, false), (UNTAKEN_MAX + 1, UNTAKEN_MAX));
     assert_eq!(round(&mut batch, false), (UNTAKEN_MAX + 1, UNTAKEN_MAX));
-    assert_eq!(batch.iter().map(|(shard, _)| shard.0).collect::<Vec<_>>(), [1], "kept, not lost");
+    assert_eq!(batch.iter().map(|(shard, ..)| shard.0).collect::<Vec<_>>(), [1], "kept, not lost");
     assert_eq!(round(&mut batch, true), (UNTAKEN_MAX + 1, UNTAKEN_MAX + 1));
     assert!(batch.is_empty());
 }

@@ -123,6 +123,8 @@ table! {
         Counter ring_overflows: "ring_overflows", "Items that found a ring full and waited beside it.";
         Gauge ring_overflow_items: "ring_overflow_items", "Items waiting beside a full ring now.";
         Counter ring_pauses: "ring_pauses", "Turns in which clients were not read because a ring was full.";
+        Gauge inquiries_open: "inquiries_open",
+            "Questions to the control plane and to backends that are not answered yet.";
         Counter control_overflows: "control_overflows",
             "Items for the control plane or from it that found its queue full.";
         Counter doorbells: "doorbells", "Doorbells rung for sleeping threads.";

@@ -8,6 +8,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 use roomcast_shards::metrics::Histogram;
 
+use crate::backend::meter::Durations;
+
 /// What HELP, TYPE and UNIT say of a family.
 #[derive(Debug, Clone)]
 pub(super) struct Head {
@@ -25,6 +27,8 @@ pub(super) enum Value {
     Whole(u64),
     Real(f64),
     Durations(Histogram),
+    /// Durations that are longer than what happens within a shard.
+    Waits(Durations),
 }
 
 /// The labels of a series, each with its value.
@@ -74,6 +78,7 @@ fn encode_value(encoder: &mut MetricEncoder<'_>, kind: MetricType, value: &Value
         (_, Value::Whole(value)) => encoder.encode_gauge(value),
         (_, Value::Real(value)) => encoder.encode_gauge(value),
         (_, Value::Durations(histogram)) => encode_durations(encoder, histogram),
+        (_, Value::Waits(durations)) => encode_waits(encoder, durations),
     }
 }
 
@@ -83,6 +88,13 @@ fn encode_durations(encoder: &mut MetricEncoder<'_>, histogram: &Histogram) -> f
     let buckets: Vec<(f64, u64)> = bounds.zip(histogram.buckets).collect();
     let count = histogram.buckets.iter().sum();
     encoder.encode_histogram::<NoLabelSet>(seconds(histogram.sum_us), count, &buckets, None)
+}
+
+fn encode_waits(encoder: &mut MetricEncoder<'_>, durations: &Durations) -> fmt::Result {
+    let bounds = Durations::BOUNDS_MS.map(|ms| ms as f64 / 1e3).into_iter().chain([f64::INFINITY]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(durations.buckets).collect();
+    let count = durations.buckets.iter().sum();
+    encoder.encode_histogram::<NoLabelSet>(durations.sum.as_secs_f64(), count, &buckets, None)
 }
 
 fn seconds(us: u64) -> f64 {

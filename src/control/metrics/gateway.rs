@@ -9,7 +9,7 @@ use super::family::{Family, Head, Value};
 use crate::control::snapshots::Snapshot;
 
 pub(super) fn families(snapshot: &Snapshot, sources: &Sources) -> Vec<Family> {
-    let Sources { extra, places } = sources;
+    let Sources { extra, places, .. } = sources;
     let acceptor = &*extra.refused;
     let counter = |name, help, value| Family::single(Counter, name, None, help, Value::Whole(value));
     let gauge = |name, help, value| Family::single(Gauge, name, None, help, Value::Whole(value));

@@ -1,7 +1,8 @@
 //! The metrics as text, made anew from a snapshot each time that somebody asks.
 //!
-//! `families` says what each number of a shard is called, `gateway` and `process` what belongs to no shard.
+//! `families` says what each number of a shard is called, `gateway`, `backends` and `process` what belongs to no shard.
 
+mod backends;
 mod families;
 mod family;
 mod gateway;
@@ -19,6 +20,7 @@ use serde_json::{Map, Number, Value};
 use super::Extra;
 use super::places::Places;
 use super::snapshots::Snapshot;
+use crate::backend::Backends;
 pub(super) use families::{auth_failures, closes, errors};
 use family::Families;
 pub(super) use process::Usage;
@@ -32,6 +34,7 @@ pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 pub(super) struct Sources {
     pub(super) extra: Extra,
     pub(super) places: Arc<Places>,
+    pub(super) backends: Arc<Backends>,
 }
 
 /// Writes all families.
@@ -43,6 +46,7 @@ pub(super) fn render(snapshot: &Snapshot, sources: &Sources) -> Result<String, f
     let gateway = registry.sub_registry_with_prefix("roomcast");
     gateway.register_collector(Box::new(Families(families::of_shards(&snapshot.shards))));
     gateway.register_collector(Box::new(Families(gateway::families(snapshot, sources))));
+    gateway.register_collector(Box::new(Families(backends::families(&sources.backends.reports()))));
     let process = registry.sub_registry_with_prefix("process");
     process.register_collector(Box::new(Families(process::families())));
     let mut out = String::new();

@@ -77,7 +77,7 @@ impl Exposition {
 fn sources() -> Sources {
     let extra = Extra { logs_dropped: || 3, refused: Arc::default() };
     extra.refused.refused_address.store(5, Ordering::Relaxed);
-    Sources { extra, places: Arc::new(Places::new()) }
+    Sources { extra, places: Arc::new(Places::new()), backends: Arc::new(Backends::none()) }
 }
 
 fn exposition() -> Exposition {

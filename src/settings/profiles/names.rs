@@ -58,7 +58,7 @@ pub(super) fn outbound(
 ///
 /// # Errors
 /// The text for the operator.
-pub(super) fn check(name: &str) -> Result<(), String> {
+pub(in crate::settings) fn check(name: &str) -> Result<(), String> {
     let allowed = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\'' | b'\\');
     if (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed) {
         return Ok(());

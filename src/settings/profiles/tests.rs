@@ -1,5 +1,6 @@
 //! What profiles of a file mean, and that bad ones are refused by profile and key.
 
+use roomcast_shards::backend::Routes;
 use roomcast_shards::protocol::catalog::{EVENTS, Event};
 use roomcast_shards::protocol::error_code::ErrorCode;
 use roomcast_shards::protocol::event::decode;
@@ -184,9 +185,11 @@ fn flags_are_members_that_the_decoder_reads() {
     let mine =
         profile("[profiles.m]\ninbound = { quiet = { event = 'message:send', excludeSender = true } }", "m");
     let frame = r#"{"event":"quiet","data":{"roomId":"a","content":1,"excludeSender":"no truth"}}"#;
-    let decoded = Parser::new(9).parse(frame.as_bytes(), |value| decode(value, mine)).expect("JSON");
+    let decoded =
+        Parser::new(9).parse(frame.as_bytes(), |value| decode(value, mine, Routes::NONE)).expect("JSON");
     assert!(decoded.is_ok(), "the name decides: {decoded:?}");
     let frame = frame.replace("quiet", "message:send");
-    let decoded = Parser::new(9).parse(frame.as_bytes(), |value| decode(value, mine)).expect("JSON");
+    let decoded =
+        Parser::new(9).parse(frame.as_bytes(), |value| decode(value, mine, Routes::NONE)).expect("JSON");
     assert_eq!(decoded.expect_err("no truth").error.code, ErrorCode::InvalidPayload);
 }

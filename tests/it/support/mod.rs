@@ -3,6 +3,7 @@
 //! Nothing here knows more of the gateway than its command line and its wire. Every wait is bounded by
 //! [`DEADLINE`]; a test never sleeps for a fixed time in the hope that something has happened.
 
+pub(crate) mod backend;
 mod client;
 mod connect;
 pub(crate) mod engine;

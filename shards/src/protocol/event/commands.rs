@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::data::{Data, invalid_room, to_usize};
+use crate::backend::Forwarded;
 use crate::protocol::catalog::Event;
 use crate::protocol::command::{
     Command, Creation, Draft, Invalid, Monitoring, Position, Status, StatusUpdate, UpTo,
@@ -25,7 +26,7 @@ const SESSION_TOKEN_BYTES_MAX: usize = 1024;
 const ROOM_MEMBERS_MAX: u64 = 1_000_000;
 
 impl Data<'_> {
-    pub(super) fn command(self, event: Event) -> Result<Command, CommandError> {
+    pub(super) fn command(self, event: Event, custom: Option<&str>) -> Result<Command, CommandError> {
         Ok(match event {
             Event::Auth | Event::AuthRefresh => Command::Auth { token: self.text("token")?.to_owned() },
             Event::Ping => Command::Ping,
@@ -98,7 +99,10 @@ impl Data<'_> {
             Event::MonitoringEvents => self.monitor(Monitoring::Events)?,
             Event::MonitoringStats => self.monitor(Monitoring::Stats)?,
             Event::MonitoringHealth => self.monitor(Monitoring::Health)?,
-            Event::FileUpload | Event::RobotInteract | Event::EscalationCreate => Command::Forward,
+            Event::FileUpload | Event::RobotInteract | Event::EscalationCreate | Event::Custom => {
+                let name = custom.map(Into::into);
+                Command::Forward(Forwarded { name, room: self.optional_room()?, data: self.raw() })
+            }
         })
     }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use crate::id::MessageId;
 use crate::protocol::catalog::Constants;
 use crate::protocol::error_code::CommandError;
@@ -32,6 +34,11 @@ impl<'a> Data<'a> {
     /// One object of a list, read like a `data` of its own.
     pub(super) fn part(value: Value<'a>) -> Self {
         Self { value: Some(value), constants: &[] }
+    }
+
+    /// All of it, as it was sent.
+    pub(super) fn raw(self) -> Bytes {
+        self.value.map_or(Bytes::from_static(b"{}"), |value| Bytes::copy_from_slice(value.raw()))
     }
 
     /// A member that is there and not null.

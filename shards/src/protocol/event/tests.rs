@@ -5,7 +5,9 @@ use crate::protocol::json::Parser;
 use crate::protocol::profile::PROFILES;
 
 fn read(text: &str) -> Result<Request, Rejection> {
-    Parser::new(32).parse(text.as_bytes(), |frame| decode(frame, &PROFILES[0])).expect("valid JSON")
+    Parser::new(32)
+        .parse(text.as_bytes(), |frame| decode(frame, &PROFILES[0], Routes::NONE))
+        .expect("valid JSON")
 }
 
 fn code(text: &str) -> ErrorCode {
@@ -58,7 +60,7 @@ fn the_seeds_names_of_a_room_are_understood() {
     assert_eq!(room(r#"{"channelId":"a"}"#), "channel:a");
     assert_eq!(room(r#"{"threadId":"a"}"#), "thread:a");
     let rejection = read(r#"{"event":"join:chat","data":{"chatId":"a b"}}"#).expect_err("a space");
-    assert!(rejection.error.details.contains(&("field", Detail::Text("chatId".into()))));
+    assert!(rejection.error.details.contains(&("field".into(), Detail::Text("chatId".into()))));
 }
 
 #[test]

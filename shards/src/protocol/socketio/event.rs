@@ -1,5 +1,6 @@
 //! From an event's arguments to the request that they amount to: the native envelope, its id being the ack's.
 
+use crate::backend::Routes;
 use crate::protocol::command::{Rejection, Request};
 use crate::protocol::error_code::CommandError;
 use crate::protocol::event;
@@ -35,7 +36,12 @@ pub fn name<'a>(arguments: Value<'a>) -> Option<&'a str> {
 ///
 /// # Errors
 /// [`Refused`] with what is to follow from it.
-pub fn decode(arguments: Value<'_>, id: Option<&str>, profile: &Profile) -> Result<Request, Refused> {
+pub fn decode(
+    arguments: Value<'_>,
+    id: Option<&str>,
+    profile: &Profile,
+    routes: &Routes,
+) -> Result<Request, Refused> {
     let name = name(arguments).ok_or(Refused::Malformed)?;
     let mut elements = arguments.elements().ok_or(Refused::Malformed)?.skip(1);
     let data = elements.next();
@@ -44,7 +50,7 @@ pub fn decode(arguments: Value<'_>, id: Option<&str>, profile: &Profile) -> Resu
         let error = CommandError::invalid("data", "an event takes one object");
         return Err(Refused::Rejected(Rejection { legible: true, event: None, id, error }));
     }
-    event::decode_named(name, data, id, profile).map_err(Refused::Rejected)
+    event::decode_named(name, data, id, (profile, routes)).map_err(Refused::Rejected)
 }
 
 #[cfg(test)]
@@ -57,7 +63,9 @@ mod tests {
     use crate::protocol::profile::PROFILES;
 
     fn read(text: &str) -> Result<Request, Refused> {
-        Parser::new(32).parse(text.as_bytes(), |value| decode(value, Some("7"), &PROFILES[0])).expect("JSON")
+        Parser::new(32)
+            .parse(text.as_bytes(), |value| decode(value, Some("7"), &PROFILES[0], Routes::NONE))
+            .expect("JSON")
     }
 
     #[test]

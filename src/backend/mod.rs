@@ -1,0 +1,150 @@
+//! Backends: the services behind the gateway that it asks, and that answer its clients.
+//!
+//! `http_client` posts to one of them within a time and a size, and `signature` proves to it who asks. `call` puts a queue, a
+//! bound on concurrency, a `breaker` and retries in front; `meter` counts. `routes` are what clients' events are answered by:
+//! `request` writes what a backend is sent, `reply` reads what it says, `failure` is what a client hears when it says nothing.
+//!
+//! All of it runs on the control thread. What shards ask comes with room of its own among all that waits
+//! ([`Job`]), is taken from their queue at once, and is answered in any case: shards count on that.
+
+pub(crate) mod breaker;
+pub(crate) mod call;
+mod failure;
+pub(crate) mod http_client;
+pub(crate) mod meter;
+mod reply;
+pub(crate) mod request;
+mod routes;
+mod settings;
+pub(crate) mod signature;
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use roomcast_shards::effect::Question;
+use roomcast_shards::id::{MessageId, MessageIds, ShardId};
+use roomcast_shards::rim::ControlAnswer;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use crate::control::Job;
+use http_client::HttpClient;
+use meter::Report;
+use routes::Route;
+pub(crate) use settings::{BackendSettings, RouteSettings};
+
+/// How long an answer waits before it is given again to a shard that has too many to pass on.
+const SHARD_PAUSE: Duration = Duration::from_millis(5);
+
+/// Gives a shard an answer; back when it has too many.
+pub(crate) type Answer = Box<dyn Fn(ShardId, ControlAnswer) -> Result<(), ControlAnswer> + Send + Sync>;
+/// Publishes an object in the server API's shape.
+pub(crate) type Publish = Box<dyn Fn(Box<RawValue>) -> Publishing + Send + Sync>;
+/// Ends when it is published, or cannot be and why.
+pub(crate) type Publishing = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// This process, as backends know it.
+pub(crate) struct Node {
+    /// Its name.
+    pub(crate) name: String,
+    ids: Mutex<MessageIds>,
+}
+
+impl Node {
+    /// The process of that name.
+    pub(crate) fn new(name: String) -> Self {
+        Self { name, ids: Mutex::default() }
+    }
+
+    /// A name for a request, which sorts by time.
+    pub(crate) fn next_id(&self, unix_ms: u64) -> MessageId {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.next(unix_ms, &mut rand::rng())
+    }
+}
+
+/// The backends that shards can ask.
+pub(crate) struct Backends {
+    node: Node,
+    routes: Vec<Route>,
+    answer: Answer,
+    publish: Publish,
+}
+
+impl Backends {
+    /// Prepares them; nothing is asked yet. To be called within the runtime that serves them.
+    ///
+    /// # Errors
+    /// When one is behind HTTPS and the host has no root certificates.
+    pub(crate) fn new(
+        settings: &BackendSettings,
+        node: Node,
+        answer: Answer,
+        publish: Publish,
+    ) -> io::Result<Self> {
+        let client = HttpClient::default();
+        let routes =
+            settings.routes.iter().map(|route| Route::new(&client, route)).collect::<Result<_, _>>()?;
+        Ok(Self { node, routes, answer, publish })
+    }
+
+    /// Answers what is asked until no shard is left that could ask.
+    pub(crate) async fn serve(self: Arc<Self>, mut asked: mpsc::Receiver<Job>) {
+        while let Some(job) = asked.recv().await {
+            tokio::spawn(Arc::clone(&self).work(job));
+        }
+    }
+
+    async fn work(self: Arc<Self>, job: Job) {
+        let Job { shard, caller, question, room: _room } = job;
+        match question {
+            Question::Forward(forward) => {
+                let route = &self.routes[forward.route];
+                let (answer, publish) = route.ask(&self.node, *forward).await;
+                self.answer(shard, ControlAnswer { caller, answer }).await;
+                self.publish(route, publish).await;
+            }
+            // Answered elsewhere.
+            Question::Monitoring(_) => {}
+        }
+    }
+
+    async fn answer(&self, shard: ShardId, mut answer: ControlAnswer) {
+        while let Err(refused) = (self.answer)(shard, answer) {
+            answer = refused;
+            sleep(SHARD_PAUSE).await;
+        }
+    }
+
+    /// Publishes what an answer brought, in its order.
+    async fn publish(&self, route: &Route, publish: Vec<Box<RawValue>>) {
+        for item in publish {
+            if let Err(error) = (self.publish)(item).await {
+                route.backend.meter.numbers().publishes_failed += 1;
+                tracing::warn!(event = "backend_publish_failed", route = route.backend.name, error);
+            }
+        }
+    }
+
+    /// None at all.
+    #[cfg(test)]
+    pub(crate) fn none() -> Self {
+        let (node, publish) = (Node::new("test".to_owned()), Box::new(|_| -> Publishing { unreachable!() }));
+        Self { node, routes: Vec::new(), answer: Box::new(|_, _| Ok(())), publish }
+    }
+
+    /// How they do, for the metrics.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        self.routes.iter().map(|route| route.backend.report()).collect()
+    }
+}
+
+impl fmt::Debug for Backends {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Backends").field("routes", &self.routes.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,43 @@
+//! What the configuration says of backends, checked.
+
+use std::time::Duration;
+
+use super::breaker::BreakerSettings;
+use super::call::Treatment;
+use super::http_client::EndpointSettings;
+use super::request::Include;
+use crate::settings::SecretSource;
+
+/// All backends of the configuration.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BackendSettings {
+    /// In the order in which they are tried.
+    pub(crate) routes: Vec<RouteSettings>,
+}
+
+/// One route.
+#[derive(Debug, Clone)]
+pub(crate) struct RouteSettings {
+    /// Its name.
+    pub(crate) name: String,
+    /// Where to post.
+    pub(crate) endpoint: EndpointSettings,
+    /// How the backend is treated.
+    pub(crate) treatment: Treatment,
+    /// What it is told besides.
+    pub(crate) include: Include,
+    /// Where the secret is that requests are signed with.
+    pub(crate) secret: Option<SecretSource>,
+}
+
+impl Default for Treatment {
+    fn default() -> Self {
+        Self {
+            time_max: Duration::from_secs(5),
+            concurrency: 16,
+            queue: 256,
+            retries: 0,
+            breaker: BreakerSettings { failures: 5, window_ms: 10_000, open_ms: 5_000, probes: 1 },
+        }
+    }
+}

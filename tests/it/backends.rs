@@ -1,0 +1,45 @@
+//! Backends: events of clients that a service behind the gateway answers, and what happens when it does not
+//! (`docs/backends.md`).
+
+mod breaker;
+mod example;
+mod failures;
+mod replies;
+mod rights;
+mod signature;
+mod undisturbed;
+
+use serde_json::{Value, json};
+
+use crate::support::backend::{Backend, Does};
+use crate::support::{Server, TemporaryFile};
+
+/// A server with one route, called `shop`, for these events.
+fn server(backend: &Backend, events: &str, lines: &str) -> Server {
+    let route = format!("[[routes]]\nname = 'shop'\nevents = {events}\nurl = '{}'\n{lines}\n", backend.url());
+    configured(&route)
+}
+
+/// A server with two shards and this file.
+fn configured(text: &str) -> Server {
+    let name = format!("backends-{:?}.toml", std::thread::current().id());
+    let file = TemporaryFile::with(&name, text);
+    Server::builder().shards(2).with(&["--config", file.path()]).start()
+}
+
+/// A backend that says what it was asked.
+fn echo() -> Backend {
+    Backend::with(|request| Does::say(json!({"reply": {"said": request.body["data"].clone()}})))
+}
+
+/// How often requests to that route ended so.
+fn ended(server: &Server, outcome: &str) -> f64 {
+    server.metric(&format!("roomcast_backend_requests_total{{route=\"shop\",outcome=\"{outcome}\"}}"))
+}
+
+/// The reason that an error's details give, after a look at the rest of them.
+fn reason(error: &Value) -> &str {
+    assert_eq!(error["details"]["component"], "shop", "{error}");
+    assert_eq!(error["recoverable"], true, "{error}");
+    error["details"]["reason"].as_str().unwrap_or_else(|| panic!("no reason in {error}"))
+}
