@@ -2,7 +2,7 @@
 
 use roomcast_shards::access::table::{AccessTable, EventSet, RoomRule};
 use roomcast_shards::access::token::UserType;
-use roomcast_shards::protocol::catalog::{EVENTS, Event};
+use roomcast_shards::protocol::catalog::{EVENTS, Event, EventSpec};
 use roomcast_shards::room::name::is_forced;
 use roomcast_shards::room::pattern::Pattern;
 
@@ -47,17 +47,22 @@ fn role_events(text: &str) -> Result<(UserType, EventSet), String> {
         text.split_once('=').ok_or_else(|| format!("expected ROLE=EVENT,EVENT or ROLE=*, got {text:?}"))?;
     let role = value::word(ROLES)(role)?;
     let events = match events {
-        "*" => EVENTS.iter().map(|spec| spec.event).collect(),
+        "*" => specs().map(|spec| spec.event).collect(),
         events => names(events).map(event).chain(ALWAYS.map(Ok)).collect::<Result<_, _>>()?,
     };
     Ok((role, events))
 }
 
+/// All events; the last stands for those that only a route knows.
+fn specs() -> impl Iterator<Item = &'static EventSpec> {
+    EVENTS.iter().chain([Event::Custom.spec()])
+}
+
 /// An event by its canonical name, as in permissions.
 fn event(name: &str) -> Result<Event, String> {
-    let spec = EVENTS.iter().find(|spec| spec.name == name);
+    let spec = specs().find(|spec| spec.name == name);
     spec.map(|spec| spec.event).ok_or_else(|| {
-        let hint = did_you_mean(name, EVENTS.iter().map(|spec| spec.name));
+        let hint = did_you_mean(name, specs().map(|spec| spec.name));
         format!("expected the canonical name of an event, got {name:?}{hint}")
     })
 }

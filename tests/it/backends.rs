@@ -12,7 +12,7 @@ mod undisturbed;
 use serde_json::{Value, json};
 
 use crate::support::backend::{Backend, Does};
-use crate::support::{Server, TemporaryFile};
+use crate::support::{Server, TemporaryFile, http};
 
 /// A server with one route, called `shop`, for these events.
 fn server(backend: &Backend, events: &str, lines: &str) -> Server {
@@ -34,7 +34,14 @@ fn echo() -> Backend {
 
 /// How often requests to that route ended so.
 fn ended(server: &Server, outcome: &str) -> f64 {
-    server.metric(&format!("roomcast_backend_requests_total{{route=\"shop\",outcome=\"{outcome}\"}}"))
+    series(server, &format!("backend_requests_total{{route=\"shop\",outcome=\"{outcome}\"}}"))
+}
+
+/// One series of the metrics.
+fn series(server: &Server, name: &str) -> f64 {
+    let exposition = http::get(server.address, "/metrics").body;
+    let line = exposition.lines().find_map(|line| line.strip_prefix(&format!("roomcast_{name} ")));
+    line.unwrap_or_else(|| panic!("no {name} in {exposition}")).parse().expect("a number")
 }
 
 /// The reason that an error's details give, after a look at the rest of them.

@@ -60,7 +60,7 @@ pub(super) const RULES: &[Setting] = &[
         ' ',
         None,
         "What a role (guest, employee or supervisor) may do, in place of its default: canonical names of events, \
-         separated by commas, or * for all of them; permissions of a token add to it. auth, auth:refresh and ping are \
+         separated by commas, forward for those that only a route knows, or * for all of them; permissions of a token add to it. auth, auth:refresh and ping are \
          always allowed. May be repeated for other roles, or separated by spaces.",
     ),
     list(

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{ended, reason, server};
+use super::{ended, reason, series, server};
 use crate::support::backend::{Backend, Does};
 use crate::support::{Server, eventually};
 
 fn state(server: &Server) -> f64 {
-    server.metric("roomcast_backend_breaker_state{route=\"shop\"}")
+    series(server, "backend_breaker_state{route=\"shop\"}")
 }
 
 #[test]

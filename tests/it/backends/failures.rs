@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{configured, echo, ended, reason, server};
+use super::{configured, echo, ended, reason, series, server};
 use crate::support::backend::{Backend, Does};
 use crate::support::{Client, eventually};
 
@@ -92,7 +92,7 @@ fn retries_are_made_where_they_do_no_harm_and_within_the_time() {
     assert_eq!((reason(&error), backend.count()), ("status", 3));
     let ids: Vec<Value> = (0..3).map(|number| backend.request(number).body["requestId"].clone()).collect();
     assert!(ids.iter().all(|id| *id == ids[0]), "the same request each time: {ids:?}");
-    assert_eq!(safe.metric("roomcast_backend_retries_total{route=\"shop\"}"), 2.0);
+    assert_eq!(series(&safe, "backend_retries_total{route=\"shop\"}"), 2.0);
     for (does, calls) in [
         (Does::Answers(500, String::new()), 1),
         (Does::Answers(429, String::new()), 1),
@@ -138,7 +138,7 @@ fn a_backend_works_on_so_many_at_once_others_wait_and_the_rest_is_told() {
         assert_eq!(reason(reply.data()), "queue_full");
     }
     assert_eq!((backend.count(), backend.most_running()), (5, 2));
-    assert_eq!(server.metric("roomcast_backend_queue_depth{route=\"shop\"}"), 0.0);
+    assert_eq!(series(&server, "backend_queue_depth{route=\"shop\"}"), 0.0);
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn events_for_backends_count_as_any_other() {
 #[test]
 fn one_client_has_a_bounded_number_of_events_on_their_way() {
     let backend = Backend::that(Does::Hangs);
-    let server: Server = server(&backend, "'*'", "concurrency = 64\ntimeout = '3s'");
+    let server: Server = server(&backend, "'*'", "concurrency = 64\ntimeout = '3s'\nbreaker-failures = 1000");
     let mut ana = server.employee("ana");
     let ids: Vec<String> = (0..33).map(|number| ana.post("order:create", &json!({"n": number}))).collect();
     let refused = ana.reply(&ids[32]);

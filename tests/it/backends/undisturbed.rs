@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::configured;
+use super::{configured, series};
 use crate::support::backend::{Backend, Does};
 
 const MESSAGES: u32 = 200;
@@ -41,7 +41,7 @@ fn other_clients_and_other_backends_notice_nothing_of_one_that_hangs() {
     let during = traffic("during");
     // The machine is not ours alone; what must not happen is that anybody waits for the backend, whose time is 30 s.
     assert!(during < before * 4 + Duration::from_secs(2), "{before:?} before, {during:?} during");
-    assert_eq!(server.metric("roomcast_backend_requests_running{route=\"hung\"}"), 4.0);
-    assert_eq!(server.metric("roomcast_backend_queue_depth{route=\"hung\"}"), 156.0);
+    assert_eq!(series(&server, "backend_requests_running{route=\"hung\"}"), 4.0);
+    assert_eq!(series(&server, "backend_queue_depth{route=\"hung\"}"), 156.0);
     crowd[0].ping();
 }
