@@ -2,7 +2,8 @@
 //!
 //! `http_client` posts to one of them within a time and a size, and `signature` proves to it who asks. `call` puts a queue, a
 //! bound on concurrency, a `breaker` and retries in front; `meter` counts. `routes` are what clients' events are answered by:
-//! `request` writes what a backend is sent, `reply` reads what it says, `failure` is what a client hears when it says nothing.
+//! `request` writes what a backend is sent, `reply` reads what it says, `publish` does what that wants published; `failure`
+//! is what a client hears when it says nothing.
 //!
 //! All of it runs on the control thread. What shards ask comes with room of its own among all that waits
 //! ([`Job`]), is taken from their queue at once, and is answered in any case: shards count on that.
@@ -12,6 +13,7 @@ pub(crate) mod call;
 mod failure;
 pub(crate) mod http_client;
 pub(crate) mod meter;
+pub(crate) mod publish;
 mod reply;
 pub(crate) mod request;
 mod routes;
@@ -20,7 +22,6 @@ pub(crate) mod signature;
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::control::Job;
+use crate::control::{DataPlane, Job};
 use http_client::HttpClient;
 use meter::Report;
 use routes::Route;
@@ -42,10 +43,6 @@ const SHARD_PAUSE: Duration = Duration::from_millis(5);
 
 /// Gives a shard an answer; back when it has too many.
 pub(crate) type Answer = Box<dyn Fn(ShardId, ControlAnswer) -> Result<(), ControlAnswer> + Send + Sync>;
-/// Publishes an object in the server API's shape.
-pub(crate) type Publish = Box<dyn Fn(Box<RawValue>) -> Publishing + Send + Sync>;
-/// Ends when it is published, or cannot be and why.
-pub(crate) type Publishing = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 /// This process, as backends know it.
 pub(crate) struct Node {
@@ -72,7 +69,8 @@ pub(crate) struct Backends {
     node: Node,
     routes: Vec<Route>,
     answer: Answer,
-    publish: Publish,
+    /// Where to publish what answers bring; `None` in tests.
+    data_plane: Option<Arc<DataPlane>>,
 }
 
 impl Backends {
@@ -84,12 +82,12 @@ impl Backends {
         settings: &BackendSettings,
         node: Node,
         answer: Answer,
-        publish: Publish,
+        data_plane: Option<Arc<DataPlane>>,
     ) -> io::Result<Self> {
         let client = HttpClient::default();
         let routes =
             settings.routes.iter().map(|route| Route::new(&client, route)).collect::<Result<_, _>>()?;
-        Ok(Self { node, routes, answer, publish })
+        Ok(Self { node, routes, answer, data_plane })
     }
 
     /// Answers what is asked until no shard is left that could ask.
@@ -104,9 +102,10 @@ impl Backends {
         match question {
             Question::Forward(forward) => {
                 let route = &self.routes[forward.route];
+                let identity = Arc::clone(&forward.sender.identity);
                 let (answer, publish) = route.ask(&self.node, *forward).await;
                 self.answer(shard, ControlAnswer { caller, answer }).await;
-                self.publish(route, publish).await;
+                self.publish(route, publish, identity.namespace()).await;
             }
             // Answered elsewhere.
             Question::Monitoring(_) => {}
@@ -121,11 +120,13 @@ impl Backends {
     }
 
     /// Publishes what an answer brought, in its order.
-    async fn publish(&self, route: &Route, publish: Vec<Box<RawValue>>) {
-        for item in publish {
-            if let Err(error) = (self.publish)(item).await {
+    async fn publish(&self, route: &Route, items: Vec<Box<RawValue>>, namespace: Option<&str>) {
+        let Some(data_plane) = &self.data_plane else { return };
+        for item in items {
+            if let Err(error) = publish::publish(data_plane, &item, namespace).await {
                 route.backend.meter.numbers().publishes_failed += 1;
-                tracing::warn!(event = "backend_publish_failed", route = route.backend.name, error);
+                let (route, code) = (&*route.backend.name, error.code.name());
+                tracing::warn!(event = "backend_publish_failed", route, code, message = &*error.message);
             }
         }
     }
@@ -133,8 +134,8 @@ impl Backends {
     /// None at all.
     #[cfg(test)]
     pub(crate) fn none() -> Self {
-        let (node, publish) = (Node::new("test".to_owned()), Box::new(|_| -> Publishing { unreachable!() }));
-        Self { node, routes: Vec::new(), answer: Box::new(|_, _| Ok(())), publish }
+        let (node, answer) = (Node::new("test".to_owned()), Box::new(|_, _| Ok(())));
+        Self { node, routes: Vec::new(), answer, data_plane: None }
     }
 
     /// How they do, for the metrics.

@@ -47,7 +47,7 @@ pub(crate) use chat_page::chat_page;
 pub(crate) use health::HealthLimits;
 pub(crate) use sink::{Job, Pending, channel};
 
-use crate::backend::{BackendSettings, Backends, Node, Publishing};
+use crate::backend::{BackendSettings, Backends, Node};
 
 use crate::listeners::bus;
 
@@ -116,16 +116,18 @@ pub(crate) fn start(
         let answer = members.map(Answered::Members).ok_or_else(unavailable);
         answering.answer(shard, ControlAnswer { caller, answer }).is_ok()
     });
-    let backends = backends(&settings.backends, shards)?;
+    let backends = backends(&settings.backends, shards, Arc::clone(&data_plane))?;
     start_with(pending, Snapshots::new(count, Box::new(ask)), answer, data_plane, backends, settings, extra)
 }
 
 /// The backends, as they answer to the shards.
-fn backends(settings: &BackendSettings, shards: Arc<Shards>) -> io::Result<Backends> {
+fn backends(
+    settings: &BackendSettings,
+    shards: Arc<Shards>,
+    data_plane: Arc<DataPlane>,
+) -> io::Result<Backends> {
     let answer = Box::new(move |shard, answer| shards.answer(shard, answer));
-    let publish =
-        Box::new(|_| -> Publishing { Box::pin(async { Err("there is no server API".to_owned()) }) });
-    Backends::new(settings, Node::new(host_name()), answer, publish)
+    Backends::new(settings, Node::new(host_name()), answer, Some(data_plane))
 }
 
 /// What this host calls itself.

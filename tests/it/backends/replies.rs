@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{configured, echo, ended, server};
+use super::{configured, echo, ended, series, server};
 use crate::support::backend::{Backend, Does};
-use crate::support::{SocketIo, Token};
+use crate::support::{SocketIo, Token, eventually};
 
 #[test]
 fn a_backend_is_told_who_wants_what_and_answers() {
@@ -148,4 +148,33 @@ fn a_client_that_is_gone_is_not_missed_and_a_drain_waits_for_answers() {
     let reply = ana.reply(&id);
     assert!(!reply.is_error(), "{}", reply.raw);
     assert!(server.wait_for_exit().success());
+}
+
+#[test]
+fn an_answer_may_publish_messages_and_events() {
+    let backend = Backend::that(Does::say(json!({
+        "reply": {"ok": true},
+        "publish": [
+            {"roomId": "desk", "content": {"made": 1}, "type": "robot", "senderId": "shop"},
+            {"roomId": "desk", "event": "order.made", "data": {"n": 1}},
+            {"roomId": "desk", "event": "message:received", "data": {}},
+            {"roomId": "nobody.there", "content": "into the void"},
+            {"content": "nowhere"},
+        ],
+    })));
+    let server = server(&backend, "'order:*'", "");
+    let [mut ana, mut ben] = ["ana", "ben"].map(|name| server.member(name, "desk"));
+    assert_eq!(ana.call("order:create", json!({"roomId": "desk"})), json!({"ok": true}));
+    for client in [&mut ana, &mut ben] {
+        let message = client.expect_message("desk");
+        assert_eq!((&message.data()["senderId"], &message.data()["type"]), (&json!("shop"), &json!("robot")));
+        assert_eq!(message.data()["content"], json!({"made": 1}));
+        assert_eq!(client.expect_event("order.made").data(), &json!({"n": 1}));
+    }
+    eventually("what cannot be published is counted", || {
+        (series(&server, "backend_publishes_failed_total{route=\"shop\"}") == 2.0).then_some(())
+    });
+    let mut sio = SocketIo::member(&server, "sio", "desk");
+    ben.call("order:create", json!({}));
+    assert_eq!(sio.event("order.made").data[1], json!({"n": 1}));
 }
