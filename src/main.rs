@@ -15,6 +15,7 @@ mod listeners;
 mod logging;
 mod serve;
 mod settings;
+mod store;
 mod token;
 
 use std::io::Write;

@@ -8,7 +8,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use roomcast_shards::clock::Clock;
-use roomcast_shards::rim::{Shards, StartError};
+use roomcast_shards::config::{Config, SessionKey};
+use roomcast_shards::rim::{Shards, StartError, StoreStart};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -17,6 +18,7 @@ use crate::control::{self, AcceptorMetrics, Control, ControlSettings, Extra, Hea
 use crate::exit::Failure;
 use crate::logging;
 use crate::settings::{DevMode, Settings};
+use crate::store::{Store, StoreSettings};
 
 /// How often the drain looks whether everybody is gone.
 const DRAIN_POLL: Duration = Duration::from_millis(10);
@@ -31,21 +33,28 @@ const DRAIN_SPREAD_PERCENT: u64 = 60;
 /// [`Failure`] when the gateway cannot start, or was told to stop before it had drained.
 pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(Failure::other)?;
+    // Before anything is bound: who connects while it is read is refused, as by a process that is not there yet.
+    let mut data_plane = settings.data_plane;
+    let (store, saved) = open_store(settings.store, &mut data_plane)?;
     let listeners = settings.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
     let admin_listener = settings.admin_listen.map(bind).transpose()?;
     let addresses = addresses(&listeners);
     let admin_address = admin_listener.as_ref().and_then(|listener| listener.local_addr().ok());
 
     let clock = Clock::start();
-    let config = Arc::new(settings.data_plane);
+    let config = Arc::new(data_plane);
     let (sink, pending) = control::channel();
-    let shards = Arc::new(Shards::start(&config, clock, &sink).map_err(start_failure)?);
+    let shards = Arc::new(Shards::start(&config, clock, &sink, saved).map_err(start_failure)?);
     let metrics = Arc::new(AcceptorMetrics::default());
     let dev_page = settings
         .dev
         .as_ref()
         .map(|dev| control::chat_page(dev.users.iter().map(|user| (&*user.name, &*user.token))));
-    let extra = Extra { logs_dropped: logging::dropped_logs, refused: Arc::clone(&metrics) };
+    let extra = Extra {
+        logs_dropped: logging::dropped_logs,
+        refused: Arc::clone(&metrics),
+        store: store.as_ref().map(Store::metrics),
+    };
     let limits = HealthLimits {
         connections_max: u64::from(config.limits.connections_max),
         memory_max: settings.memory_max,
@@ -76,8 +85,24 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     if let Some(mut shards) = Arc::into_inner(shards) {
         shards.stop();
     }
+    if let Some(store) = store {
+        store.close();
+    }
     tracing::info!(event = "stopped");
     Ok(())
+}
+
+/// Opens the durable store, if there is to be one; what the shards begin with.
+fn open_store(
+    settings: Option<StoreSettings>,
+    config: &mut Config,
+) -> Result<(Option<Store>, Option<StoreStart>), Failure> {
+    let Some(settings) = settings else { return Ok((None, None)) };
+    let (store, saved, secrets) = Store::open(settings, &config.history).map_err(Failure::other)?;
+    config.session_key = SessionKey(secrets.session_key);
+    config.epoch_seeds = Some(secrets.epoch_seeds);
+    let start = store.start(saved);
+    Ok((Some(store), Some(start)))
 }
 
 /// Waits for a signal.

@@ -13,6 +13,7 @@ mod layers;
 mod nearest;
 mod print;
 mod profiles;
+mod store;
 pub(crate) mod table;
 mod value;
 
@@ -27,6 +28,7 @@ use crate::args::TypedSettings;
 use crate::backend::BackendSettings;
 use crate::host::{Host, LOCKED_BYTES_PER_SHARD};
 use crate::logging::{LogFormat, LogSettings, parse_level};
+use crate::store::StoreSettings;
 pub(crate) use backends::SecretSource;
 pub(crate) use dev::{DevMode, dev};
 pub(crate) use keys::{algorithm, read_key, without_line_end};
@@ -54,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) drain_timeout_ms: u64,
     /// The backends that are asked.
     pub(crate) backends: BackendSettings,
+    /// The durable store, if there is one.
+    pub(crate) store: Option<StoreSettings>,
     /// How to log.
     pub(crate) log: LogSettings,
     /// Present in `roomcast dev`.
@@ -117,7 +121,7 @@ fn with_keys(layers: &Layers, mut settings: Settings) -> Result<Settings, Settin
     }
     let backends = layers.backends().with_secrets(&mut settings.warnings);
     settings.backends = backends.map_err(|error| SettingError(format!("--config: {error}")))?;
-    // Sessions live in this process, so their key need not outlive it.
+    // Sessions live in this process, so their key need not outlive it; with a store it is replaced by the store's.
     settings.data_plane.session_key = SessionKey(rand::random());
     Ok(settings)
 }
@@ -140,6 +144,9 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
             .parse("log-format", value::word(&[("json", LogFormat::Json), ("text", LogFormat::Text)]))?,
         level: layers.parse("log-level", parse_level)?,
     };
+    let store = store::store(layers)?;
+    let mut history = history(layers)?;
+    store::bound(&mut history, store.as_ref(), &mut warnings);
     let data_plane = Config {
         shards,
         cpus,
@@ -158,7 +165,7 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         ping_interval_ms,
         ping_timeout_ms,
         limits: limits(layers, host.connections_max(shards), &mut warnings)?,
-        history: history(layers)?,
+        history,
         dedup_window_ms: layers.parse("dedup-window", value::duration_ms)?,
         presence_grace_ms: layers.parse("presence-grace", value::duration_ms)?,
         presence_room_max: layers.parse("presence-room-max", value::count(0..=1_000_000))?,
@@ -174,6 +181,8 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         socketio: socketio(layers)?,
         events: EventKinds::default(),
         routes: layers.backends().routes.clone(),
+        store: store::mode(store.as_ref()),
+        epoch_seeds: None,
     };
     let drain_timeout_ms = layers.parse("drain-timeout", value::duration_ms)?;
     let memory_max = memory_max(layers, host)?;
@@ -185,6 +194,7 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         memory_max,
         drain_timeout_ms,
         backends,
+        store,
         log,
         dev: None,
         warnings,

@@ -177,6 +177,22 @@ pub struct Config {
     pub events: EventKinds,
     /// Which events are for backends.
     pub routes: Routes,
+    /// Whether what shards leave behind outlives the process.
+    pub store: StoreMode,
+    /// What epochs are made from, when they must be the same as in the process before.
+    pub epoch_seeds: Option<[u64; 4]>,
+}
+
+/// Whether there is a durable store, and who waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StoreMode {
+    /// There is none.
+    #[default]
+    Off,
+    /// Nobody waits for it.
+    Async,
+    /// Whatever anybody is told is on disk before.
+    Batch,
 }
 
 /// How Socket.IO clients are served.
@@ -370,6 +386,8 @@ impl Default for Config {
             socketio: SocketIo::default(),
             events: EventKinds::default(),
             routes: Routes::default(),
+            store: StoreMode::Off,
+            epoch_seeds: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::backend::Forward;
 use crate::connection::http::TurnAway;
+use crate::durable::Batch;
 use crate::gateway_event::GatewayEvent;
 use crate::id::{ConnectionId, ShardId};
 use crate::mesh::item::{Caller, Item};
@@ -168,6 +169,8 @@ pub struct Effects {
     pub events: Vec<GatewayEvent>,
     /// What became of the control plane's own requests, by what it called them.
     pub api_answers: Vec<ApiAnswer>,
+    /// What is to outlive the process; stays empty without a store.
+    pub store: Batch,
     /// Items for the other shards, by shard.
     pub outboxes: Vec<Outbox>,
 }
@@ -184,6 +187,7 @@ impl Effects {
             inquiries: Vec::new(),
             events: Vec::new(),
             api_answers: Vec::new(),
+            store: Batch::default(),
             outboxes: (0..shards).map(|_| Outbox::default()).collect(),
         }
     }

@@ -120,6 +120,14 @@ impl MessageIds {
         bytes[..2].copy_from_slice(&self.count.to_be_bytes());
         MessageId(uuid::Builder::from_unix_timestamp_millis(self.unix_ms, &bytes).into_uuid())
     }
+
+    /// Ids that come are larger than this one, whatever the clock says.
+    pub fn pass(&mut self, id: MessageId) {
+        let unix_ms = id.unix_ms();
+        if unix_ms >= self.unix_ms {
+            *self = Self { unix_ms, count: Self::COUNT_MAX };
+        }
+    }
 }
 
 impl MessageId {
@@ -127,6 +135,24 @@ impl MessageId {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         uuid::Uuid::try_parse(text).ok().filter(|_| text.len() == 36).map(Self)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
+
+    /// The inverse of [`MessageId::to_bytes`].
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(uuid::Uuid::from_bytes(bytes))
+    }
+
+    fn unix_ms(self) -> u64 {
+        let mut word = [0; 8];
+        word[2..].copy_from_slice(&self.0.as_bytes()[..6]);
+        u64::from_be_bytes(word)
     }
 }
 
@@ -160,6 +186,17 @@ mod tests {
             last = id;
         }
         assert!(ids.next(1_000, &mut random) > last);
+    }
+
+    #[test]
+    fn ids_pass_those_of_an_earlier_process() {
+        let mut random = rand::rng();
+        let before = MessageIds::default().next(5_000, &mut random);
+        assert_eq!(MessageId::from_bytes(before.to_bytes()), before);
+        let mut ids = MessageIds::default();
+        ids.pass(before);
+        assert!(ids.next(4_000, &mut random) > before, "the clock went back");
+        assert!(ids.next(6_000, &mut random) > before);
     }
 
     #[test]

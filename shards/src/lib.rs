@@ -29,6 +29,7 @@ pub mod clock;
 pub mod coalescing;
 pub mod config;
 pub mod connection;
+pub mod durable;
 pub mod effect;
 pub mod gateway_event;
 pub mod id;

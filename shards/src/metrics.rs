@@ -188,6 +188,10 @@ counters! {
     ring_pauses,
     /// Questions to the control plane and to backends that are not answered yet.
     inquiries_open,
+    /// What owners tell that waits for the disk now.
+    store_held_items,
+    /// Turns in which clients were not read because too much waited to be written.
+    store_pauses,
     /// Items from the control plane or to it that found its queue full.
     control_overflows,
     /// Doorbells rung for sleeping threads.

@@ -7,6 +7,7 @@ mod ack_requests;
 mod answers;
 mod attach;
 mod backends;
+mod checkpoints;
 mod commands;
 mod created;
 mod echo;
@@ -30,9 +31,11 @@ mod people;
 mod polling;
 mod recovery;
 mod requests;
+mod restoring;
 mod sends;
 mod sessions;
 mod socketio;
+mod storing;
 mod subscriptions;
 mod tell;
 #[cfg(test)]
@@ -80,6 +83,7 @@ use events::{Agents, ConnectionEvents};
 use flushing::Waiting;
 use gather::Gather;
 use sessions::Departed;
+use storing::Storing;
 use timers::Timer;
 
 /// Most shards of a process: sets of shards are one word.
@@ -169,6 +173,8 @@ pub struct Shard {
     loop_overload: Overload,
     process_overload: Overload,
     stopwatch: Option<Stopwatch>,
+    /// What outlives the process.
+    storing: Storing,
     draining: bool,
     /// Whether clients could be heard when the present tick began.
     reads_clients: bool,
@@ -196,7 +202,7 @@ impl Shard {
             patterns: PatternTrie::new(),
             owned: Slots::default(),
             owned_by_name: NameIndex::default(),
-            epochs: Epochs::new(&mut random),
+            epochs: Epochs::new(&mut random, config.epoch_seeds),
             history_budget: HistoryBudget::default(),
             created: CreatedRooms::default(),
             closers: HashMap::default(),
@@ -221,6 +227,7 @@ impl Shard {
             loop_overload: Overload::None,
             process_overload: Overload::None,
             stopwatch: None,
+            storing: Storing::new(config.store),
             draining: false,
             reads_clients: true,
             effects: Effects::new(config.shards),
@@ -247,10 +254,10 @@ impl Shard {
         self.effects.outboxes.iter().map(|outbox| outbox.items.len()).sum()
     }
 
-    /// Whether clients may be read: not while a ring is full and too much waits beside it.
+    /// Whether clients may be read: not while a ring is full and too much waits beside it, or too much for the disk.
     #[must_use]
     pub fn may_read_clients(&self) -> bool {
-        self.effects.outboxes.iter().all(|outbox| outbox.items.is_empty())
+        !self.storing.is_full && self.effects.outboxes.iter().all(|outbox| outbox.items.is_empty())
     }
 
     /// Sets how far the shard sheds load because its own turns take too long.
@@ -297,6 +304,7 @@ impl Shard {
                 .sum(),
             history_bytes: self.history_budget.bytes() as u64,
             ring_overflow_items: self.overflow_items() as u64,
+            store_held_items: self.storing.held() as u64,
             users_online: self.users.online() as u64,
             sessions: self.users.sessions().0,
             sessions_parked: self.users.sessions().1,
@@ -316,7 +324,8 @@ impl Shard {
         // Rooms that somebody created stay until they are closed, and users are remembered for when they were last seen.
         let rooms = self.directory.is_empty() && self.owned.len() == self.created.rooms();
         let users = self.users.is_idle() && self.watches.is_empty() && self.departed.is_empty();
-        connections && polling && rooms && users && self.patterns.is_empty() && self.overflow_items() == 0
+        let queues = self.overflow_items() == 0 && self.storing.held() == 0;
+        connections && polling && rooms && users && self.patterns.is_empty() && queues
     }
 
     /// What waits for a connection, if it is still there.
@@ -335,6 +344,13 @@ impl Shard {
 
     /// Sends an item to a shard, this one included.
     fn dispatch(&mut self, to: ShardId, item: Item) {
+        if self.storing.holds(&item) {
+            return self.storing.hold(to, item);
+        }
+        self.send_item(to, item);
+    }
+
+    fn send_item(&mut self, to: ShardId, item: Item) {
         if to == self.id {
             self.local.push_back(item);
         } else {

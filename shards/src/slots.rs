@@ -115,7 +115,8 @@ impl<T> Slots<T> {
     }
 
     /// The slot behind all that were ever taken.
-    fn end(&self) -> usize {
+    #[must_use]
+    pub fn end(&self) -> usize {
         self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len())
     }
 

@@ -45,6 +45,8 @@ pub(super) struct Numbers {
     pub(super) sessions_dropped: u64,
     pub(super) queue_overflows: u64,
     pub(super) control_overflows: u64,
+    /// Whether the durable store cannot be written; `None` without one.
+    pub(super) store_failed: Option<bool>,
     pub(super) logs_dropped: u64,
 }
 
@@ -71,6 +73,7 @@ impl Numbers {
             sessions_dropped: sum(|shard| shard.sessions_dropped),
             queue_overflows: sum(|shard| shard.queue_overflows),
             control_overflows: sum(|shard| shard.control_overflows),
+            store_failed: None,
             logs_dropped: 0,
         }
     }
@@ -162,6 +165,7 @@ impl Check {
 pub(super) fn judge(numbers: &Numbers, limits: &HealthLimits) -> Health {
     let mut checks = levels(numbers, limits);
     checks.extend(troubles(numbers, limits));
+    checks.extend(numbers.store_failed.map(store_trouble));
     checks.extend(losses(numbers));
     let degraded = checks.iter().any(Check::presses);
     let told = checks.iter().filter(|check| degraded && (check.presses() || check.is_loss()));
@@ -245,6 +249,17 @@ fn troubles(numbers: &Numbers, limits: &HealthLimits) -> [Check; 3] {
              cores (--shards)",
         ),
     ]
+}
+
+/// The durable store; whoever has none is told nothing of it.
+fn store_trouble(failed: bool) -> Check {
+    Check::trouble(
+        "storeFailed",
+        u64::from(failed),
+        "--store",
+        "the disk cannot be written: what is sent is in memory only, and lost with the process; make room, or see the \
+         log for what the system says (event store_failed)",
+    )
 }
 
 /// What was lost or refused since the start.

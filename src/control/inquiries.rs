@@ -107,6 +107,7 @@ fn write_health(gateway: &Gateway, snapshot: &Snapshot) -> Option<Vec<u8>> {
     let refused = [&extra.refused.refused_full, &extra.refused.refused_backlog];
     let numbers = Numbers {
         connections_refused: refused.iter().map(|counter| counter.load(Ordering::Relaxed)).sum(),
+        store_failed: extra.store.as_ref().map(|store| store.numbers().failed),
         logs_dropped: (extra.logs_dropped)(),
         ..Numbers::new(snapshot, Usage::read())
     };

@@ -50,6 +50,7 @@ pub(crate) use sink::{Job, Pending, channel};
 use crate::backend::{BackendSettings, Backends, Node};
 
 use crate::listeners::bus;
+use crate::store::StoreMetrics;
 
 use api::Owners;
 use inquiries::{Answer, Inquiries};
@@ -85,6 +86,8 @@ pub(crate) struct Extra {
     pub(crate) logs_dropped: fn() -> u64,
     /// What the acceptor counts.
     pub(crate) refused: Arc<AcceptorMetrics>,
+    /// What the durable store counts, if there is one.
+    pub(crate) store: Option<Arc<StoreMetrics>>,
 }
 
 /// The running control plane. Dropping it tells the thread to stop, but does not wait.

@@ -6,9 +6,11 @@
 
 mod access;
 mod socketio;
+mod store;
 
 use access::{AUTH, RULES};
 use socketio::SOCKET_IO;
+use store::STORE;
 
 /// One setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -300,5 +302,6 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { title: "Limits", settings: LIMITS },
     Section { title: "Rooms", settings: ROOMS },
     Section { title: "Socket.IO", settings: SOCKET_IO },
+    Section { title: "Store", settings: STORE },
     Section { title: "Log", settings: LOG },
 ];

@@ -331,6 +331,14 @@ impl Connection {
         self.rare.get_or_insert_default()
     }
 
+    /// Whether it has subscriptions that a session does not bring back: a Socket.IO client that is told that it was
+    /// recovered asks for nothing again.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        let asked = |target: &Target| matches!(target, Target::User(_) | Target::Room(_));
+        !self.rare().patterns.is_empty() || self.rare().watches.iter().any(asked)
+    }
+
     /// The user at whose owner its session is, who has it no longer.
     pub fn take_session_user(&mut self) -> Option<Arc<str>> {
         self.rare_if_any()?.session_user.take()

@@ -12,6 +12,8 @@
 //! A position that is too old means that a client is sent again what it has, which it can see by its offset; one that is
 //! too new would be a silent gap. Pure: bytes and times are arguments.
 
+mod news;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -20,7 +22,7 @@ use crate::access::limits::{Bucket, RetryAfter};
 use crate::config::Rate;
 use crate::id::{Epoch, Offset};
 use crate::room::directory::RoomKey;
-use crate::user::progress::{Place, Progress, Steps};
+use crate::user::progress::Place;
 use crate::user::session::SessionRoom;
 
 /// Entries after which older ones are thinned out to the last of each room; four for each room if there are many.
@@ -66,6 +68,8 @@ struct Room {
     owed: bool,
     /// Up to where a Socket.IO client has acknowledged messages that asked for it.
     acknowledged: Offset,
+    /// Up to where its owner was told.
+    told: Offset,
 }
 
 /// A ping that asks how far the client has got.
@@ -114,6 +118,9 @@ pub struct DeliveryLog {
     budget: Bucket,
     /// When the budget allows another ping, as far as that is known.
     free_ms: u64,
+    /// Changes of what a process without notice should leave behind, and those of them that were told.
+    changes: u64,
+    told: u64,
 }
 
 impl DeliveryLog {
@@ -121,7 +128,8 @@ impl DeliveryLog {
     pub fn enter(&mut self, number: u32, name: &Arc<str>, epoch: Epoch, offset: Offset) {
         self.settle();
         let name = Arc::clone(name);
-        let room = Room { number, name, epoch, offset, untold: false, owed: false, acknowledged: 0 };
+        let room = Room { number, name, epoch, offset, untold: false, owed: false, acknowledged: 0, told: 0 };
+        self.changes += 1;
         match self.rooms.iter_mut().find(|room| room.number == number) {
             Some(known) => {
                 *known = room;
@@ -156,6 +164,7 @@ impl DeliveryLog {
     /// The client has left a room.
     pub fn leave(&mut self, number: u32) {
         self.settle();
+        self.changes += 1;
         self.rooms.retain(|room| room.number != number);
         self.entries.retain(|entry| entry.number != number);
     }
@@ -221,6 +230,7 @@ impl DeliveryLog {
     }
 
     fn note_entry(&mut self, entry: Entry) {
+        self.changes += 1;
         // Nothing between two pings is ever confirmed by itself.
         match self.entries.back_mut() {
             Some(last)
@@ -321,6 +331,7 @@ impl DeliveryLog {
         while let Some(entry) = self.entries.front().filter(|entry| entry.end <= end) {
             if let Some(room) = self.rooms.iter_mut().find(|room| room.number == entry.number) {
                 room.offset = room.offset.max(entry.offset);
+                self.changes += 1;
                 room.untold &= !entry.is_answer;
                 room.owed = false;
             }
@@ -394,19 +405,6 @@ impl DeliveryLog {
 
     fn is_waiting(&self, room: &Room) -> bool {
         room.owed || self.entries.iter().any(|entry| entry.number == room.number)
-    }
-
-    /// What is left of the session when the connection goes.
-    #[must_use]
-    pub fn progress(&mut self) -> Progress {
-        self.settle();
-        let index = |number| self.rooms.iter().position(|room| room.number == number);
-        let index = |number| index(number).and_then(|at| u32::try_from(at).ok());
-        let steps = self
-            .trail
-            .as_ref()
-            .map(|trail| Arc::new(if self.is_partial { Steps::unknown() } else { trail.steps(index) }));
-        Progress { rooms: self.positions().collect(), steps }
     }
 
     /// Up to where the client has certainly got each room: in no stream at all, where it must hear of a gap.

@@ -28,6 +28,8 @@ pub struct Joining {
     pub reader: Reader,
     /// The session, whose own excluded messages stay hidden.
     pub session: SessionId,
+    /// Whose session it is, if it can be resumed and a store is to know.
+    pub session_user: Option<Arc<str>>,
     /// What the subscription is called on the home shard, for as long as it lasts.
     pub number: u32,
     /// Tells apart the answers of one subscription.
@@ -63,6 +65,8 @@ pub enum Operation {
         seen: Option<Offset>,
         /// Whether the user has no name of its own, so that nothing is kept for it.
         anonymous: bool,
+        /// The session that leaves for good, and whose it is, if a store is to know.
+        session: Option<Box<(Arc<str>, SessionId)>>,
     },
     /// Note up to where a connection that is gone had got everything in the end.
     Settle {
@@ -247,6 +251,15 @@ pub enum UserOperation {
     OpenSession {
         /// The session.
         session: SessionId,
+        /// How far its client has got, if a store is to know.
+        progress: Option<Box<Progress>>,
+    },
+    /// Note how far the client of a session has got, for a process that ends without notice.
+    Checkpoint {
+        /// The session.
+        session: SessionId,
+        /// How far.
+        progress: Box<Progress>,
     },
     /// Give a session to the connection that asks.
     Resume {

@@ -8,6 +8,7 @@ mod rings;
 pub mod runtime;
 mod shard_loop;
 mod socket;
+mod store;
 mod sys;
 
 use std::net::{SocketAddr, TcpStream};
@@ -36,6 +37,7 @@ pub use inbox::ControlAnswer;
 use inbox::{Accepted, Command, Inbox, Peer};
 use rings::Mesh;
 use shard_loop::ShardLoop;
+pub use store::{StoreLink, StoreSink, StoreStart};
 
 /// Requests of the control plane that may wait for a shard.
 const REQUESTS_MAX: usize = 4096;
@@ -129,6 +131,7 @@ impl Shards {
         config: &Arc<Config>,
         clock: Clock,
         control: &Arc<dyn ControlSink>,
+        store: Option<StoreStart>,
     ) -> Result<Self, StartError> {
         if config.shards > SHARDS_MAX {
             return Err(StartError::TooMany);
@@ -144,6 +147,7 @@ impl Shards {
             admissions,
             threads: Vec::new(),
         };
+        let mut stores = store::part(store, &bells, config.shards, mesh_seed);
         let (peers, sockets): (Vec<_>, Vec<_>) = bells
             .iter()
             .map(|doorbell| {
@@ -170,7 +174,8 @@ impl Shards {
             let id = ShardId(u16::try_from(index).expect("checked above"));
             let mut seed = [0; 32];
             SysRng.try_fill_bytes(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
-            let setup = shard_loop::Setup { id, config: Arc::clone(config), mesh_seed, seed, clock };
+            let store = stores[index].take();
+            let setup = shard_loop::Setup { id, config: Arc::clone(config), mesh_seed, seed, clock, store };
             let ready = ready_sender.clone();
             let thread = runtime::spawn(id, &config.cpus, move || async move {
                 let started = ShardLoop::new(setup, inbox, mesh);
@@ -263,7 +268,8 @@ impl Shards {
     fn waiting_items(&self) -> u64 {
         let (sender, answers) = bounded(self.remotes.len());
         self.snapshot(move |_, metrics| {
-            let _ = sender.send(metrics.ring_depth + metrics.ring_overflow_items + metrics.inquiries_open);
+            let items = metrics.ring_depth + metrics.ring_overflow_items;
+            let _ = sender.send(items + metrics.inquiries_open + metrics.store_held_items);
         });
         let deadline = crossbeam_channel::after(QUIET_ROUND);
         let mut waiting = 0;

@@ -7,6 +7,7 @@
 //! `effects` does what the core wants done.
 
 mod effects;
+mod storing;
 mod waiting;
 
 use std::collections::VecDeque;
@@ -19,6 +20,7 @@ use super::poller::Poller;
 use super::rings::Mesh;
 use super::runtime::Awaitable;
 use super::socket::{Socket, Sockets, Transfer};
+use super::store::ShardStore;
 use crate::clock::{Clock, Now};
 use crate::coalescing::{Coalescing, Spent};
 use crate::config::Config;
@@ -59,6 +61,7 @@ pub(super) struct Setup {
     pub(super) mesh_seed: u64,
     pub(super) seed: [u8; 32],
     pub(super) clock: Clock,
+    pub(super) store: Option<ShardStore>,
 }
 
 /// A shard with its sockets.
@@ -80,6 +83,7 @@ pub(super) struct ShardLoop {
     send_buffer: Vec<u8>,
     coalescing: Coalescing,
     spent: Spent,
+    store: Option<ShardStore>,
     /// When the last turn began.
     turn_began_us: u64,
     /// The last events were the timer's alone.
@@ -89,12 +93,15 @@ pub(super) struct ShardLoop {
 
 impl ShardLoop {
     pub(super) fn new(setup: Setup, inbox: Inbox, mesh: Mesh) -> Result<Self, StartError> {
-        let Setup { id, config, mesh_seed, seed, clock } = setup;
+        let Setup { id, config, mesh_seed, seed, clock, mut store } = setup;
         let poller = Poller::new(mesh.bell())?;
         let now = clock.now();
         let latency_budget_ms = config.latency_budget_ms;
         let mut shard = Shard::new(id, config, mesh_seed, seed, now);
         shard.measure_with(move || clock.micros());
+        if let Some(saved) = store.as_mut().and_then(|store| store.saved.take()) {
+            shard.restore(saved, now);
+        }
         let coalescing = Coalescing::new(latency_budget_ms, clock.micros());
         Ok(Self {
             shard,
@@ -112,6 +119,7 @@ impl ShardLoop {
             send_buffer: Vec::with_capacity(BUFFER_BYTES),
             coalescing,
             spent: Spent::default(),
+            store,
             turn_began_us: 0,
             quiet: true,
             running: true,
@@ -128,6 +136,7 @@ impl ShardLoop {
             self.turn_began_us = began_us;
             self.now = self.clock.now();
             self.shard.set_coalescing(self.coalescing.wait_ms(), self.now);
+            self.hear_of_store();
             self.take_over_sockets();
             self.obey();
             self.take_requests();
@@ -135,11 +144,13 @@ impl ShardLoop {
             self.read_sockets();
             self.tick();
             self.shard.flush_delayed(self.now);
+            self.leave_behind();
             self.send_items();
             self.apply_effects();
             let flushed = self.flush_in_time();
             // A write that failed has freed its connection's place: its socket goes before another takes that.
             self.apply_socket_effects();
+            self.leave_behind();
             self.report();
             if busy || ready > 0 || flushed {
                 self.note_turn(began_us);
@@ -153,7 +164,8 @@ impl ShardLoop {
         let reads_clients = self.shard.may_read_clients();
         let reads = !self.readable.is_empty() && reads_clients;
         let asked = reads_clients && !self.inbox.requests.is_empty();
-        reads || asked || !effects.bulk.is_empty() || !effects.dirty.is_empty() || !effects.sockets.is_empty()
+        let sends = !effects.bulk.is_empty() || !effects.dirty.is_empty() || !effects.sockets.is_empty();
+        reads || asked || sends || self.shard.is_telling()
     }
 
     fn take_over_sockets(&mut self) {
@@ -220,7 +232,9 @@ impl ShardLoop {
 
     fn read_sockets(&mut self) {
         if !self.shard.may_read_clients() {
-            self.shard.metrics.ring_pauses += 1;
+            let full = self.shard.is_store_full();
+            self.shard.metrics.store_pauses += u64::from(full);
+            self.shard.metrics.ring_pauses += u64::from(!full);
             return;
         }
         for _ in 0..READS_MAX.min(self.readable.len()) {

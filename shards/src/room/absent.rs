@@ -32,6 +32,8 @@ pub struct Absent {
     absences: u64,
     /// Members who are away, by up to where they have got everything: asked for with every message.
     away: BTreeMap<Offset, usize>,
+    /// How many those are.
+    away_members: usize,
 }
 
 impl Absent {
@@ -43,6 +45,7 @@ impl Absent {
         self.absences += 1;
         self.members.insert(Arc::clone(user), Member { offset, absence: Some(self.absences) });
         *self.away.entry(offset).or_default() += 1;
+        self.away_members += 1;
         self.by_age.push_back((now_ms, self.absences, Arc::clone(user)));
         if self.by_age.len() > 2 * MEMBERS_MAX {
             let members = &self.members;
@@ -50,11 +53,32 @@ impl Absent {
                 members.get(user).is_some_and(|member| member.absence == Some(*absence))
             });
         }
-        let full = self.members.len() > MEMBERS_MAX;
+        let full = self.away_members > MEMBERS_MAX;
         if full {
             self.forget_oldest();
         }
         full
+    }
+
+    /// A member is there, and has got everything up to an offset: remembered for a process that ends without notice.
+    pub fn enter(&mut self, user: &Arc<str>, offset: Offset) {
+        self.members.entry(Arc::clone(user)).or_insert(Member { offset, absence: None });
+    }
+
+    /// What is known of a member: up to where it has got everything, and whether it is away.
+    #[must_use]
+    pub fn member(&self, user: &str) -> Option<(Offset, bool)> {
+        self.members.get(user).map(|member| (member.offset, member.absence.is_some()))
+    }
+
+    /// Everybody who is known: first those who are away, as they went, and since when.
+    pub fn members(&self) -> impl Iterator<Item = (&Arc<str>, Offset, Option<u64>)> {
+        let away = self.by_age.iter().filter_map(|(since_ms, absence, user)| {
+            let member = self.members.get(user).filter(|member| member.absence == Some(*absence))?;
+            Some((user, member.offset, Some(*since_ms)))
+        });
+        let there = self.members.iter().filter(|(_, member)| member.absence.is_none());
+        away.chain(there.map(|(user, member)| (user, member.offset, None)))
     }
 
     /// It turned out up to where a member has got everything.
@@ -63,6 +87,7 @@ impl Absent {
         let before = std::mem::replace(&mut member.offset, offset);
         if member.absence.is_some() {
             *self.away.entry(offset).or_default() += 1;
+            self.away_members += 1;
             self.uncount(before);
         }
     }
@@ -100,6 +125,7 @@ impl Absent {
     fn uncount(&mut self, offset: Offset) {
         let Some(count) = self.away.get_mut(&offset) else { return };
         *count -= 1;
+        self.away_members -= 1;
         if *count == 0 {
             self.away.remove(&offset);
         }

@@ -73,6 +73,12 @@ impl Dedupe {
         }
     }
 
+    /// All that is remembered, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &str, Accepted)> {
+        let known = |key: &Key| self.accepted.get(key).copied();
+        self.by_age.iter().filter_map(move |(_, key)| Some((&key.0, &*key.1, known(key)?)))
+    }
+
     /// Whether nothing is remembered.
     #[must_use]
     pub fn is_empty(&self) -> bool {

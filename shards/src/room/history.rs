@@ -108,6 +108,11 @@ impl History {
         }
     }
 
+    /// All entries, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Publication>> {
+        self.messages.iter()
+    }
+
     /// Number of kept messages.
     #[must_use]
     pub fn len(&self) -> usize {

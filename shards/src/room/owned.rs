@@ -4,6 +4,7 @@
 //! time; `stream` has what is sent in it, `standing` what is said about it.
 
 mod contents;
+mod saved;
 mod standing;
 mod stream;
 
@@ -131,6 +132,18 @@ impl OwnedRoom {
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Its class.
+    #[must_use]
+    pub fn class(&self) -> RoomClass {
+        self.class
+    }
+
+    /// Its stream.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// Makes it the room that its creator wants.
@@ -392,7 +405,8 @@ impl OwnedRoom {
     }
 
     /// Whether it is the own room of somebody who is not there.
-    fn absent_owner(&self) -> Option<Arc<str>> {
+    #[must_use]
+    pub fn absent_owner(&self) -> Option<Arc<str>> {
         let owner = user_of(&self.name)?;
         (!self.roster.is_present(&owner)).then(|| Arc::from(&*owner))
     }

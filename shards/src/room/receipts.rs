@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ahash::HashMap;
 
+use crate::durable::Cursor;
 use crate::id::Offset;
 use crate::protocol::reply::ReceiptStatus;
 
@@ -42,6 +43,15 @@ impl Track {
         Some(std::mem::replace(&mut self.offset, offset))
     }
 
+    fn saved(&self) -> Cursor {
+        self.steps.iter().copied().collect()
+    }
+
+    fn restore(saved: Cursor) -> Self {
+        let offset = saved.last().map_or(0, |(offset, _)| *offset);
+        Self { offset, steps: saved.into_iter().rev().take(STEPS_MAX).rev().collect() }
+    }
+
     /// When a message was passed, as far as that is remembered: not before.
     fn passed_unix_ms(&self, offset: Offset) -> Option<u64> {
         self.steps.iter().find(|(reached, _)| *reached >= offset).map(|(_, unix_ms)| *unix_ms)
@@ -49,7 +59,7 @@ impl Track {
 }
 
 #[derive(Debug, Default)]
-struct Cursor {
+struct Ways {
     delivered: Track,
     read: Track,
 }
@@ -60,7 +70,7 @@ type Key = (Arc<str>, Arc<str>, bool);
 /// The cursors of a room's users, and what the senders of its messages have yet to hear.
 #[derive(Debug, Default)]
 pub struct Receipts {
-    cursors: HashMap<Arc<str>, Cursor>,
+    cursors: HashMap<Arc<str>, Ways>,
     by_age: VecDeque<Arc<str>>,
     pending: HashMap<Key, ReceiptStatus>,
     due_ms: Option<u64>,
@@ -104,6 +114,26 @@ impl Receipts {
         )
     }
 
+    /// A user's way through the room, as it is kept: delivered, and read.
+    #[must_use]
+    pub fn saved(&self, user: &str) -> Option<(Cursor, Cursor)> {
+        self.cursors.get(user).map(|ways| (ways.delivered.saved(), ways.read.saved()))
+    }
+
+    /// Everybody whose way is known, those first who were first.
+    pub fn users(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.by_age.iter()
+    }
+
+    /// Takes up a user's way where it was, unless there are too many.
+    pub fn restore(&mut self, user: Arc<str>, (delivered, read): (Cursor, Cursor)) {
+        if self.by_age.len() < USERS_MAX {
+            let ways = Ways { delivered: Track::restore(delivered), read: Track::restore(read) };
+            self.cursors.insert(Arc::clone(&user), ways);
+            self.by_age.push_back(user);
+        }
+    }
+
     /// Notes that a sender must hear of a receipt; whether there was room for it.
     pub fn tell(&mut self, sender: &Arc<str>, receipt: &ReceiptStatus, now_ms: u64) -> bool {
         let key = (Arc::clone(sender), Arc::clone(&receipt.user), receipt.read);
@@ -143,7 +173,7 @@ impl Receipts {
     /// Who has got a message, when, and when they read it: at most `max` users, by name.
     #[must_use]
     pub fn of_message(&self, offset: Offset, max: usize) -> Vec<(Arc<str>, u64, Option<u64>)> {
-        let passed = |(user, cursor): (&Arc<str>, &Cursor)| {
+        let passed = |(user, cursor): (&Arc<str>, &Ways)| {
             let delivered = cursor.delivered.passed_unix_ms(offset)?;
             Some((Arc::clone(user), delivered, cursor.read.passed_unix_ms(offset)))
         };

@@ -46,6 +46,7 @@ impl Shard {
         let named = creation.members.clone();
         let card = self.owned[key].create(creation, &owner, now);
         self.created.add(&owner, self.owned[key].created_bytes());
+        self.store_room(key, now);
         let nobody = Caller { reply: ReplyTo::Nobody, ..caller.clone() };
         let entry = self.own_join(from, name, joining, now);
         self.answer(from, nobody, Ok(entry));
@@ -94,6 +95,8 @@ impl Shard {
         let room = Arc::clone(self.owned[key].name());
         self.note_room_closed(&room, user);
         self.change_room(key, |room, _| room.close());
+        // Whoever hears of it must not find the room there again; the same is said once more when it is forgotten.
+        self.store_gone(&room, self.epochs.next_end(&room));
         self.closers.entry(Arc::clone(&room)).or_default().push((from, caller.clone()));
         self.notify(key, &Notice { room, except: Except::Nobody, news: News::Closed });
         self.forget_if_over(key, now);

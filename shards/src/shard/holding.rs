@@ -20,11 +20,19 @@ impl Shard {
         from: ShardId,
         caller: &Caller,
         name: &Arc<str>,
-        session: SessionId,
+        (session, progress): (SessionId, Option<Box<Progress>>),
+        now: Now,
     ) -> Outcome {
         let holder = Holder::Live(from, caller.connection);
-        if let Some(dropped) = self.users.entry(name).hold(session, holder) {
+        let user = self.users.entry(name);
+        let dropped = user.hold(session, holder);
+        if let Some(session) = user.session(session) {
+            session.checkpoint = progress;
+        }
+        self.store_session(name, session, true, now);
+        if let Some(dropped) = dropped {
             self.metrics.sessions_dropped += 1;
+            self.store_session(name, dropped.id, true, now);
             for Claim { shard, caller } in dropped.claims {
                 self.answer(shard, caller, Ok(expired(dropped.id, name)));
             }
@@ -47,6 +55,7 @@ impl Shard {
             return;
         }
         let claims = user.close_session(id);
+        self.store_session(name, id, true, now);
         for Claim { shard, caller } in claims {
             self.answer(shard, caller, Ok(expired(id, name)));
         }
@@ -72,8 +81,10 @@ impl Shard {
         };
         match &session.holder {
             Holder::Parked { progress, .. } => {
+                session.checkpoint = self.storing.is_on.then(|| Box::new(progress.clone()));
                 let progress = Ok(progress.clone());
                 session.holder = Holder::Live(from, caller.connection);
+                self.store_session(name, id, true, now);
                 Some(Ok(Outcome::Resumed { session: id, user: Arc::clone(name), progress }))
             }
             Holder::Live(shard, connection) => {
@@ -85,6 +96,22 @@ impl Shard {
                 }
                 None
             }
+        }
+    }
+
+    /// How far the client of a session has got, which its connection still has.
+    pub(super) fn on_checkpoint(
+        &mut self,
+        holder: (ShardId, ConnectionId),
+        name: &Arc<str>,
+        id: SessionId,
+        progress: Box<Progress>,
+        now: Now,
+    ) {
+        let Some(session) = self.users.get_mut(name).and_then(|user| user.session(id)) else { return };
+        if matches!(session.holder, Holder::Live(shard, held) if (shard, held) == holder) {
+            session.checkpoint = Some(progress);
+            self.store_session(name, id, false, now);
         }
     }
 
@@ -105,12 +132,16 @@ impl Shard {
         }
         if session.claims.is_empty() {
             session.holder = Holder::Parked { until_ms, progress };
+            session.checkpoint = None;
+            self.store_session(&name, id, false, now);
             return self.settle_user(&name, now);
         }
         let Claim { shard, caller } = session.claims.remove(0);
         let connection = caller.connection;
         session.holder = Holder::Live(shard, connection);
+        session.checkpoint = self.storing.is_on.then(|| Box::new(progress.clone()));
         let more = !session.claims.is_empty();
+        self.store_session(&name, id, true, now);
         let resumed = Outcome::Resumed { session: id, user: Arc::clone(&name), progress: Ok(progress) };
         self.answer(shard, caller, Ok(resumed));
         if more {

@@ -30,6 +30,16 @@ impl Shard {
             return;
         }
         self.history_budget.push(Kept { room: Arc::clone(room), epoch: *epoch, offset: *offset });
+        self.bound_histories();
+        let Self { history_budget, owned, owned_by_name, .. } = self;
+        history_budget.compact(|kept| {
+            let key = owned_by_name.find(&kept.room, |key| owned[key as usize].name());
+            key.is_some_and(|key| owned[key as usize].keeps(kept.epoch, kept.offset))
+        });
+    }
+
+    /// Forgets the oldest messages of all rooms while there are too many.
+    pub(super) fn bound_histories(&mut self) {
         let bytes_max = self.config.history.total_bytes_max / self.config.shards;
         while let Some(kept) = self.history_budget.next_to_forget(bytes_max) {
             if let Some(key) = self.known(&kept.room) {
@@ -37,11 +47,6 @@ impl Shard {
                 self.metrics.history_dropped += dropped as u64;
             }
         }
-        let Self { history_budget, owned, owned_by_name, .. } = self;
-        history_budget.compact(|kept| {
-            let key = owned_by_name.find(&kept.room, |key| owned[key as usize].name());
-            key.is_some_and(|key| owned[key as usize].keeps(kept.epoch, kept.offset))
-        });
     }
 
     /// Forgets a room.
@@ -54,7 +59,8 @@ impl Shard {
         }
         // Whoever was sent out of a closed room must not take the next of its name for it.
         if room.has_stream() || room.is_closing() {
-            self.epochs.stream_ended(room.name());
+            let ended = self.epochs.stream_ended(room.name());
+            self.store_gone(room.name(), ended);
         }
         for (shard, caller) in self.closers.remove(room.name()).into_iter().flatten() {
             self.answer(shard, caller, Ok(Outcome::Left { room: Arc::clone(room.name()) }));

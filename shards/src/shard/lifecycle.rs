@@ -24,7 +24,6 @@ use crate::protocol::close_code::CloseCode;
 use crate::protocol::frame;
 use crate::protocol::push::Push;
 use crate::protocol::socketio::write;
-use crate::user::watch::Target;
 
 /// Milliseconds that a client has to take its last frame and close.
 pub(super) const CLOSE_TIMEOUT_MS: u64 = 5_000;
@@ -278,9 +277,7 @@ impl Shard {
     /// Nothing of any room is given to the connection from here on.
     pub(super) fn leave_rooms(&mut self, slot: usize) {
         let client = &mut self.connections[slot];
-        // A Socket.IO client that is told that it was recovered asks for nothing again, and these are not.
-        let asked = |target: &Target| matches!(target, Target::User(_) | Target::Room(_));
-        let partial = !client.rare().patterns.is_empty() || client.rare().watches.iter().any(asked);
+        let partial = client.is_partial();
         if let Some(log) = client.log.as_mut().filter(|log| partial && log.has_trail()) {
             log.is_partial = true;
         }

@@ -104,6 +104,7 @@ impl Shard {
         self.metrics.history_dropped += revising.forgotten as u64;
         if let Some(change) = &revising.publication {
             self.metrics.revisions += 1;
+            self.store_entry(key, change);
             self.note_kept(key, change);
             self.distribute(key, change);
             self.schedule_room(key, now);
@@ -129,6 +130,7 @@ impl Shard {
         self.metrics.receipts_dropped += receipting.forgotten as u64;
         if receipting.is_news {
             self.note_receipt(&receipting.status);
+            self.store_receipt(key, user);
             self.tell_receipt(user, Except::Session(session), receipting.status.clone());
             self.flush_receipts(key, now);
             self.schedule_room(key, now);

@@ -62,7 +62,9 @@ impl Shard {
         let (connection, session) = (client.id, client.session);
         self.follow_conversation(slot);
         let nobody = Caller { connection, reply: ReplyTo::Nobody };
-        self.ask(nobody, user_room(&user).into(), Operation::User(UserOperation::OpenSession { session }));
+        let progress = self.progress_to_store(slot);
+        let open = Operation::User(UserOperation::OpenSession { session, progress });
+        self.ask(nobody, user_room(&user).into(), open);
         self.enter_rooms(slot);
         self.schedule_client(slot, now);
     }

@@ -24,17 +24,14 @@ impl Shard {
         let Ask { caller, room, operation } = ask;
         let outcome = match operation {
             Operation::Join(joining) => Ok(self.own_join(from, &room, *joining, now)),
-            Operation::Leave { user, number, lost, seen, anonymous } => {
+            Operation::Leave { user, number, lost, seen, anonymous, session } => {
                 let seat = Seat { shard: from, number };
                 self.own_leave(&room, seat, &user, (lost, anonymous, seen), now);
+                self.store_left(&room, session);
                 Ok(Outcome::Left { room })
             }
             Operation::Settle { user, epoch, offset } => {
-                if let Some(key) = self.known(&room) {
-                    self.change_room(key, |owned, _| owned.settle(&user, epoch, offset, now));
-                    self.schedule_room(key, now);
-                }
-                return;
+                return self.own_settle(&room, &user, (epoch, offset), now);
             }
             Operation::Create { joining, creation } => {
                 return self.own_create(from, caller, &room, *joining, *creation, now);
@@ -107,7 +104,8 @@ impl Shard {
             return key;
         }
         let class = self.classes.of(name);
-        let room = OwnedRoom::new(Arc::clone(name), class, self.config.shards, self.epochs.of(name), now);
+        let epoch = self.epochs.of(name, class);
+        let room = OwnedRoom::new(Arc::clone(name), class, self.config.shards, epoch, now);
         let key = self.owned.insert(room);
         let owned = &self.owned;
         self.owned_by_name.insert(name, key, |key| owned[key as usize].name());
@@ -184,6 +182,10 @@ impl Shard {
             self.metrics.recoveries += 1;
             self.metrics.recoveries_complete += u64::from(recovered);
         }
+        if !seated {
+            let gap = arrival.resync || arrival.joined.recovered == Some(false);
+            self.store_entering(key, &joining, (arrival.base, gap), now);
+        }
         self.metrics.queued_delivered += arrival.kept.len() as u64;
         self.metrics.queue_overflows += u64::from(arrival.resync);
         self.announce(key, change, now);
@@ -209,9 +211,11 @@ impl Shard {
             self.user_disconnected(user, seat, now);
         }
         let Some(key) = self.known(name) else { return };
+        let was_known = self.storing.is_on && self.owned[key].knows_member(user);
         let change = self
             .change_room(key, |room, config| room.leave(seat, user, (lost, !anonymous, seen), now, config));
         if !self.owned[key].is_present(user) {
+            self.store_member(key, user, was_known, now);
             self.stop_typing(key, user);
         }
         self.announce(key, change, now);
@@ -261,6 +265,9 @@ impl Shard {
         let accepting =
             self.change_room(key, |room, config| room.publish(&sender, session, draft, now, config, id));
         self.metrics.history_dropped += accepting.forgotten as u64;
+        if let Some(publication) = &accepting.publication {
+            self.store_publication(key, publication, now);
+        }
         if confirm {
             self.answer(from, caller, Ok(Outcome::Sent(accepting.sent)));
         }

@@ -21,8 +21,9 @@ impl Shard {
             }
             client.rare_mut().patterns.push(pattern.clone());
             self.patterns.entry(&pattern).subscribers.push(client.id.slot);
+            self.checkpoint(slot);
         }
-        let connection = client.id;
+        let connection = self.connections[slot].id;
         let gather = self.gather(caller, self.config.shards, Kind::Pattern(pattern.clone()));
         for shard in self.router.all() {
             let caller = Some(Caller { connection, reply: ReplyTo::Part { gather, index: 0 } });

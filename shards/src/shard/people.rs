@@ -215,6 +215,7 @@ impl Shard {
         if self.watches.add(target, client.id.slot) {
             self.tell_watching(true);
         }
+        self.checkpoint(slot);
     }
 
     /// Gives a watch up, unless the profile wants it.

@@ -40,7 +40,8 @@ impl Shard {
         let user = Arc::clone(client.rare_mut().session_user.get_or_insert(user));
         let session = client.session;
         follow_session(client, directory);
-        let open = Operation::User(UserOperation::OpenSession { session });
+        let progress = self.progress_to_store(slot);
+        let open = Operation::User(UserOperation::OpenSession { session, progress });
         self.ask(caller, user_room(&user).into(), open);
     }
 

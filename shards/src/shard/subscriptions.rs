@@ -110,11 +110,13 @@ impl Shard {
             }
         };
         let session = client.session;
+        let session_user = self.stored_session(slot);
         let identity = self.identity(slot);
         let reader = Reader { user: Arc::clone(&identity.user), entitled: identity.is_entitled(room) };
         let joining = Joining {
             reader,
             session,
+            session_user,
             number,
             sequence,
             again: existing.is_some(),
@@ -216,7 +218,9 @@ impl Shard {
             self.unwatch(slot, &Target::Everybody);
         }
         let number = subscription.number;
-        self.ask(caller, name, Operation::Leave { user, number, lost, seen, anonymous });
+        let session_user = if lost { None } else { self.stored_session(slot) };
+        let session = session_user.map(|user| Box::new((user, self.connections[slot].session)));
+        self.ask(caller, name, Operation::Leave { user, number, lost, seen, anonymous, session });
     }
 
     /// The owner let the connection in: from here on it receives the room's messages. Whether the connection is there

@@ -67,7 +67,7 @@ impl Shard {
             })),
             Question::Standing => {
                 let class = self.classes.of(name);
-                let none = OwnedRoom::new(Arc::clone(name), class, 0, self.epochs.of(name), now);
+                let none = OwnedRoom::new(Arc::clone(name), class, 0, self.epochs.of(name, class), now);
                 Ok(Outcome::Standing(Box::new(none.standing(user))))
             }
             _ => Err(CommandError::new(ErrorCode::ChannelError, "no such room")),

@@ -45,6 +45,7 @@ fn joining(user: &str, number: u32) -> Joining {
     Joining {
         reader: Reader { user: user.into(), entitled: false },
         session: SessionId(number.into()),
+        session_user: None,
         number,
         sequence: number,
         again: false,
@@ -61,7 +62,8 @@ fn join(shard: &mut Shard, user: &str, number: u32, room: &str, now: Now) {
 }
 
 fn leave(shard: &mut Shard, user: &str, number: u32, room: &str, lost: bool, now: Now) {
-    let leave = Operation::Leave { user: user.into(), number, lost, seen: None, anonymous: false };
+    let leave =
+        Operation::Leave { user: user.into(), number, lost, seen: None, anonymous: false, session: None };
     ask(shard, number, room, leave, now);
 }
 
@@ -97,11 +99,11 @@ fn who_waits_for_a_session_that_is_dropped_is_told() {
     let user = |operation| Operation::User(operation);
     for number in (0..).take(SESSIONS_MAX) {
         let session = SessionId(number.into());
-        ask(&mut shard, number, "user:a", user(UserOperation::OpenSession { session }), NOW);
+        ask(&mut shard, number, "user:a", user(UserOperation::OpenSession { session, progress: None }), NOW);
         ask(&mut shard, 100 + number, "user:a", user(UserOperation::Resume { session }), NOW);
     }
     assert_eq!(answers(&mut shard).len(), SESSIONS_MAX, "all claims wait");
-    let open = UserOperation::OpenSession { session: SessionId(99) };
+    let open = UserOperation::OpenSession { session: SessionId(99), progress: None };
     ask(&mut shard, 99, "user:a", user(open), NOW);
     let answers = answers(&mut shard);
     assert!(matches!(

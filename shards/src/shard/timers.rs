@@ -48,6 +48,8 @@ impl Shard {
             }
             self.settle(now);
         }
+        self.checkpoint_some();
+        self.settle(now);
     }
 
     /// Makes sure that the connection's timer fires at its next deadline.

@@ -39,6 +39,7 @@ impl Shard {
             if change.is_some() {
                 self.note_presence(name, true);
             }
+            self.store_seen(name, now);
             self.tell_presence(name, change, now);
         }
         bucket
@@ -53,6 +54,7 @@ impl Shard {
         if was_there && !user.presence.is_there() {
             self.note_presence(name, false);
         }
+        self.store_seen(name, now);
         self.tell_presence(name, change, now);
         self.settle_user(name, now);
     }
@@ -67,7 +69,7 @@ impl Shard {
         self.schedule_user(name, now);
     }
 
-    fn schedule_user(&mut self, name: &Arc<str>, _now: Now) {
+    pub(super) fn schedule_user(&mut self, name: &Arc<str>, _now: Now) {
         let Some(user) = self.users.get_mut(name) else { return };
         let Some(due) = user.next_due_ms() else { return };
         if user.alarm.set(due) {
@@ -166,8 +168,12 @@ impl Shard {
                 let appearance = user.appearance(&room, now)?;
                 Some(Ok(Outcome::Appeared(Arc::new(appearance))))
             }
-            UserOperation::OpenSession { session } => {
-                Some(Ok(self.on_open_session(from, caller, &name, session)))
+            UserOperation::OpenSession { session, progress } => {
+                Some(Ok(self.on_open_session(from, caller, &name, (session, progress), now)))
+            }
+            UserOperation::Checkpoint { session, progress } => {
+                self.on_checkpoint((from, caller.connection), &name, session, progress, now);
+                None
             }
             UserOperation::Resume { session } => self.on_resume(from, caller, &name, session, now),
             UserOperation::CloseSession { session } => {

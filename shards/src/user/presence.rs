@@ -37,6 +37,11 @@ impl Default for Presence {
 }
 
 impl Presence {
+    /// It was last seen then, by an earlier process.
+    pub fn restore(&mut self, last_seen_unix_ms: u64) {
+        self.last_seen_unix_ms = last_seen_unix_ms;
+    }
+
     /// A socket came.
     pub fn connect(&mut self, seat: Seat, now: Now) -> Option<Change> {
         let was_there = self.is_there();

@@ -59,6 +59,16 @@ pub struct Session {
     pub holder: Holder,
     /// Who waits for it.
     pub claims: Vec<Claim>,
+    /// How far its client had got when that was last told, for a process that ends without notice.
+    pub checkpoint: Option<Box<Progress>>,
+}
+
+impl Session {
+    /// A session that nobody waits for.
+    #[must_use]
+    pub fn new(id: SessionId, holder: Holder) -> Self {
+        Self { id, holder, claims: Vec::new(), checkpoint: None }
+    }
 }
 
 /// The token of a user's session: text that needs no escape in a URL.

@@ -1,5 +1,7 @@
 //! The users that a shard owns: their sockets, rooms, statuses and sessions.
 
+mod saved;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -175,7 +177,7 @@ impl User {
             return None;
         }
         let dropped = if self.sessions.len() >= SESSIONS_MAX { self.drop_session() } else { None };
-        self.sessions.push(Session { id, holder, claims: Vec::new() });
+        self.sessions.push(Session::new(id, holder));
         dropped
     }
 
@@ -415,7 +417,7 @@ mod tests {
         let live = |number: u64, claimed: bool| {
             let caller = Caller { connection, reply: ReplyTo::Nobody };
             let claims = claimed.then_some(Claim { shard: ShardId(0), caller }).into_iter().collect();
-            Session { id: SessionId(number), holder: Holder::Live(ShardId(0), connection), claims }
+            Session { claims, ..Session::new(SessionId(number), Holder::Live(ShardId(0), connection)) }
         };
         let mut users = Users::default();
         let user = users.entry(&"a".into());

@@ -25,7 +25,7 @@ fn inquiries(shards: usize, ask: impl Fn(Answers) + Send + Sync + 'static) -> (I
         snapshots: Snapshots::new(shards, Box::new(ask)),
         draining: Arc::default(),
         sources: Sources {
-            extra: Extra { logs_dropped: || 7, refused: Arc::new(AcceptorMetrics::default()) },
+            extra: Extra { logs_dropped: || 7, refused: Arc::new(AcceptorMetrics::default()), store: None },
             places: Arc::new(Places::new()),
             backends: Arc::new(crate::backend::Backends::none()),
         },

@@ -125,6 +125,9 @@ table! {
         Counter ring_pauses: "ring_pauses", "Turns in which clients were not read because a ring was full.";
         Gauge inquiries_open: "inquiries_open",
             "Questions to the control plane and to backends that are not answered yet.";
+        Gauge store_held_items: "store_held_items", "What rooms tell that waits for the disk now.";
+        Counter store_pauses: "store_pauses",
+            "Turns in which clients were not read because too much waited to be written.";
         Counter control_overflows: "control_overflows",
             "Items for the control plane or from it that found its queue full.";
         Counter doorbells: "doorbells", "Doorbells rung for sleeping threads.";

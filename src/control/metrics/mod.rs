@@ -7,6 +7,7 @@ mod families;
 mod family;
 mod gateway;
 mod process;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -47,6 +48,9 @@ pub(super) fn render(snapshot: &Snapshot, sources: &Sources) -> Result<String, f
     gateway.register_collector(Box::new(Families(families::of_shards(&snapshot.shards))));
     gateway.register_collector(Box::new(Families(gateway::families(snapshot, sources))));
     gateway.register_collector(Box::new(Families(backends::families(&sources.backends.reports()))));
+    if let Some(store) = &sources.extra.store {
+        gateway.register_collector(Box::new(Families(store::families(store))));
+    }
     let process = registry.sub_registry_with_prefix("process");
     process.register_collector(Box::new(Families(process::families())));
     let mut out = String::new();

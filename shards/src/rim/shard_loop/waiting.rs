@@ -27,7 +27,11 @@ impl ShardLoop {
         let bell = Arc::clone(self.mesh.bell());
         bell.lie_down();
         // What was put before the bell knew of the sleep would wait for the next ring.
-        let mut timeout = if self.inbox.is_empty() && !self.has_work() && self.mesh.depth() == 0 {
+        let mut timeout = if self.inbox.is_empty()
+            && !self.has_work()
+            && self.mesh.depth() == 0
+            && !self.store_has_news()
+        {
             self.patience()
         } else {
             Some(Duration::ZERO)

@@ -81,6 +81,16 @@ impl Counts {
     pub(super) const NONE: Self =
         Self { messages: 0, edits: 0, deletes: 0, last_unix_ms: 0, minute: (0, 0, 0) };
 
+    /// Messages, edits and deletions.
+    pub(super) fn saved(&self) -> (u64, u64, u64) {
+        (self.messages, self.edits, self.deletes)
+    }
+
+    /// As they were, when the last message was sent then.
+    pub(super) fn restore(&mut self, (messages, edits, deletes): (u64, u64, u64), last_unix_ms: u64) {
+        *self = Self { messages, edits, deletes, last_unix_ms, minute: (0, 0, 0) };
+    }
+
     fn message(&mut self, now: Now) {
         self.messages += 1;
         self.last_unix_ms = now.unix_ms;
