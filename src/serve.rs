@@ -8,13 +8,14 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use roomcast_shards::clock::Clock;
-use roomcast_shards::config::{Config, SessionKey};
+use roomcast_shards::config::{Config, SessionKey, StoreMode};
 use roomcast_shards::rim::{Shards, StartError, StoreStart};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::acceptor::{Acceptor, bind};
 use crate::control::{self, AcceptorMetrics, Control, ControlSettings, Extra, HealthLimits};
+use crate::engine::redis;
 use crate::exit::Failure;
 use crate::logging;
 use crate::settings::{DevMode, Settings};
@@ -42,9 +43,22 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     let admin_address = admin_listener.as_ref().and_then(|listener| listener.local_addr().ok());
 
     let clock = Clock::start();
-    let config = Arc::new(data_plane);
+    let mut config = data_plane;
+    let reached = settings.engine.map(redis::reach).transpose().map_err(Failure::unavailable)?;
+    if let Some(reached) = &reached {
+        config.node = Some(reached.node);
+        config.session_key = SessionKey(reached.session_key);
+        // Rooms are kept where they are ordered.
+        config.store = StoreMode::Off;
+    }
+    let saved = saved.filter(|_| config.node.is_none());
+    let config = Arc::new(config);
     let (sink, pending) = control::channel();
-    let shards = Arc::new(Shards::start(&config, clock, &sink, saved).map_err(start_failure)?);
+    let engine = reached.as_ref().map(|reached| &reached.engine);
+    let shards = Arc::new(Shards::start(&config, clock, &sink, saved, engine).map_err(start_failure)?);
+    let engine_status = reached.as_ref().map(|reached| Arc::clone(&reached.status));
+    let engine = reached.map(|reached| redis::start(reached, Arc::clone(&shards)));
+    let engine = engine.transpose().map_err(Failure::other)?;
     let metrics = Arc::new(AcceptorMetrics::default());
     let dev_page = settings
         .dev
@@ -53,6 +67,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     let extra = Extra {
         logs_dropped: logging::dropped_logs,
         refused: Arc::clone(&metrics),
+        engine: engine_status,
         store: store.as_ref().map(Store::metrics),
     };
     let limits = HealthLimits {
@@ -82,6 +97,9 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     drain(&shards, &control, &mut signals, settings.drain_timeout_ms)?;
     acceptor.stop();
     control.stop();
+    if let Some(engine) = engine {
+        engine.stop();
+    }
     if let Some(mut shards) = Arc::into_inner(shards) {
         shards.stop();
     }

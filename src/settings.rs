@@ -8,6 +8,7 @@
 mod access;
 mod backends;
 mod dev;
+mod engine;
 mod keys;
 mod layers;
 mod nearest;
@@ -26,6 +27,7 @@ use roomcast_shards::protocol::socketio::Namespaces;
 
 use crate::args::TypedSettings;
 use crate::backend::BackendSettings;
+use crate::engine::redis::RedisSettings;
 use crate::host::{Host, LOCKED_BYTES_PER_SHARD};
 use crate::logging::{LogFormat, LogSettings, parse_level};
 use crate::store::StoreSettings;
@@ -46,6 +48,8 @@ const MEMORY_MIN: u64 = 32 << 20;
 pub(crate) struct Settings {
     /// What the shards obey.
     pub(crate) data_plane: Config,
+    /// What several nodes share, if they do.
+    pub(crate) engine: Option<RedisSettings>,
     /// Addresses for clients, at least one, none twice.
     pub(crate) listen: Vec<SocketAddr>,
     /// Address for everything that is no client, if it has one of its own.
@@ -183,12 +187,16 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         routes: layers.backends().routes.clone(),
         store: store::mode(store.as_ref()),
         epoch_seeds: None,
+        // Known once the engine was reached.
+        node: None,
     };
+    let engine = engine::redis(layers, &data_plane)?;
     let drain_timeout_ms = layers.parse("drain-timeout", value::duration_ms)?;
     let memory_max = memory_max(layers, host)?;
     let backends = layers.backends().settings.clone();
     Ok(Settings {
         data_plane,
+        engine,
         listen,
         admin_listen,
         memory_max,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::access::table::AccessTable;
 use crate::access::token::Verifier;
 use crate::backend::Routes;
+use crate::engine::NodeId;
 use crate::gateway_event::EventKinds;
 use crate::protocol::profile::Profiles;
 use crate::protocol::socketio::Namespaces;
@@ -181,6 +182,8 @@ pub struct Config {
     pub store: StoreMode,
     /// What epochs are made from, when they must be the same as in the process before.
     pub epoch_seeds: Option<[u64; 4]>,
+    /// What this process is among those that share its rooms; `None` alone.
+    pub node: Option<NodeId>,
 }
 
 /// Whether there is a durable store, and who waits for it.
@@ -388,6 +391,7 @@ impl Default for Config {
             routes: Routes::default(),
             store: StoreMode::Off,
             epoch_seeds: None,
+            node: None,
         }
     }
 }

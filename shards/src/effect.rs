@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::backend::Forward;
 use crate::connection::http::TurnAway;
 use crate::durable::Batch;
+use crate::engine::Request;
 use crate::gateway_event::GatewayEvent;
 use crate::id::{ConnectionId, ShardId};
 use crate::mesh::item::{Caller, Item};
@@ -171,6 +172,8 @@ pub struct Effects {
     pub api_answers: Vec<ApiAnswer>,
     /// What is to outlive the process; stays empty without a store.
     pub store: Batch,
+    /// What the engine is asked that several nodes share.
+    pub engine: Vec<Request>,
     /// Items for the other shards, by shard.
     pub outboxes: Vec<Outbox>,
 }
@@ -188,6 +191,7 @@ impl Effects {
             events: Vec::new(),
             api_answers: Vec::new(),
             store: Batch::default(),
+            engine: Vec::new(),
             outboxes: (0..shards).map(|_| Outbox::default()).collect(),
         }
     }

@@ -31,6 +31,7 @@ pub mod config;
 pub mod connection;
 pub mod durable;
 pub mod effect;
+pub mod engine;
 pub mod gateway_event;
 pub mod id;
 pub mod mesh;

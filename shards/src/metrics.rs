@@ -148,6 +148,14 @@ counters! {
     queued_delivered,
     /// Members of queued rooms who came back and for whom not everything could be kept.
     queue_overflows,
+    /// Questions to the engine that several nodes share.
+    engine_requests,
+    /// What could not be done because the engine did not answer, or too much waited for it.
+    engine_refusals,
+    /// Shared rooms that were read anew because an entry was missed.
+    engine_gaps,
+    /// Entries and words of the engine that make no sense here.
+    engine_illegible,
     /// Sessions that can be resumed now.
     sessions,
     /// Those of them without a connection.

@@ -25,6 +25,7 @@ mod listing;
 mod messages;
 mod missed;
 mod namespaces;
+mod nodes;
 mod owner;
 mod patterns;
 mod people;
@@ -32,7 +33,9 @@ mod polling;
 mod recovery;
 mod requests;
 mod restoring;
+mod roaming;
 mod sends;
+mod sequencing;
 mod sessions;
 mod socketio;
 mod storing;
@@ -82,6 +85,7 @@ pub(crate) use commands::unavailable;
 use events::{Agents, ConnectionEvents};
 use flushing::Waiting;
 use gather::Gather;
+use sequencing::Links;
 use sessions::Departed;
 use storing::Storing;
 use timers::Timer;
@@ -144,6 +148,8 @@ pub struct Shard {
     created: CreatedRooms,
     /// Who waits for rooms to be closed.
     closers: HashMap<Arc<str>, Vec<(ShardId, Caller)>>,
+    /// Of rooms that other nodes share: how they are followed.
+    links: Option<Box<Links>>,
     users: Users,
     watches: Watches,
     /// Shards with watchers of presence, one bit each.
@@ -206,6 +212,7 @@ impl Shard {
             history_budget: HistoryBudget::default(),
             created: CreatedRooms::default(),
             closers: HashMap::default(),
+            links: config.node.map(|node| Box::new(Links::new(node))),
             users: Users::default(),
             watches: Watches::default(),
             watching: 0,
@@ -257,7 +264,8 @@ impl Shard {
     /// Whether clients may be read: not while a ring is full and too much waits beside it, or too much for the disk.
     #[must_use]
     pub fn may_read_clients(&self) -> bool {
-        !self.storing.is_full && self.effects.outboxes.iter().all(|outbox| outbox.items.is_empty())
+        let stalled = self.storing.is_full || self.engine_is_full();
+        !stalled && self.effects.outboxes.iter().all(|outbox| outbox.items.is_empty())
     }
 
     /// Sets how far the shard sheds load because its own turns take too long.

@@ -48,6 +48,8 @@ pub(super) struct Numbers {
     /// Whether the durable store cannot be written; `None` without one.
     pub(super) store_failed: Option<bool>,
     pub(super) logs_dropped: u64,
+    /// Whether the engine that several nodes share cannot be reached.
+    pub(super) engine_down: bool,
 }
 
 impl Numbers {
@@ -75,6 +77,7 @@ impl Numbers {
             control_overflows: sum(|shard| shard.control_overflows),
             store_failed: None,
             logs_dropped: 0,
+            engine_down: false,
         }
     }
 }
@@ -222,7 +225,7 @@ fn levels(numbers: &Numbers, limits: &HealthLimits) -> Vec<Check> {
 }
 
 /// What must be nothing.
-fn troubles(numbers: &Numbers, limits: &HealthLimits) -> [Check; 3] {
+fn troubles(numbers: &Numbers, limits: &HealthLimits) -> [Check; 4] {
     let memory = numbers.resident_bytes.zip(limits.memory_max).is_some_and(|(bytes, max)| bytes > max);
     let (flag, advice) = if memory {
         ("--max-memory", "load is shed for want of memory; raise --max-memory, or lower --history-total")
@@ -233,6 +236,12 @@ fn troubles(numbers: &Numbers, limits: &HealthLimits) -> [Check; 3] {
         )
     };
     [
+        Check::trouble(
+            "engineDown",
+            numbers.engine_down.into(),
+            "--engine",
+            "the shared engine cannot be reached, and this node's clients hear only each other; look at the Redis",
+        ),
         Check::trouble("overload", numbers.overload, flag, advice),
         Check::trouble(
             "unresponsiveShards",

@@ -109,6 +109,7 @@ fn write_health(gateway: &Gateway, snapshot: &Snapshot) -> Option<Vec<u8>> {
         connections_refused: refused.iter().map(|counter| counter.load(Ordering::Relaxed)).sum(),
         store_failed: extra.store.as_ref().map(|store| store.numbers().failed),
         logs_dropped: (extra.logs_dropped)(),
+        engine_down: extra.engine.as_ref().is_some_and(|engine| !engine.is_up()),
         ..Numbers::new(snapshot, Usage::read())
     };
     members(&health::judge(&numbers, &gateway.limits))

@@ -52,6 +52,7 @@ use crate::backend::{BackendSettings, Backends, Node};
 use crate::listeners::bus;
 use crate::store::StoreMetrics;
 
+use crate::engine::redis::EngineStatus;
 use api::Owners;
 use inquiries::{Answer, Inquiries};
 use metrics::Sources;
@@ -88,6 +89,8 @@ pub(crate) struct Extra {
     pub(crate) refused: Arc<AcceptorMetrics>,
     /// What the durable store counts, if there is one.
     pub(crate) store: Option<Arc<StoreMetrics>>,
+    /// How the engine does that several nodes share.
+    pub(crate) engine: Option<Arc<EngineStatus>>,
 }
 
 /// The running control plane. Dropping it tells the thread to stop, but does not wait.

@@ -68,7 +68,9 @@ async fn readyz(State(gateway): State<Arc<Gateway>>) -> Response {
     if shedding || snapshot.unresponsive > 0 {
         return unready("overloaded");
     }
-    state(StatusCode::OK, "ready")
+    // A node that is alone still serves its clients, and nobody else would: it stays in.
+    let alone = gateway.sources.extra.engine.as_ref().is_some_and(|engine| !engine.is_up());
+    state(StatusCode::OK, if alone { "degraded" } else { "ready" })
 }
 
 async fn scrape(State(gateway): State<Arc<Gateway>>) -> Response {

@@ -123,7 +123,7 @@ mod tests {
             shard.count_error(ErrorCode::RateLimited);
         }
         let sources = Sources {
-            extra: Extra { logs_dropped: || 3, refused: Arc::default(), store: None },
+            extra: Extra { logs_dropped: || 3, refused: Arc::default(), engine: None, store: None },
             places: Arc::new(Places::new()),
             backends: Arc::new(crate::backend::Backends::none()),
         };

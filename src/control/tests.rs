@@ -35,7 +35,7 @@ impl Fixture {
 
     fn with(settings: ControlSettings, ask: impl Fn(snapshots::Answers) + Send + Sync + 'static) -> Self {
         let (sink, pending) = channel();
-        let extra = Extra { logs_dropped: || 7, refused: Arc::default(), store: None };
+        let extra = Extra { logs_dropped: || 7, refused: Arc::default(), engine: None, store: None };
         let (answers, answered) = std::sync::mpsc::channel();
         let answer = move |shard, _, members| {
             answers.send((shard, members)).unwrap();

@@ -5,10 +5,12 @@
 //! made from this list, so they cannot drift apart.
 
 mod access;
+mod nodes;
 mod socketio;
 mod store;
 
 use access::{AUTH, RULES};
+use nodes::NODES;
 use socketio::SOCKET_IO;
 use store::STORE;
 
@@ -303,5 +305,6 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { title: "Rooms", settings: ROOMS },
     Section { title: "Socket.IO", settings: SOCKET_IO },
     Section { title: "Store", settings: STORE },
+    Section { title: "Several nodes", settings: NODES },
     Section { title: "Log", settings: LOG },
 ];

@@ -33,6 +33,7 @@ mod logs;
 mod memory;
 mod messages;
 mod monitoring;
+mod nodes;
 mod offline_queues;
 mod order;
 mod patterns;

@@ -5,7 +5,7 @@
 //! than a full burst ahead. So there is nothing to refill and no timer, and a bucket that nobody uses may be forgotten:
 //! a new one is full as well. Pure: the time is an argument, of the same clock for all calls on a bucket.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::config::Rate;
 
@@ -61,9 +61,27 @@ impl Bucket {
 /// connection of this user, so it stays in one core's cache for nearly everybody. It orders nothing but itself, hence
 /// relaxed: all takes and refusals agree with some sequence of them.
 #[derive(Debug, Default)]
-pub struct SharedBucket(AtomicU64);
+pub struct SharedBucket(AtomicU64, AtomicU32);
 
 impl SharedBucket {
+    /// The user's connections are spread over so many nodes, each of which allows its share.
+    pub fn share_among(&self, nodes: usize) {
+        let others = u32::try_from(nodes.saturating_sub(1)).unwrap_or(u32::MAX - 1);
+        self.1.store(others, Ordering::Relaxed);
+    }
+
+    /// What this node allows of a rate.
+    fn share(&self, rate: Rate) -> Rate {
+        match self.1.load(Ordering::Relaxed) {
+            0 => rate,
+            others => Rate {
+                count: (rate.count / (others + 1)).max(1),
+                burst: (rate.burst / (others + 1)).max(1),
+                ..rate
+            },
+        }
+    }
+
     /// Whether nothing was ever taken.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
@@ -75,6 +93,7 @@ impl SharedBucket {
     /// # Errors
     /// [`RetryAfter`] when the bucket does not hold so many; it is left as it was.
     pub fn take(&self, rate: Rate, now_ms: u64, cost: u32) -> Result<(), RetryAfter> {
+        let rate = self.share(rate);
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
             let next = after_take(seen, rate, now_ms, cost)?;
@@ -87,6 +106,7 @@ impl SharedBucket {
 
     /// As [`Bucket::give_back`], from any thread.
     pub fn give_back(&self, rate: Rate, cost: u32) {
+        let rate = self.share(rate);
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
             let next = after_give_back(seen, rate, cost);

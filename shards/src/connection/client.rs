@@ -175,6 +175,8 @@ pub struct Rare {
     pub reconnect_ms: u64,
     /// Its events that are on their way to backends.
     pub forwards: u8,
+    /// When the other nodes last heard how far its session has got.
+    pub told_ms: u64,
 }
 
 /// What a connection has that needs nothing of it.
@@ -192,6 +194,7 @@ static NOTHING_RARE: Rare = Rare {
     drain_ms: None,
     reconnect_ms: 0,
     forwards: 0,
+    told_ms: 0,
 };
 
 /// One client's end of a WebSocket.

@@ -9,6 +9,7 @@ use crate::id::{ConnectionId, Epoch, MessageId, Offset, SessionId};
 use crate::protocol::app_event::AppEvent;
 use crate::protocol::command::{Creation, Draft, Position, StatusUpdate, UpTo};
 use crate::protocol::push::Except;
+use crate::room::seats::Seat;
 use crate::user::progress::Progress;
 use crate::user::users::Viewer;
 
@@ -237,6 +238,28 @@ pub enum UserOperation {
         update: StatusUpdate,
         /// How often it may be.
         rate: Option<Rate>,
+    },
+    /// The user is in a room by another node, or no longer.
+    Elsewhere {
+        /// What its seat there is to its presence.
+        seat: Seat,
+        /// The room.
+        room: Arc<str>,
+        /// Its account, as far as that is known.
+        account: Option<Arc<str>>,
+        /// What it says of itself.
+        said: StatusUpdate,
+        /// Whether it is there.
+        there: bool,
+        /// Whether its connection was lost.
+        lost: bool,
+    },
+    /// How far the client of a session has got, while it has its connection.
+    Advance {
+        /// The session.
+        session: SessionId,
+        /// What it has.
+        progress: Progress,
     },
     /// Describe the user's presence to somebody.
     Presence(Viewer),

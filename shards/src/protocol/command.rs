@@ -318,7 +318,7 @@ impl Command {
 }
 
 /// A room as its creator wants it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Creation {
     /// Its name; empty for one that the server makes.
     pub room: String,

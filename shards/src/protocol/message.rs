@@ -26,8 +26,8 @@ pub enum MessageType {
 }
 
 impl MessageType {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Chat, Self::Robot, Self::System, Self::File, Self::Image, Self::Graph];
+    /// Every kind.
+    pub const ALL: [Self; 6] = [Self::Chat, Self::Robot, Self::System, Self::File, Self::Image, Self::Graph];
 
     /// The name on the wire.
     #[must_use]

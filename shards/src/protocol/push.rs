@@ -13,7 +13,7 @@ use super::profile::{Dialect, Variant};
 use super::reply::{ReceiptStatus, RoomCard};
 use super::socketio::write::OpenEvent;
 use super::write::{self, display, key, name, string, time};
-use crate::id::SessionId;
+use crate::id::{Epoch, Offset, SessionId};
 use crate::room::name::local;
 
 /// A push to a client or to the members of a room.
@@ -111,6 +111,37 @@ pub enum News {
     Receipt(Arc<ReceiptStatus>),
     /// Something of the application's.
     Custom(Arc<AppEvent>),
+    /// The room's order is in trouble.
+    Trouble {
+        /// What it means to its members.
+        kind: Trouble,
+        /// The stream that they are in from now on.
+        epoch: Epoch,
+        /// Its last entry.
+        offset: Offset,
+        /// When.
+        unix_ms: u64,
+    },
+}
+
+/// What became of a room's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The engine cannot be reached: only members on this node hear each other.
+    Degraded,
+    /// Another stream has begun: what came between is missing.
+    Resync,
+}
+
+impl Trouble {
+    /// The code and the reason of `room:error`.
+    #[must_use]
+    pub fn reason(self) -> (ErrorCode, &'static str) {
+        match self {
+            Self::Degraded => (ErrorCode::ServerError, "degraded"),
+            Self::Resync => (ErrorCode::ChannelError, "resync"),
+        }
+    }
 }
 
 /// How a user's presence has changed, and who may know.
@@ -154,6 +185,12 @@ impl Push {
             }
             (Dialect::Topic, Self::RoomError { room, code, reason, unix_ms }) => {
                 let error = CommandError::new(*code, *reason)
+                    .with("topic", Detail::Text(local(room).to_owned().into()));
+                write::topic_error(scratch, &error, *unix_ms);
+            }
+            (Dialect::Topic, Self::Room(Notice { room, news: News::Trouble { kind, unix_ms, .. }, .. })) => {
+                let (code, reason) = kind.reason();
+                let error = CommandError::new(code, reason)
                     .with("topic", Detail::Text(local(room).to_owned().into()));
                 write::topic_error(scratch, &error, *unix_ms);
             }
@@ -281,6 +318,13 @@ impl Notice {
                 key(out, "isTyping");
                 display(out, typing);
             }
+            News::Trouble { kind, .. } => {
+                let (code, reason) = kind.reason();
+                key(out, "code");
+                name(out, code.name());
+                key(out, "reason");
+                name(out, reason);
+            }
             News::Closed | News::Created(_) | News::Receipt(_) | News::Custom(_) => {}
         }
     }
@@ -288,7 +332,7 @@ impl Notice {
     /// Whether it may be dropped when its reader is slow: what comes later says it again, or does without.
     #[must_use]
     pub fn is_ephemeral(&self) -> bool {
-        !matches!(self.news, News::Closed | News::Created(_) | News::Custom(_))
+        !matches!(self.news, News::Closed | News::Created(_) | News::Custom(_) | News::Trouble { .. })
     }
 }
 
@@ -303,6 +347,7 @@ impl News {
             Self::Created(_) => "room:created",
             Self::Receipt(_) => "message:status",
             Self::Custom(event) => &event.name,
+            Self::Trouble { .. } => "room:error",
         }
     }
 }

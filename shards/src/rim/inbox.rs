@@ -11,6 +11,7 @@ use super::{ControlSink, Doorbell};
 use crate::backend::Answered;
 use crate::connection::http::TurnAway;
 use crate::effect::{Admission, Moved};
+use crate::engine::{Engine, Event};
 use crate::mesh::item::{Ask, Caller};
 use crate::metrics::Metrics;
 use crate::protocol::error_code::CommandError;
@@ -99,6 +100,9 @@ pub(super) struct Inbox {
     pub(super) admissions: Sender<Admission>,
     pub(super) connections: Arc<AtomicUsize>,
     pub(super) control: Arc<dyn ControlSink>,
+    /// What several nodes share, and what it says.
+    pub(super) engine: Option<Arc<dyn Engine + Send + Sync>>,
+    pub(super) events: Receiver<Vec<Event>>,
     /// All shards, by index.
     pub(super) peers: Vec<Peer>,
 }
@@ -106,6 +110,7 @@ pub(super) struct Inbox {
 impl Inbox {
     /// Whether nothing waits here that is taken whatever else goes on.
     pub(super) fn is_empty(&self) -> bool {
-        self.accepted.is_empty() && self.commands.is_empty() && self.answers.is_empty()
+        let commanded = !self.commands.is_empty() || !self.answers.is_empty();
+        !commanded && self.accepted.is_empty() && self.events.is_empty()
     }
 }

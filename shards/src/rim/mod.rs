@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::connection::http::TurnAway;
 use crate::effect::{Admission, ApiAnswer, Inquiry};
+use crate::engine::{Engine, Event};
 use crate::gateway_event::GatewayEvent;
 use crate::id::ShardId;
 use crate::mesh::Router;
@@ -47,6 +48,8 @@ const ACCEPTED_MAX: usize = 4096;
 const COMMANDS_MAX: usize = 256;
 /// Answers to inquiries that may wait for a shard.
 const ANSWERS_MAX: usize = 1024;
+/// Batches of the engine's events that may wait for a shard.
+const EVENTS_MAX: usize = 1_024;
 /// How long a round of looking for waiting items takes, and how many must find none: an item's answer, and what that
 /// causes in turn, would show in one of them.
 const QUIET_ROUND: Duration = Duration::from_millis(10);
@@ -119,6 +122,7 @@ struct Remote {
     commands: Sender<Command>,
     requests: Sender<Box<Ask>>,
     answers: Sender<ControlAnswer>,
+    events: Sender<Vec<Event>>,
     connections: Arc<AtomicUsize>,
 }
 
@@ -132,6 +136,7 @@ impl Shards {
         clock: Clock,
         control: &Arc<dyn ControlSink>,
         store: Option<StoreStart>,
+        engine: Option<&Arc<dyn Engine + Send + Sync>>,
     ) -> Result<Self, StartError> {
         if config.shards > SHARDS_MAX {
             return Err(StartError::TooMany);
@@ -160,6 +165,7 @@ impl Shards {
             let (commands, command_receiver) = bounded(COMMANDS_MAX);
             let (requests, request_receiver) = bounded(REQUESTS_MAX);
             let (answers, answer_receiver) = bounded(ANSWERS_MAX);
+            let (events, event_receiver) = bounded(EVENTS_MAX);
             let connections = Arc::new(AtomicUsize::new(0));
             let inbox = Inbox {
                 accepted,
@@ -169,6 +175,8 @@ impl Shards {
                 admissions: admission_sender.clone(),
                 connections: Arc::clone(&connections),
                 control: Arc::clone(control),
+                engine: engine.cloned(),
+                events: event_receiver,
                 peers: peers.clone(),
             };
             let id = ShardId(u16::try_from(index).expect("checked above"));
@@ -187,7 +195,7 @@ impl Shards {
             })?;
             shards.threads.push(thread);
             let peer = peers[index].clone();
-            shards.remotes.push(Remote { peer, commands, requests, answers, connections });
+            shards.remotes.push(Remote { peer, commands, requests, answers, events, connections });
         }
         drop(ready_sender);
         for _ in 0..config.shards {
@@ -336,6 +344,23 @@ impl Shards {
     /// Wakes a shard if it sleeps: once for as many requests as were put before it.
     pub fn ring(&self, shard: ShardId) {
         self.remotes[shard.index()].peer.doorbell.ring();
+    }
+
+    /// Gives a shard what the engine says, in order.
+    ///
+    /// # Errors
+    /// The events, when the shard has too many to hear: they must be given again, before any others.
+    pub fn hear(&self, shard: ShardId, events: Vec<Event>) -> Result<(), Vec<Event>> {
+        let Some(remote) = self.remotes.get(shard.index()) else { return Ok(()) };
+        match remote.events.try_send(events) {
+            Ok(()) => {
+                remote.peer.doorbell.ring();
+                Ok(())
+            }
+            Err(TrySendError::Full(events)) => Err(events),
+            // The shard has ended, and with it everything that it could hear.
+            Err(TrySendError::Disconnected(_)) => Ok(()),
+        }
     }
 
     /// Tells every shard how far to shed load because the whole process is short of something.

@@ -7,6 +7,7 @@
 //! `effects` does what the core wants done.
 
 mod effects;
+mod shared;
 mod storing;
 mod waiting;
 
@@ -140,12 +141,14 @@ impl ShardLoop {
             self.take_over_sockets();
             self.obey();
             self.take_requests();
+            self.hear_engine();
             ring_left = self.receive_items();
             self.read_sockets();
             self.tick();
             self.shard.flush_delayed(self.now);
             self.leave_behind();
             self.send_items();
+            self.ask_engine();
             self.apply_effects();
             let flushed = self.flush_in_time();
             // A write that failed has freed its connection's place: its socket goes before another takes that.

@@ -1,9 +1,12 @@
 //! A room as its owner shard knows it: the stream, its history, its members, and which shards have any.
 //!
 //! The owner is the only one who gives out offsets, so the order of a room needs no lock. Here are its members and its
-//! time; `stream` has what is sent in it, `standing` what is said about it.
+//! time; `stream` has what is sent in it, `revisions` what is changed of that, `standing` what is said about it. `replica` is
+//! for rooms that several nodes share, where the engine gives out the offsets.
 
 mod contents;
+mod replica;
+mod revisions;
 mod saved;
 mod standing;
 mod stream;
@@ -25,9 +28,13 @@ use crate::protocol::message::Audience;
 use crate::protocol::reply::{ReceiptStatus, RoomCard};
 
 use contents::{Contents, NOTHING};
+pub use replica::{Adopted, Applied};
+pub use revisions::{Prepared, Revising, unknown_message};
 pub use standing::Receipting;
-pub use stream::{Accepting, Arrival, Revising, Wanted, unknown_message};
+pub use stream::{Accepting, Arrival, Wanted};
 
+/// Milliseconds for which a node follows a room that others share after its last member here has left.
+const LINGER_MS: u64 = 5_000;
 /// Milliseconds between two counts of a large room.
 const COUNT_INTERVAL_MS: u64 = 1000;
 
@@ -76,8 +83,8 @@ pub enum Change {
 /// What time brought.
 #[derive(Debug, Default)]
 pub struct Due {
-    /// The users whose grace is over.
-    pub left: Vec<Change>,
+    /// The users whose grace is over, and whether it was another node that had each last.
+    pub left: Vec<(Change, bool)>,
     /// Users who no longer write.
     pub stopped: Vec<Arc<str>>,
     /// The number of members, when those of a large room are to be told.
@@ -158,6 +165,7 @@ impl OwnedRoom {
             epoch: self.epoch,
             offset: self.offset,
         });
+        self.created_unix_ms = now.unix_ms;
         let contents = self.contents_mut();
         contents.audience = creation.private.then(|| {
             let named = creation.members.into_iter().map(Into::into);
@@ -203,7 +211,10 @@ impl OwnedRoom {
 
     /// Lets a connection in.
     pub fn join(&mut self, seat: Seat, user: &Arc<str>, now: Now, config: &Config) -> Change {
-        self.interest[seat.shard.index()] += 1;
+        // A seat on another node is nobody whom this one delivers to.
+        if let Some(count) = self.interest.get_mut(seat.shard.index()) {
+            *count += 1;
+        }
         // What was kept for it counts as unread, too.
         let since =
             self.contents().absent.as_ref().and_then(|absent| absent.position(user)).unwrap_or(self.offset);
@@ -223,7 +234,9 @@ impl OwnedRoom {
     ) -> Change {
         let grace = (lost && config.presence_grace_ms > 0).then_some(now.ms + config.presence_grace_ms);
         let Some(edge) = self.roster.leave(user, seat, grace) else { return Change::Quiet };
-        self.interest[seat.shard.index()] = self.interest[seat.shard.index()].saturating_sub(1);
+        if let Some(count) = self.interest.get_mut(seat.shard.index()) {
+            *count = count.saturating_sub(1);
+        }
         self.active_ms = now.ms;
         if self.class == RoomClass::Queued && !self.roster.is_present(user) {
             self.note_absent(user, lost && waits, seen, now);
@@ -329,10 +342,10 @@ impl OwnedRoom {
             contents.typing.expire(now.ms, |user| due.stopped.push(user));
         }
         let mut gone = Vec::new();
-        self.roster.expire(now.ms, |user| gone.push(user));
-        for user in gone {
+        self.roster.expire(now.ms, |user, elsewhere| gone.push((user, elsewhere)));
+        for (user, elsewhere) in gone {
             self.active_ms = now.ms;
-            due.left.push(self.change(Edge::Tell, &user, false, now, config));
+            due.left.push((self.change(Edge::Tell, &user, false, now, config), elsewhere));
         }
         if let Some(contents) = &mut self.contents
             && contents.count_due_ms.is_some_and(|at| at <= now.ms)
@@ -360,10 +373,9 @@ impl OwnedRoom {
     /// When something is due here, if anything is.
     #[must_use]
     pub fn next_due_ms(&self, now: Now, config: &Config) -> Option<u64> {
-        let forgotten = self
-            .roster
-            .is_empty()
-            .then(|| if self.closing { now.ms } else { self.active_ms + self.kept_ms(config) });
+        let kept_ms = if config.node.is_some() { LINGER_MS } else { self.kept_ms(config) };
+        let forgotten =
+            self.is_vacant(config).then(|| if self.closing { now.ms } else { self.active_ms + kept_ms });
         let contents = self.contents();
         let expires = contents
             .history
@@ -371,7 +383,8 @@ impl OwnedRoom {
             .map(|unix_ms| now.ms + unix_ms.saturating_sub(now.unix_ms).max(COUNT_INTERVAL_MS));
         let receipts = contents.receipts.as_ref().and_then(|receipts| receipts.due_ms());
         let absent = contents.absent.as_ref().and_then(|absent| absent.next_due_ms(config.queue_ttl_ms));
-        let forgotten = forgotten.filter(|_| contents.card.is_none() || self.closing);
+        let stays = contents.card.is_some() && config.node.is_none();
+        let forgotten = forgotten.filter(|_| !stays || self.closing);
         let all = [
             self.roster.next_gone_ms(),
             contents.count_due_ms,
@@ -388,8 +401,11 @@ impl OwnedRoom {
     /// created stays until it is closed: forgotten, a private one would be public when it came again.
     #[must_use]
     pub fn is_forgotten(&self, now: Now, config: &Config) -> bool {
-        if !self.roster.is_empty() {
+        if !self.is_vacant(config) {
             return false;
+        }
+        if config.node.is_some() {
+            return self.closing || self.active_ms + LINGER_MS <= now.ms;
         }
         self.closing || (self.contents().card.is_none() && self.active_ms + self.kept_ms(config) <= now.ms)
     }
@@ -402,6 +418,14 @@ impl OwnedRoom {
             _ if self.has_stream() => config.history.ttl_ms,
             _ => 0,
         }
+    }
+
+    /// Whether nobody is in the room; of one that several nodes share: nobody of this node.
+    fn is_vacant(&self, config: &Config) -> bool {
+        if config.node.is_none() {
+            return self.roster.is_empty();
+        }
+        self.interest.iter().all(|count| *count == 0) && self.roster.next_gone_ms().is_none()
     }
 
     /// Whether it is the own room of somebody who is not there.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ahash::HashMap;
 
 use crate::durable::Cursor;
+use crate::engine::codec::Reached;
 use crate::id::Offset;
 use crate::protocol::reply::ReceiptStatus;
 
@@ -101,6 +102,16 @@ impl Receipts {
         let delivered = cursor.delivered.advance(offset, unix_ms);
         let moved = if read { cursor.read.advance(offset, unix_ms) } else { delivered };
         (moved, forgotten)
+    }
+
+    /// Up to where a user has got and read, and since when.
+    #[must_use]
+    pub fn reached(&self, user: &str) -> Reached {
+        let last = |track: &Track| track.steps.back().copied().unwrap_or_default();
+        self.cursors.get(user).map_or(Reached::default(), |cursor| Reached {
+            delivered: last(&cursor.delivered),
+            read: last(&cursor.read),
+        })
     }
 
     /// Up to where a user has got or read.

@@ -9,6 +9,7 @@ use thin_vec::ThinVec;
 
 use crate::id::Offset;
 use crate::protocol::command::Status;
+use crate::shard::SHARDS_MAX;
 
 pub use super::seats::Seat;
 use super::seats::Seats;
@@ -23,6 +24,8 @@ struct Member {
     announced: bool,
     /// With no connection left: until when the user is still a member.
     gone_at_ms: u64,
+    /// Whether the last connection that went was one of another node.
+    gone_elsewhere: bool,
     /// When the user came.
     since_unix_ms: u64,
     /// Where the stream stood then.
@@ -78,6 +81,7 @@ impl Roster {
                     seats: Seats::of(seat),
                     announced: !forced,
                     gone_at_ms: 0,
+                    gone_elsewhere: false,
                     since_unix_ms,
                     since_offset,
                     status: Status::Online,
@@ -104,6 +108,7 @@ impl Roster {
         }
         if let Some(gone_at_ms) = gone_at_ms.filter(|_| member.announced) {
             member.gone_at_ms = gone_at_ms;
+            member.gone_elsewhere = seat.shard.index() >= SHARDS_MAX;
             self.next_gone_ms = self.next_gone_ms.min(gone_at_ms);
             return Some(Edge::None);
         }
@@ -129,6 +134,30 @@ impl Roster {
         self.position(user).is_ok_and(|at| !self.members[at].seats.is_empty())
     }
 
+    /// Connections that a user has in the room, of those that are wanted.
+    #[must_use]
+    pub fn seats(&self, user: &str, wanted: impl Fn(&Seat) -> bool) -> usize {
+        self.position(user).map_or(0, |at| self.members[at].seats.iter().filter(|seat| wanted(seat)).count())
+    }
+
+    /// The users who have a connection that is wanted.
+    #[must_use]
+    pub fn users_where(&self, wanted: impl Fn(&Seat) -> bool) -> Vec<Arc<str>> {
+        let has = |member: &&Member| member.seats.iter().any(&wanted);
+        self.members.iter().filter(has).map(|member| Arc::clone(&member.user)).collect()
+    }
+
+    /// All connections in the room, each with its user.
+    pub fn seated(&self) -> impl Iterator<Item = (&Arc<str>, Seat)> {
+        self.members.iter().flat_map(|member| member.seats.iter().map(|seat| (&member.user, *seat)))
+    }
+
+    /// What a user says of itself.
+    #[must_use]
+    pub fn status(&self, user: &str) -> Option<Status> {
+        Some(self.members[self.position(user).ok()?].status)
+    }
+
     /// Since when the user is in the room, and where the stream stood then.
     #[must_use]
     pub fn since(&self, user: &str) -> Option<(u64, Offset)> {
@@ -142,13 +171,13 @@ impl Roster {
         self.next_gone_ms = u64::MAX;
     }
 
-    /// Removes the users whose grace has passed, and gives each to `left`.
-    pub fn expire(&mut self, now_ms: u64, mut left: impl FnMut(Arc<str>)) {
+    /// Removes the users whose grace has passed, and gives each to `left`, with whether another node had it last.
+    pub fn expire(&mut self, now_ms: u64, mut left: impl FnMut(Arc<str>, bool)) {
         if self.next_gone_ms <= now_ms {
             self.members.retain(|member| {
                 let gone = member.seats.is_empty() && member.gone_at_ms <= now_ms;
                 if gone {
-                    left(Arc::clone(&member.user));
+                    left(Arc::clone(&member.user), member.gone_elsewhere);
                 }
                 !gone
             });
@@ -260,9 +289,9 @@ mod tests {
         assert_eq!(join(&mut roster, "a", TWO, false), Edge::None);
         roster.leave("b", ONE, Some(20));
         let mut left = Vec::new();
-        roster.expire(19, |user| left.push(user));
+        roster.expire(19, |user, _| left.push(user));
         assert!(left.is_empty());
-        roster.expire(20, |user| left.push(user));
+        roster.expire(20, |user, _| left.push(user));
         assert_eq!(left, [user("b")]);
     }
 
@@ -274,10 +303,10 @@ mod tests {
             roster.leave(name, ONE, Some(gone_at_ms));
         }
         join(&mut roster, "a", ONE, false);
-        roster.expire(10, |user| panic!("{user} is not gone"));
+        roster.expire(10, |user, _| panic!("{user} is not gone"));
         assert_eq!(roster.next_gone_ms(), Some(20));
         let mut left = Vec::new();
-        roster.expire(20, |user| left.push(user));
+        roster.expire(20, |user, _| left.push(user));
         assert_eq!((left, roster.next_gone_ms()), (vec![user("c")], Some(30)));
         roster.end_graces();
         assert_eq!((roster.len(), roster.next_gone_ms()), (1, None));

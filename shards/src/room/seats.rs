@@ -67,6 +67,11 @@ impl Seats {
         }
     }
 
+    /// All of them.
+    pub fn iter(&self) -> std::slice::Iter<'_, Seat> {
+        self.as_slice().iter()
+    }
+
     /// Whether it is one of them.
     #[must_use]
     pub fn contains(&self, seat: Seat) -> bool {

@@ -180,6 +180,9 @@ impl Shard {
         if !fresh {
             return;
         }
+        if self.client(caller.connection).is_some() {
+            self.tell_progress(caller.connection.slot as usize, true, now);
+        }
         let Some(key) = self.directory.find(room) else { return };
         let (name, epoch) = (Arc::clone(&self.directory.get(key).name), self.directory.get(key).epoch);
         let class = self.directory.get(key).class;

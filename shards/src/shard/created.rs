@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use super::Shard;
+use super::commands::unavailable;
+use super::sequencing::Pending;
 use super::subscriptions::{exists, limit_reached};
 use crate::clock::Now;
+use crate::engine::{Request, Table, Unavailable, codec};
 use crate::id::{SessionId, ShardId};
-use crate::mesh::item::{Caller, ReplyTo};
-use crate::mesh::operation::Joining;
+use crate::mesh::item::{Ask, Caller, ReplyTo};
+use crate::mesh::operation::{Joining, Operation};
 use crate::mesh::outcome::Outcome;
 use crate::protocol::command::Creation;
 use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::push::{Except, News, Notice};
 use crate::protocol::reply::RoomCard;
 use crate::room::name::{account_room, user_room};
+use crate::room::owned::OwnedRoom;
 
 impl Shard {
     pub(super) fn own_create(
@@ -40,6 +44,74 @@ impl Shard {
                 Ok(Outcome::Refused { room: Arc::clone(name), sequence, error }),
             );
         }
+        if self.is_shared(name) {
+            return self.reserve_room(from, (caller, name), joining, creation, now);
+        }
+        self.create_here(from, caller, name, joining, creation, now);
+    }
+
+    /// On a room that several nodes share: whoever is first creates it.
+    fn reserve_room(
+        &mut self,
+        from: ShardId,
+        (caller, name): (Caller, &Arc<str>),
+        joining: Joining,
+        creation: Creation,
+        now: Now,
+    ) {
+        let class = self.classes.of(name);
+        let mut room = OwnedRoom::new(Arc::clone(name), class, 0, self.first_epoch(name, class), now);
+        let card = room.create(creation.clone(), &joining.reader.user, now);
+        let value = codec::card(&card, room.audience());
+        let operation = Operation::Create { joining: Box::new(joining), creation: Box::new(creation) };
+        let ask = Box::new(Ask { caller, room: Arc::clone(name), operation });
+        // Made here first, so that the room is not let go before the engine has answered.
+        let key = self.own(name, now);
+        self.schedule_room(key, now);
+        let Some(links) = &mut self.links else { return };
+        let ticket = links.wait_for(Pending::Creation { from, ask, asked: now });
+        let (room, name) = (Arc::clone(name), String::new());
+        self.request(Request::Take {
+            room,
+            ticket,
+            table: Table::Card,
+            name,
+            value,
+            only_new: true,
+            word: None,
+        });
+    }
+
+    /// The engine says whether there was a room of that name.
+    pub(super) fn on_reserved(
+        &mut self,
+        from: ShardId,
+        ask: Ask,
+        existed: Result<bool, Unavailable>,
+        now: Now,
+    ) {
+        let Ask { caller, room, operation: Operation::Create { joining, creation } } = ask else { return };
+        let refusal = match existed {
+            Ok(false) => None,
+            Ok(true) => Some(exists()),
+            Err(_) => Some(unavailable("engine")),
+        };
+        if let Some(error) = refusal {
+            let sequence = joining.sequence;
+            return self.answer(from, caller, Ok(Outcome::Refused { room, sequence, error }));
+        }
+        self.create_here(from, caller, &room, *joining, *creation, now);
+    }
+
+    fn create_here(
+        &mut self,
+        from: ShardId,
+        caller: Caller,
+        name: &Arc<str>,
+        joining: Joining,
+        creation: Creation,
+        now: Now,
+    ) {
         let key = self.own(name, now);
         let (owner, account) = (Arc::clone(&joining.reader.user), joining.account.clone());
         let session = joining.session;
@@ -94,12 +166,19 @@ impl Shard {
         }
         let room = Arc::clone(self.owned[key].name());
         self.note_room_closed(&room, user);
-        self.change_room(key, |room, _| room.close());
         // Whoever hears of it must not find the room there again; the same is said once more when it is forgotten.
         self.store_gone(&room, self.epochs.next_end(&room));
-        self.closers.entry(Arc::clone(&room)).or_default().push((from, caller.clone()));
+        self.share_closed(&room);
+        self.closers.entry(room).or_default().push((from, caller.clone()));
+        self.close_owned(key, now);
+        Ok(())
+    }
+
+    /// Lets nobody into a room any more, and everybody out.
+    pub(super) fn close_owned(&mut self, key: usize, now: Now) {
+        let room = Arc::clone(self.owned[key].name());
+        self.change_room(key, |room, _| room.close());
         self.notify(key, &Notice { room, except: Except::Nobody, news: News::Closed });
         self.forget_if_over(key, now);
-        Ok(())
     }
 }

@@ -132,6 +132,7 @@ impl Shard {
             News::Edge { joined: true, .. } => room.users += 1,
             News::Edge { .. } => room.users = room.users.saturating_sub(1),
             News::Count { members } => room.users = *members,
+            News::Trouble { epoch, offset, .. } => (room.epoch, room.offset) = (*epoch, *offset),
             _ => {}
         }
         let wanted = |client: &Connection| match &notice.except {

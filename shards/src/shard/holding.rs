@@ -40,6 +40,22 @@ impl Shard {
         Outcome::SessionOpened(session)
     }
 
+    /// A session's client has got further.
+    pub(super) fn on_advance(
+        &mut self,
+        from: ShardId,
+        caller: &Caller,
+        name: &Arc<str>,
+        (id, progress): (SessionId, Progress),
+        now: Now,
+    ) {
+        let session = self.users.get_mut(name).and_then(|user| user.session(id));
+        let held = |session: &mut Session| matches!(session.holder, Holder::Live(shard, held) if (shard, held) == (from, caller.connection));
+        if session.is_some_and(held) {
+            self.share_session(name, id, (None, &progress), now);
+        }
+    }
+
     /// A client has left for good: nobody can resume its session. Whoever waits for it hears that there is none.
     pub(super) fn on_close_session(
         &mut self,
@@ -56,6 +72,7 @@ impl Shard {
         }
         let claims = user.close_session(id);
         self.store_session(name, id, true, now);
+        self.forget_shared_session(name, id);
         for Claim { shard, caller } in claims {
             self.answer(shard, caller, Ok(expired(id, name)));
         }
@@ -77,6 +94,9 @@ impl Shard {
             user.session(id)
         });
         let Some(session) = session else {
+            if self.take_session((from, caller), name, id, true) {
+                return None;
+            }
             return Some(Ok(expired(id, name)));
         };
         match &session.holder {
@@ -85,6 +105,9 @@ impl Shard {
                 let progress = Ok(progress.clone());
                 session.holder = Holder::Live(from, caller.connection);
                 self.store_session(name, id, true, now);
+                if let Ok(progress) = &progress {
+                    self.share_session(name, id, (None, progress), now);
+                }
                 Some(Ok(Outcome::Resumed { session: id, user: Arc::clone(name), progress }))
             }
             Holder::Live(shard, connection) => {
@@ -131,9 +154,10 @@ impl Shard {
             return;
         }
         if session.claims.is_empty() {
-            session.holder = Holder::Parked { until_ms, progress };
+            session.holder = Holder::Parked { until_ms, progress: progress.clone() };
             session.checkpoint = None;
             self.store_session(&name, id, false, now);
+            self.share_session(&name, id, (Some(until_ms), &progress), now);
             return self.settle_user(&name, now);
         }
         let Claim { shard, caller } = session.claims.remove(0);

@@ -54,6 +54,8 @@ impl Shard {
         let Some(room) = self.owned.remove(key) else { return };
         self.owned_by_name.remove(room.name(), u32::try_from(key).expect("keys of rooms are so wide"));
         self.history_budget.change(room.history_size(), (0, 0));
+        self.forget_elsewhere(&room);
+        self.release_room(room.name());
         if let Some(card) = room.card() {
             self.created.remove(&card.owner, room.created_bytes());
         }

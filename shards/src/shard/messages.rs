@@ -20,7 +20,7 @@ use crate::protocol::json::escape_strings;
 use crate::protocol::push::{Except, News, Notice};
 use crate::protocol::reply::ReceiptStatus;
 use crate::room::name::{is_room_of, is_user_room, user_room};
-use crate::room::owned::unknown_message;
+use crate::room::owned::{Prepared, unknown_message};
 
 impl Shard {
     pub(super) fn revise(
@@ -88,16 +88,42 @@ impl Shard {
     /// On the owner: a message is changed.
     pub(super) fn own_revise(
         &mut self,
+        asked: (ShardId, &Caller),
+        room: &Arc<str>,
+        by: (&Arc<str>, bool),
+        message: MessageId,
+        change: (Option<Bytes>, bool),
+        now: Now,
+    ) -> Option<Result<Outcome, CommandError>> {
+        self.try_revise(asked, room, by, message, change, now).transpose()
+    }
+
+    fn try_revise(
+        &mut self,
+        (from, caller): (ShardId, &Caller),
         room: &Arc<str>,
         (user, moderator): (&Arc<str>, bool),
         message: MessageId,
         (content, binary): (Option<Bytes>, bool),
         now: Now,
-    ) -> Result<Outcome, CommandError> {
+    ) -> Result<Option<Outcome>, CommandError> {
         if !moderator && !self.may_know(room, user, message) {
             return Err(unknown_message());
         }
         let key = self.open_room(room)?;
+        if self.is_shared(room) {
+            let prepared = self.change_room(key, |owned, config| {
+                owned.prepare_revision((user, moderator), message, (content, binary), now, config)
+            })?;
+            return Ok(match prepared {
+                Prepared::Already(answer) => Some(Outcome::Revised(answer)),
+                Prepared::Change(change) => {
+                    self.append_revision((from, caller.clone()), key, *change);
+                    None
+                }
+            });
+        }
+        self.begin_alone(key);
         let revising = self.change_room(key, |owned, config| {
             owned.revise((user, moderator), message, (content, binary), now, config)
         })?;
@@ -109,7 +135,7 @@ impl Shard {
             self.distribute(key, change);
             self.schedule_room(key, now);
         }
-        Ok(Outcome::Revised(revising.answer))
+        Ok(Some(Outcome::Revised(revising.answer)))
     }
 
     /// On the owner: messages arrived, or were read.
@@ -132,6 +158,7 @@ impl Shard {
             self.note_receipt(&receipting.status);
             self.store_receipt(key, user);
             self.tell_receipt(user, Except::Session(session), receipting.status.clone());
+            self.share_receipt(key, &receipting.status);
             self.flush_receipts(key, now);
             self.schedule_room(key, now);
         }
@@ -163,6 +190,7 @@ impl Shard {
         if let Some(key) = self.known(&notice.room) {
             self.notify(key, &notice);
         }
+        self.share_created(&notice);
     }
 
     /// On the owner: a user writes, or no longer does.
@@ -181,6 +209,7 @@ impl Shard {
         let is_news = if typing { state.start(user, now.ms) } else { state.stop(user) };
         if is_news {
             self.tell_typing(key, user, typing);
+            self.share_typing(key, user, typing);
             self.schedule_room(key, now);
         }
         Ok(Outcome::Typing { room: Arc::clone(room), typing })

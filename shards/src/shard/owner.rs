@@ -21,6 +21,7 @@ use crate::room::roster::Seat;
 impl Shard {
     /// A home shard asks something of a room that this shard owns.
     pub(super) fn on_ask(&mut self, from: ShardId, ask: Ask, now: Now) {
+        let Some(ask) = self.await_room(from, ask) else { return };
         let Ask { caller, room, operation } = ask;
         let outcome = match operation {
             Operation::Join(joining) => Ok(self.own_join(from, &room, *joining, now)),
@@ -60,7 +61,11 @@ impl Shard {
             }
             Operation::Push { event, except } => Ok(self.own_push(&room, event, except)),
             Operation::Revise { user, moderator, message, content, binary } => {
-                self.own_revise(&room, (&user, moderator), message, (content, binary), now)
+                let by = (&user, moderator);
+                match self.own_revise((from, &caller), &room, by, message, (content, binary), now) {
+                    Some(outcome) => outcome,
+                    None => return,
+                }
             }
             Operation::Receipt { user, session, upto, read } => {
                 self.own_receipt(&room, (&user, session), upto, read, now)
@@ -104,7 +109,7 @@ impl Shard {
             return key;
         }
         let class = self.classes.of(name);
-        let epoch = self.epochs.of(name, class);
+        let epoch = self.first_epoch(name, class);
         let room = OwnedRoom::new(Arc::clone(name), class, self.config.shards, epoch, now);
         let key = self.owned.insert(room);
         let owned = &self.owned;
@@ -189,6 +194,9 @@ impl Shard {
         self.metrics.queued_delivered += arrival.kept.len() as u64;
         self.metrics.queue_overflows += u64::from(arrival.resync);
         self.announce(key, change, now);
+        if !seated {
+            self.share_member(key, &user, joining.account.as_ref());
+        }
         Outcome::Joined(Box::new(Entry {
             joined: arrival.joined,
             kept: arrival.kept,
@@ -218,6 +226,7 @@ impl Shard {
             self.store_member(key, user, was_known, now);
             self.stop_typing(key, user);
         }
+        self.share_left(key, user, lost);
         self.announce(key, change, now);
         self.forget_if_over(key, now);
     }
@@ -230,8 +239,13 @@ impl Shard {
     }
 
     /// Tells the other members of an edge; large rooms are told a count by their timer instead.
-    fn announce(&mut self, key: usize, change: Change, now: Now) {
+    pub(super) fn announce(&mut self, key: usize, change: Change, now: Now) {
         self.note_membership(key, &change);
+        self.tell_edge(key, change, now);
+    }
+
+    /// As [`Shard::announce`], of a user of another node, which notes it there.
+    pub(super) fn tell_edge(&mut self, key: usize, change: Change, now: Now) {
         if let Change::Edge { user, joined } = change {
             let room = Arc::clone(self.owned[key].name());
             let except = Except::User(Arc::clone(&user));
@@ -262,6 +276,12 @@ impl Shard {
         now: Now,
     ) {
         let id = self.message_ids.next(now.unix_ms, &mut self.random);
+        if self.links.is_some() {
+            if self.is_shared(&Arc::clone(self.owned[key].name())) {
+                return self.append_message((from, caller), key, (&sender, session), draft, (now, id));
+            }
+            self.begin_alone(key);
+        }
         let accepting =
             self.change_room(key, |room, config| room.publish(&sender, session, draft, now, config, id));
         self.metrics.history_dropped += accepting.forgotten as u64;
@@ -285,7 +305,7 @@ impl Shard {
 
     /// One item for each shard with members or pattern subscribers, whatever their number there.
     pub(super) fn distribute(&mut self, key: usize, publication: &Arc<Publication>) {
-        if self.listens(kind_of(publication)) {
+        if self.listens(kind_of(publication)) && self.is_ours(publication) {
             self.note(GatewayEvent::Message(Arc::clone(publication)));
         }
         let mut shards = 0u64;
@@ -313,8 +333,12 @@ impl Shard {
         for user in due.stopped {
             self.tell_typing(key, &user, false);
         }
-        for change in due.left {
-            self.announce(key, change, now);
+        for (change, elsewhere) in due.left {
+            if elsewhere {
+                self.tell_edge(key, change, now);
+            } else {
+                self.announce(key, change, now);
+            }
         }
         if let Some(members) = due.count {
             let room = Arc::clone(name);

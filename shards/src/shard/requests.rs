@@ -28,6 +28,7 @@ impl Shard {
     /// Tells the members of a room something that is no message.
     pub(super) fn own_push(&mut self, room: &Arc<str>, event: Arc<AppEvent>, except: Except) -> Outcome {
         let Some(key) = self.known(room) else { return Outcome::Pushed { members: 0 } };
+        self.share_push(room, &event, &except);
         self.notify(key, &Notice { room: Arc::clone(room), except, news: News::Custom(event) });
         Outcome::Pushed { members: self.owned[key].position().members }
     }

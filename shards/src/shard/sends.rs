@@ -144,7 +144,7 @@ impl Shard {
 }
 
 /// Without a `requestId` a send is silent: only errors are answered.
-fn wants_confirmation(caller: &Caller) -> bool {
+pub(super) fn wants_confirmation(caller: &Caller) -> bool {
     !matches!(&caller.reply, ReplyTo::Client { id: None, .. })
 }
 

@@ -38,6 +38,7 @@ impl Shard {
     pub fn on_tick(&mut self, now: Now) {
         // What the tick itself sends to other shards waits for its end, and is no full ring.
         self.reads_clients = self.may_read_clients();
+        self.retry_due_claims(now);
         let mut due = Vec::new();
         self.timers.advance(now.ms, &mut due);
         for timer in due {

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use super::Shard;
 use super::sends::rate_limited;
 use super::timers::Timer;
+use super::{SHARDS_MAX, Shard};
 use crate::access::limits::SharedBucket;
 use crate::clock::Now;
 use crate::id::ShardId;
 use crate::mesh::item::{Caller, Item, MemberStatus};
 use crate::mesh::operation::{Joining, ShardQuestion, UserOperation};
 use crate::mesh::outcome::Outcome;
-use crate::protocol::command::Status;
+use crate::protocol::command::{Status, StatusUpdate};
 use crate::protocol::error_code::CommandError;
 use crate::protocol::push::PresenceChange;
 use crate::protocol::reply::{Presence, RecoveryStats};
-use crate::room::name::{account_room, user_of};
+use crate::room::name::{account_room, is_forced, user_of};
 use crate::room::roster::Seat;
 use crate::user::presence::Change;
 use crate::user::users::{ABSENT_MAX, User};
@@ -50,8 +50,9 @@ impl Shard {
         let grace_ms = self.config.presence_grace_ms;
         let Some(user) = self.users.get_mut(name) else { return };
         let was_there = user.presence.is_there();
+        user.went_elsewhere = seat.shard.index() >= SHARDS_MAX;
         let change = user.presence.disconnect(seat, grace_ms, now);
-        if was_there && !user.presence.is_there() {
+        if was_there && !user.presence.is_there() && !user.went_elsewhere {
             self.note_presence(name, false);
         }
         self.store_seen(name, now);
@@ -87,7 +88,7 @@ impl Shard {
         user.expire_sessions(now);
         // Those who share a room with the user hear that it is gone before the room is forgotten.
         let change = user.presence.tick(now);
-        if was_there && !user.presence.is_there() {
+        if was_there && !user.presence.is_there() && !user.went_elsewhere {
             self.note_presence(name, false);
         }
         self.tell_presence(name, change, now);
@@ -139,6 +140,9 @@ impl Shard {
         match operation {
             UserOperation::Moved { room, entered, lost } => {
                 self.user_moved(&name, &room, entered, lost, now);
+                if entered {
+                    self.spread_status_to(&name, &room);
+                }
                 None
             }
             UserOperation::UpdateStatus { update, rate } => {
@@ -153,9 +157,18 @@ impl Shard {
                 let shown = user.shown(now);
                 if change.is_some() {
                     self.tell_rooms(&name);
+                    self.spread_status(&name);
                 }
                 self.tell_presence(&name, change, now);
                 Some(Ok(Outcome::StatusUpdated(shown)))
+            }
+            UserOperation::Elsewhere { seat, room, account, said, there, lost } => {
+                self.user_elsewhere(&name, (seat, room), (account, said), (there, lost), now);
+                None
+            }
+            UserOperation::Advance { session, progress } => {
+                self.on_advance(from, caller, &name, (session, progress), now);
+                None
             }
             UserOperation::Presence(viewer) => {
                 let user = self.users.get(&name).filter(|user| user.is_visible_to(&viewer));
@@ -180,6 +193,31 @@ impl Shard {
                 self.on_close_session(from, caller, &name, session, now);
                 None
             }
+        }
+    }
+
+    /// A user is in a room by another node, or not any more: as if it had a socket there for each room.
+    fn user_elsewhere(
+        &mut self,
+        name: &Arc<str>,
+        (seat, room): (Seat, Arc<str>),
+        (account, said): (Option<Arc<str>>, StatusUpdate),
+        (there, lost): (bool, bool),
+        now: Now,
+    ) {
+        if !there {
+            self.user_moved(name, &room, false, lost, now);
+            return self.user_disconnected(name, seat, now);
+        }
+        let user = self.users.entry(name);
+        if account.is_some() {
+            user.account = account;
+        }
+        let connected = if user.presence.has(seat) { None } else { user.presence.connect(seat, now) };
+        let updated = user.presence.update(said, now);
+        self.tell_presence(name, connected.or(updated), now);
+        if !is_forced(&room) {
+            self.user_moved(name, &room, true, false, now);
         }
     }
 

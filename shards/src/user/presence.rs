@@ -8,6 +8,7 @@ use std::num::NonZeroU64;
 use crate::clock::{Now, moment};
 use crate::protocol::command::{Status, StatusUpdate};
 use crate::room::seats::{Seat, Seats};
+use crate::shard::SHARDS_MAX;
 
 /// What watchers must be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +82,18 @@ impl Presence {
         news.then_some(Change::Update)
     }
 
+    /// Whether the socket is known.
+    #[must_use]
+    pub fn has(&self, seat: Seat) -> bool {
+        self.devices.contains(seat)
+    }
+
+    /// What the user says of itself.
+    #[must_use]
+    pub fn said(&self) -> &StatusUpdate {
+        &self.said
+    }
+
     /// Whether the user has a socket, or had one just now.
     #[must_use]
     pub fn is_there(&self) -> bool {
@@ -105,10 +118,15 @@ impl Presence {
         if self.status() == Status::Offline { self.last_seen_unix_ms } else { now.unix_ms }
     }
 
-    /// Sockets.
+    /// Sockets; those by another node count as one.
     #[must_use]
     pub fn devices(&self) -> usize {
-        self.devices.len()
+        let is_here = |seat: &&Seat| seat.shard.index() < SHARDS_MAX;
+        let mut nodes: Vec<_> =
+            self.devices.iter().filter(|seat| !is_here(seat)).map(|seat| seat.shard).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        self.devices.iter().filter(is_here).count() + nodes.len()
     }
 
     /// When the grace ends.

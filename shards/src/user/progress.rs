@@ -85,6 +85,15 @@ impl Progress {
         Self { rooms, steps: None }
     }
 
+    /// The same, for one that may have gone further than is told here: of a Socket.IO client that names a place, only one
+    /// among these steps is known, for what lies between is not.
+    #[must_use]
+    pub fn as_told(self) -> Self {
+        let steps =
+            self.steps.map(|steps| Arc::new(Steps { from: None, named: None, ..Steps::clone(&steps) }));
+        Self { steps, ..self }
+    }
+
     /// Bytes that it holds beside itself.
     #[must_use]
     pub fn cost(&self) -> usize {

@@ -31,6 +31,8 @@ pub struct User {
     pub account: Option<Arc<str>>,
     /// Whether it has no name of its own and so never comes back.
     pub anonymous: bool,
+    /// Whether the last socket that went was another node's, which is the one to tell what becomes of the user.
+    pub went_elsewhere: bool,
     /// Rate of messages, which all of its connections take from.
     pub messages: Arc<SharedBucket>,
     /// Rate of status updates.
@@ -74,6 +76,7 @@ impl User {
             name,
             account: None,
             anonymous: false,
+            went_elsewhere: false,
             messages: Arc::default(),
             updates: Bucket::default(),
             presence: Presence::default(),

@@ -25,7 +25,12 @@ fn inquiries(shards: usize, ask: impl Fn(Answers) + Send + Sync + 'static) -> (I
         snapshots: Snapshots::new(shards, Box::new(ask)),
         draining: Arc::default(),
         sources: Sources {
-            extra: Extra { logs_dropped: || 7, refused: Arc::new(AcceptorMetrics::default()), store: None },
+            extra: Extra {
+                logs_dropped: || 7,
+                refused: Arc::new(AcceptorMetrics::default()),
+                engine: None,
+                store: None,
+            },
             places: Arc::new(Places::new()),
             backends: Arc::new(crate::backend::Backends::none()),
         },

@@ -105,6 +105,11 @@ table! {
             "Kept messages given to members of queued rooms who came back.";
         Counter queue_overflows: "queue_overflows",
             "Members of queued rooms who came back and for whom not everything could be kept.";
+        Counter engine_requests: "engine_requests", "Questions to the engine that several nodes share.";
+        Counter engine_refusals: "engine_refusals",
+            "What could not be done because the engine did not answer, or too much waited for it.";
+        Counter engine_gaps: "engine_gaps", "Shared rooms that were read anew because an entry was missed.";
+        Counter engine_illegible: "engine_illegible", "Entries and words of the engine that make no sense here.";
         Gauge sessions: "sessions", "Sessions that can be resumed now.";
         Gauge sessions_parked: "sessions_parked", "Sessions without a connection now.";
         Counter sessions_dropped: "sessions_dropped", "Sessions given up because their user had too many.";

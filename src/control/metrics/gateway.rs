@@ -7,6 +7,7 @@ use prometheus_client::metrics::MetricType::{Counter, Gauge, Info};
 use super::Sources;
 use super::family::{Family, Head, Value};
 use crate::control::snapshots::Snapshot;
+use crate::engine::redis::EngineStatus;
 
 pub(super) fn families(snapshot: &Snapshot, sources: &Sources) -> Vec<Family> {
     let Sources { extra, places, .. } = sources;
@@ -14,7 +15,7 @@ pub(super) fn families(snapshot: &Snapshot, sources: &Sources) -> Vec<Family> {
     let counter = |name, help, value| Family::single(Counter, name, None, help, Value::Whole(value));
     let gauge = |name, help, value| Family::single(Gauge, name, None, help, Value::Whole(value));
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    vec![
+    let families = vec![
         Family {
             head: Head { kind: Info, name: "build", unit: None, help: "The version that runs, as a label." },
             series: vec![(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], Value::Whole(1))],
@@ -57,5 +58,30 @@ pub(super) fn families(snapshot: &Snapshot, sources: &Sources) -> Vec<Family> {
             "Log records dropped because standard error was too slow.",
             (extra.logs_dropped)(),
         ),
+    ];
+    let engine = extra.engine.iter().flat_map(|engine| engine_families(engine));
+    families.into_iter().chain(engine).collect()
+}
+
+/// Those of the engine that several nodes share, where there is one.
+fn engine_families(engine: &EngineStatus) -> [Family; 6] {
+    let counter = |name, help, value| Family::single(Counter, name, None, help, Value::Whole(value));
+    let gauge = |name, help, value| Family::single(Gauge, name, None, help, Value::Whole(value));
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    [
+        gauge(
+            "engine_up",
+            "Whether the shared engine can be reached (1), or the node is alone (0).",
+            engine.is_up().into(),
+        ),
+        gauge("engine_nodes", "Nodes that share the engine now, this one included.", read(&engine.nodes)),
+        gauge("engine_rooms", "Rooms that are followed now.", read(&engine.rooms)),
+        counter(
+            "engine_losses",
+            "Times that the engine could not be reached any more.",
+            read(&engine.losses),
+        ),
+        counter("engine_commands", "Commands sent to the engine.", read(&engine.commands)),
+        counter("engine_batches", "Writes in which commands were sent to the engine.", read(&engine.batches)),
     ]
 }

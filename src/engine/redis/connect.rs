@@ -13,7 +13,7 @@ use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo as _, ProtocolVers
 /// How long a connection may take to come about.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long an answer may take before its connection counts as lost.
-const RESPONSE_TIME_MAX: Duration = Duration::from_secs(5);
+const RESPONSE_TIME_MAX: Duration = Duration::from_secs(3);
 /// The first pause between two attempts, and the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);

@@ -1,3 +1,181 @@
-//! Redis or Valkey, as the gateway reaches it.
+//! The engine on Redis (version 6 and later) or Valkey: `--engine redis://…`.
+//!
+//! Every room is a hash (epoch, offset, what is remembered), a stream of its entries, and a channel; whatever changes one
+//! is a script, so that order, history and what is told agree ([`scripts`]). A node subscribes to the channels of the
+//! rooms that it follows, and to no others. Commands and channels share one connection, since its order is what makes
+//! opening a room exact: what was told before the answer is in the answer, and what is told behind it is not.
+//!
+//! One thread has the connection (`link`). Requests of all shards that came while one batch was on its way make the next
+//! (`batch`): nobody waits for company, and the more there is to do, the more shares a round trip. `nodes` keeps the
+//! lease by which the others know that this node lives.
 
+mod batch;
 pub(crate) mod connect;
+mod keys;
+mod link;
+mod nodes;
+mod scripts;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use redis::{AsyncTypedCommands as _, RedisError};
+use roomcast_shards::engine::{Engine, Full, NodeId, Request};
+use roomcast_shards::id::ShardId;
+use roomcast_shards::rim::Shards;
+use tokio::sync::{mpsc, watch};
+
+use batch::Style;
+use connect::Address;
+use keys::Keys;
+use link::Link;
+use scripts::Scripts;
+
+/// Batches of requests that may wait for the engine's thread; beyond it they wait in their shards.
+const BATCHES_MAX: usize = 1_024;
+
+/// What the engine is told by the settings.
+#[derive(Debug, Clone)]
+pub(crate) struct RedisSettings {
+    /// Where it is.
+    pub(crate) address: Address,
+    /// What all names begin with.
+    pub(crate) prefix: String,
+    /// How long a node counts as alive that does not say so.
+    pub(crate) lease: Duration,
+    /// How long rooms last at least that nobody follows, in milliseconds.
+    pub(crate) ttl_ms: u64,
+    /// How long rooms last that are kept for absent members, in milliseconds; not shorter.
+    pub(crate) queue_ttl_ms: u64,
+    /// What this node says of itself to who asks for all nodes.
+    pub(crate) card: String,
+}
+
+/// How the engine does, for health and metrics.
+#[derive(Debug, Default)]
+pub(crate) struct EngineStatus {
+    up: AtomicBool,
+    /// Connections that were lost.
+    pub(crate) losses: AtomicU64,
+    /// Nodes that live, this one included.
+    pub(crate) nodes: AtomicU64,
+    /// Rooms that are followed.
+    pub(crate) rooms: AtomicU64,
+    /// Commands sent.
+    pub(crate) commands: AtomicU64,
+    /// Writes in which they were sent.
+    pub(crate) batches: AtomicU64,
+}
+
+impl EngineStatus {
+    /// Whether the engine can be reached.
+    pub(crate) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+}
+
+type Requests = (ShardId, Vec<Request>);
+
+/// The shards' end.
+struct Handle {
+    requests: mpsc::Sender<Requests>,
+}
+
+impl Engine for Handle {
+    fn submit(&self, shard: ShardId, requests: &mut Vec<Request>) -> Result<(), Full> {
+        let place = self.requests.try_reserve().map_err(|_| Full)?;
+        place.send((shard, std::mem::take(requests)));
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+/// A Redis that was reached once, before there are shards to serve.
+pub(crate) struct Reached {
+    settings: RedisSettings,
+    /// What this node is to the others.
+    pub(crate) node: NodeId,
+    /// What signs the tokens of sessions on all nodes.
+    pub(crate) session_key: [u8; 32],
+    /// For the shards.
+    pub(crate) engine: Arc<dyn Engine + Send + Sync>,
+    /// For health and metrics.
+    pub(crate) status: Arc<EngineStatus>,
+    requests: mpsc::Receiver<Requests>,
+}
+
+/// The running engine. Dropping it tells the thread to stop, but does not wait.
+#[derive(Debug)]
+pub(crate) struct RedisEngine {
+    stop: watch::Sender<bool>,
+    thread: JoinHandle<()>,
+}
+
+/// Reaches a Redis for the first time, and agrees with the other nodes on what signs sessions.
+///
+/// # Errors
+/// When it cannot be reached, is too old, or refuses. A gateway that has never reached it would only pretend to share
+/// rooms, so it does not start.
+pub(crate) fn reach(settings: RedisSettings) -> Result<Reached, String> {
+    let runtime = runtime().map_err(|error| error.to_string())?;
+    let session_key = runtime
+        .block_on(agree_on_key(&settings))
+        .map_err(|error| format!("--engine: cannot use the Redis at {}: {error}", settings.address))?;
+    let (sender, requests) = mpsc::channel(BATCHES_MAX);
+    let status = Arc::new(EngineStatus::default());
+    Ok(Reached {
+        settings,
+        node: NodeId(rand::random()),
+        session_key,
+        engine: Arc::new(Handle { requests: sender }),
+        status,
+        requests,
+    })
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()
+}
+
+async fn agree_on_key(settings: &RedisSettings) -> Result<[u8; 32], RedisError> {
+    let mut connection = settings.address.connect().await?;
+    let name = Keys::new(&settings.prefix).session_key();
+    let ours: [u8; 32] = rand::random();
+    connection.set_nx(&name, &ours[..]).await?;
+    let theirs: Option<Vec<u8>> = redis::cmd("GET").arg(&name).query_async(&mut connection).await?;
+    Ok(theirs.and_then(|key| key.try_into().ok()).unwrap_or(ours))
+}
+
+/// Starts the engine's thread.
+///
+/// # Errors
+/// When the kernel has no thread or epoll set to give.
+pub(crate) fn start(reached: Reached, shards: Arc<Shards>) -> std::io::Result<RedisEngine> {
+    let runtime = runtime()?;
+    let (stop, stopped) = watch::channel(false);
+    let Reached { settings, node, session_key, status, requests, .. } = reached;
+    let style = Style { keys: Keys::new(&settings.prefix), node, sharded: true, ttl_ms: settings.ttl_ms };
+    let link = Link::new(settings, style, Scripts::new(), session_key, shards, status);
+    let thread = std::thread::Builder::new()
+        .name("engine".to_owned())
+        .spawn(move || runtime.block_on(link.run(requests, stopped)))?;
+    Ok(RedisEngine { stop, thread })
+}
+
+impl RedisEngine {
+    /// Tells the others that this node leaves, and waits for the thread. It holds no handle to the shards afterwards.
+    pub(crate) fn stop(self) {
+        self.stop.send_replace(true);
+        if self.thread.join().is_err() {
+            tracing::error!(event = "engine_panicked");
+        }
+    }
+}

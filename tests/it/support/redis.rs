@@ -39,11 +39,6 @@ impl Redis {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
-    /// Where it listens.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Ends it at once, and with it everything that it knew.
     pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -98,6 +99,7 @@ impl ServerBuilder {
         } else if !self.auth {
             arguments.extend(["--auth".to_owned(), "off".to_owned()]);
         }
+        arguments.extend(engine_of_the_run(&self.arguments));
         arguments.extend(self.arguments);
         let mut command = match self.descriptors_max {
             None => roomcast(),
@@ -111,6 +113,19 @@ impl ServerBuilder {
         command.args(&arguments);
         Server::spawn(command)
     }
+}
+
+/// `ROOMCAST_TEST_ENGINE=redis://…` runs every test on that engine, as far as it says nothing of engines itself: each
+/// server is an installation of its own there.
+fn engine_of_the_run(arguments: &[String]) -> Vec<String> {
+    static SERVERS: AtomicUsize = AtomicUsize::new(0);
+    let Ok(url) = std::env::var("ROOMCAST_TEST_ENGINE") else { return Vec::new() };
+    if arguments.iter().any(|argument| argument == "--engine") {
+        return Vec::new();
+    }
+    let number = SERVERS.fetch_add(1, Ordering::Relaxed);
+    let prefix = format!("test-{}-{number}", std::process::id());
+    ["--engine", &url, "--engine-prefix", &prefix].map(str::to_owned).into()
 }
 
 impl Server {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::OwnedRoom;
-use super::stream::unknown_message;
+use super::revisions::unknown_message;
 use crate::clock::Now;
 use crate::id::{MessageId, Offset};
 use crate::protocol::command::UpTo;

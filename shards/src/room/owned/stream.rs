@@ -1,16 +1,13 @@
-//! What is sent in a room: accepted, changed, kept, and given again to those who missed it.
+//! What is sent in a room: accepted, kept, and given again to those who missed it.
 
 use std::sync::Arc;
-
-use bytes::Bytes;
 
 use super::OwnedRoom;
 use crate::clock::Now;
 use crate::config::{Config, RoomClass};
 use crate::id::{Epoch, MessageId, Offset, SessionId};
 use crate::protocol::command::{Draft, Position};
-use crate::protocol::error_code::{CommandError, ErrorCode};
-use crate::protocol::message::{Lane, Metadata, Publication, Revised, Revision};
+use crate::protocol::message::Publication;
 use crate::protocol::reply::{HistoryPage, Joined, MessageStats, Sent};
 use crate::room::dedupe::Accepted;
 
@@ -21,8 +18,8 @@ const MINUTE_MS: u64 = 60_000;
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     messages: u64,
-    edits: u64,
-    deletes: u64,
+    pub(super) edits: u64,
+    pub(super) deletes: u64,
     last_unix_ms: u64,
     /// Messages of the present minute, of the one before, and when the present one began.
     minute: (u64, u64, u64),
@@ -36,17 +33,6 @@ pub struct Accepting {
     /// What to deliver; `None` when it had been accepted before.
     pub publication: Option<Arc<Publication>>,
     /// Messages and names of messages that were forgotten before their time to make room.
-    pub forgotten: usize,
-}
-
-/// A changed message.
-#[derive(Debug)]
-pub struct Revising {
-    /// The answer to whoever changed it.
-    pub answer: Arc<Publication>,
-    /// What to deliver; `None` when it was so already.
-    pub publication: Option<Arc<Publication>>,
-    /// Messages that were forgotten before their time to make room.
     pub forgotten: usize,
 }
 
@@ -91,7 +77,7 @@ impl Counts {
         *self = Self { messages, edits, deletes, last_unix_ms, minute: (0, 0, 0) };
     }
 
-    fn message(&mut self, now: Now) {
+    pub(super) fn message(&mut self, now: Now) {
         self.messages += 1;
         self.last_unix_ms = now.unix_ms;
         self.roll(now);
@@ -204,11 +190,32 @@ impl OwnedRoom {
         self.offset += 1;
         self.active_ms = now.ms;
         self.contents_mut().counts.message(now);
-        let publication = Arc::new(Publication {
+        let place = (self.epoch, self.offset);
+        let publication = Arc::new(self.publication(sender, session, draft, (now, id), place));
+        let accepted = Accepted { id: publication.id, offset: self.offset, unix_ms: now.unix_ms };
+        if let Some(client_id) = &client_id {
+            let dedupe = self.contents_mut().dedupe.get_or_insert_default();
+            forgotten +=
+                usize::from(dedupe.remember(sender, client_id, accepted, now.ms + config.dedup_window_ms));
+        }
+        forgotten += self.keep(&publication, now, config);
+        Accepting { sent: self.sent(accepted, client_id, false), publication: Some(publication), forgotten }
+    }
+
+    /// A message at its place.
+    pub(super) fn publication(
+        &self,
+        sender: &Arc<str>,
+        session: SessionId,
+        draft: Draft,
+        (now, id): (Now, MessageId),
+        (epoch, offset): (Epoch, Offset),
+    ) -> Publication {
+        Publication {
             id,
             room: Arc::clone(&self.name),
-            epoch: self.epoch,
-            offset: self.offset,
+            epoch,
+            offset,
             sender: Arc::clone(sender),
             kind: draft.kind,
             content: draft.content,
@@ -221,18 +228,10 @@ impl OwnedRoom {
             audience: self.contents().audience.clone(),
             binary: draft.binary,
             ack_requested: draft.ack_requested,
-        });
-        let accepted = Accepted { id: publication.id, offset: self.offset, unix_ms: now.unix_ms };
-        if let Some(client_id) = &client_id {
-            let dedupe = self.contents_mut().dedupe.get_or_insert_default();
-            forgotten +=
-                usize::from(dedupe.remember(sender, client_id, accepted, now.ms + config.dedup_window_ms));
         }
-        forgotten += self.keep(&publication, now, config);
-        Accepting { sent: self.sent(accepted, client_id, false), publication: Some(publication), forgotten }
     }
 
-    fn keep(&mut self, publication: &Arc<Publication>, now: Now, config: &Config) -> usize {
+    pub(super) fn keep(&mut self, publication: &Arc<Publication>, now: Now, config: &Config) -> usize {
         if self.class == RoomClass::Ephemeral {
             return 0;
         }
@@ -243,7 +242,7 @@ impl OwnedRoom {
     }
 
     /// What comes into the own room of somebody who is not there waits for that user, even if it was never there.
-    fn await_owner(&mut self, now: Now) -> usize {
+    pub(super) fn await_owner(&mut self, now: Now) -> usize {
         if self.class != RoomClass::Queued {
             return 0;
         }
@@ -274,78 +273,6 @@ impl OwnedRoom {
             unix_ms: accepted.unix_ms,
             client_id,
             duplicate,
-        }
-    }
-
-    /// Changes a message, or deletes it when there is no content; `may_others` whether another's may be changed.
-    ///
-    /// # Errors
-    /// It is not known, another's, or deleted already.
-    pub fn revise(
-        &mut self,
-        (user, may_others): (&Arc<str>, bool),
-        id: MessageId,
-        (content, binary): (Option<Bytes>, bool),
-        now: Now,
-        config: &Config,
-    ) -> Result<Revising, CommandError> {
-        self.expire(now, config);
-        let message = self.contents().history.find(id).ok_or_else(unknown_message)?;
-        if !may_others && message.sender != *user {
-            return Err(CommandError::new(ErrorCode::PermissionDenied, "the message is another user's"));
-        }
-        if message.is_deleted() {
-            return match content {
-                None => Ok(Revising { answer: Arc::clone(message), publication: None, forgotten: 0 }),
-                Some(_) => Err(CommandError::new(ErrorCode::ClientError, "the message is deleted")),
-            };
-        }
-        let message = Publication::clone(message);
-        let present = self.revised(message, user, (content, binary), now);
-        self.offset += 1;
-        self.active_ms = now.ms;
-        self.contents_mut().history.replace(Arc::new(present.clone()));
-        let change = Arc::new(Publication { offset: self.offset, exclude: None, ..present });
-        let forgotten = self.keep(&change, now, config);
-        Ok(Revising { answer: Arc::clone(&change), publication: Some(change), forgotten })
-    }
-
-    /// Whether a message that is kept is a user's.
-    #[must_use]
-    pub fn is_author(&self, user: &str, id: MessageId) -> bool {
-        self.contents().history.find(id).is_some_and(|message| *message.sender == *user)
-    }
-
-    /// The message as it is after the change that comes next.
-    fn revised(
-        &mut self,
-        message: Publication,
-        user: &Arc<str>,
-        (content, binary): (Option<Bytes>, bool),
-        now: Now,
-    ) -> Publication {
-        let kind = if content.is_some() { Revised::Edited } else { Revised::Deleted };
-        let counts = &mut self.contents_mut().counts;
-        match kind {
-            Revised::Edited => counts.edits += 1,
-            Revised::Deleted => counts.deletes += 1,
-        }
-        let revision = Revision {
-            kind,
-            unix_ms: now.unix_ms,
-            by: Arc::clone(user),
-            offset: self.offset + 1,
-            of: message.offset,
-        };
-        let metadata: Option<Metadata> = message.metadata.filter(|_| kind == Revised::Edited);
-        Publication {
-            content: content.unwrap_or(Bytes::from_static(b"null")),
-            metadata,
-            revision: Some(Box::new(revision)),
-            lane: Lane::Streaming,
-            binary: binary || (message.binary && kind == Revised::Edited),
-            ack_requested: false,
-            ..message
         }
     }
 
@@ -415,11 +342,4 @@ impl OwnedRoom {
     pub fn keeps(&self, epoch: Epoch, offset: Offset) -> bool {
         epoch == self.epoch && self.contents().history.first_offset().is_some_and(|first| first <= offset)
     }
-}
-
-/// A message that the room does not have, or no longer has.
-/// There is no such message, or none that may be known of.
-#[must_use]
-pub fn unknown_message() -> CommandError {
-    CommandError::invalid("messageId", "is no message of this room, or no longer kept")
 }
