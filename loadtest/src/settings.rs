@@ -3,18 +3,21 @@
 mod chat;
 mod disrupt;
 pub(crate) mod ramp;
+mod target;
 mod thresholds;
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::args::{Args, Dialect, Kind, RampWhat, Shares, SourceIps};
-use crate::measure::{marker, windows_of};
+use crate::measure::{Servers, marker, windows_of};
 use crate::net::FRAME_BYTES_MAX;
 use crate::scenario::Layout;
 use crate::token::Minter;
+
+pub(crate) use target::Target;
 
 /// Share of a port range that is planned with; other processes use ports too.
 const PORTS_USED_MAX: f64 = 0.9;
@@ -38,17 +41,6 @@ pub(crate) enum Mode {
     Churn(u64),
     /// Search for the most that passes.
     Ramp(RampWhat),
-}
-
-/// Where the server is, and how it wants to be addressed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
-    /// What to connect to.
-    pub(crate) address: SocketAddr,
-    /// The `Host` header.
-    pub(crate) host: String,
-    /// Path and query of the request.
-    pub(crate) path: String,
 }
 
 /// Which part of the connections is ours, when several generators share them.
@@ -77,8 +69,8 @@ pub(crate) struct Settings {
     pub(crate) args: Args,
     /// The kind of run.
     pub(crate) mode: Mode,
-    /// The server.
-    pub(crate) target: Target,
+    /// The servers, at least one.
+    pub(crate) targets: Vec<Target>,
     /// What to sign tokens with, if the server wants any.
     pub(crate) secret: Option<Vec<u8>>,
     /// Source addresses to bind, from 127.0.0.1 upwards; 0 leaves the choice to the kernel.
@@ -105,14 +97,18 @@ impl Settings {
         disrupt::check(&args, mode)?;
         ramp::check(&args, mode)?;
         thresholds::check(&args, mode)?;
-        let target = parse_url(&args.url).with_context(|| format!("--url {}", args.url))?;
+        let targets = target::all(&args)?;
+        check_processes(&args, targets.len())?;
         let wanted = match mode {
             Mode::Churn(connects) => usize::try_from(connects).unwrap_or(usize::MAX),
             Mode::Traffic | Mode::Idle | Mode::Ramp(_) => args.connections,
         };
-        let source_ips = source_ips(args.source_ips, wanted, target.address.ip(), local_ports())?;
+        // Who loses its server goes to another, and in the end all may be at one.
+        let at_one = if args.kind.is_disruptive() { wanted } else { wanted.div_ceil(targets.len()) };
+        let ips: Vec<_> = targets.iter().map(|target| target.address.ip()).collect();
+        let source_ips = source_ips(args.source_ips, at_one, &ips, local_ports())?;
         let secret = read_secret(&args)?;
-        Ok(Self { mode, target, secret, source_ips, part: Part::WHOLE, args })
+        Ok(Self { mode, targets, secret, source_ips, part: Part::WHOLE, args })
     }
 
     /// Messages a second over all rooms for which members that lag behind are to be compared. A search allows ten times
@@ -133,6 +129,11 @@ impl Settings {
     pub(crate) fn dialects(&self) -> Vec<(Dialect, f64)> {
         let one = || vec![(self.args.dialect, 1.0)];
         self.args.dialects.as_ref().map_or_else(one, |shares| shares.0.clone())
+    }
+
+    /// The servers' processes, as far as they are known.
+    pub(crate) fn servers(&self) -> Servers {
+        Servers::new(self.args.server_pid.as_ref().map_or(&[], |pids| &pids.0))
     }
 
     /// Who is in which room.
@@ -186,12 +187,27 @@ fn check_numbers(args: &Args) -> Result<()> {
     }
     ensure!(args.churn != Some(0), "--churn must be at least 1");
     ensure!(!args.duration.0.is_zero() || args.churn.is_some(), "--duration must be above 0");
-    if let Some(pid) = args.server_pid {
+    Ok(())
+}
+
+/// The processes that are watched, or to be killed, against so many addresses.
+fn check_processes(args: &Args, addresses: usize) -> Result<()> {
+    let watched = args.server_pid.iter().flat_map(|pids| &pids.0).map(|pid| ("--server-pid", pid));
+    let killed = args.disrupt.kill_pid.iter().map(|pid| ("--kill-pid", pid));
+    for (flag, pid) in watched.chain(killed) {
+        let exists = fs::exists(format!("/proc/{pid}/stat")).unwrap_or(false);
+        ensure!(exists, "{flag} {pid}: no such process");
+    }
+    if let Some(pids) = &args.server_pid {
         ensure!(
-            fs::exists(format!("/proc/{pid}/stat")).unwrap_or(false),
-            "--server-pid {pid}: no such process"
+            pids.0.len() == addresses,
+            "--server-pid {pids}: --url has {addresses} addresses, and each has one process"
         );
     }
+    ensure!(
+        args.kind != Kind::Kill || addresses > 1,
+        "--kind kill needs several addresses in --url: whoever loses its server goes to another"
+    );
     Ok(())
 }
 
@@ -212,17 +228,6 @@ fn check_dialect(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn parse_url(url: &str) -> Result<Target> {
-    let rest = url.strip_prefix("ws://").context("expected ws://HOST:PORT/PATH (TLS is not supported)")?;
-    let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    ensure!(rest.bytes().all(|c| c.is_ascii_graphic()), "only printable ASCII is allowed");
-    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let authority = if has_port { host.to_owned() } else { format!("{host}:80") };
-    let address = authority.to_socket_addrs().context("resolving the host")?.next().context("no address")?;
-    Ok(Target { address, host: host.to_owned(), path })
-}
-
 /// How many ports the kernel may give to connections of one source address.
 fn local_ports() -> usize {
     let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
@@ -233,8 +238,9 @@ fn local_ports() -> usize {
     }
 }
 
-fn source_ips(flag: SourceIps, wanted: usize, target: IpAddr, ports: usize) -> Result<usize> {
-    let bindable = target.is_loopback() && target.is_ipv4();
+/// Source addresses for `wanted` connections to each of the `targets`.
+fn source_ips(flag: SourceIps, wanted: usize, targets: &[IpAddr], ports: usize) -> Result<usize> {
+    let bindable = targets.iter().all(|target| target.is_loopback() && target.is_ipv4());
     #[expect(clippy::cast_possible_truncation, reason = "a port range is below 65,536")]
     let ports = ((ports as f64 * PORTS_USED_MAX) as usize).max(1);
     let count = match flag {
@@ -249,7 +255,7 @@ fn source_ips(flag: SourceIps, wanted: usize, target: IpAddr, ports: usize) -> R
         // Churn recycles its ports, so more addresses than there are is no reason to refuse.
         (_, true) => Ok(count.min(SOURCE_IPS_MAX)),
         (_, false) => bail!(
-            "--connections {wanted}: one source address has {ports} ports, and only a 127.0.0.0/8 target allows more addresses"
+            "--connections: {wanted} to one server, but one source address has {ports} ports, and only 127.0.0.0/8 targets allow more addresses"
         ),
     }
 }
@@ -288,6 +294,9 @@ mod tests {
             (&["--rate", "NaN"], "--rate"),
             (&["--stop-fraction", "2"], "--stop-fraction"),
             (&["--url", "http://127.0.0.1/"], "--url"),
+            (&["--url", "ws://127.0.0.1:1/,ws://"], "--url ws://"),
+            (&["--server-pid", "1,1"], "--server-pid 1,1: --url has 1 addresses"),
+            (&["--url", "ws://127.0.0.1:1,ws://127.0.0.1:2", "--server-pid", "1"], "--server-pid"),
             (&["--secret-file", "/nonexistent"], "--secret-file"),
             (&["--secret=-----BEGIN nothing"], "--secret"),
             (&["--max-cpu-per-delivery", "3"], "--server-pid"),
@@ -313,20 +322,12 @@ mod tests {
     }
 
     #[test]
-    fn urls_split_into_host_and_path() {
-        let target = parse_url("ws://127.0.0.1:3000/ws?profile=native").expect("valid");
-        assert_eq!((target.host.as_str(), target.path.as_str()), ("127.0.0.1:3000", "/ws?profile=native"));
-        let target = parse_url("ws://[::1]").expect("valid");
-        assert_eq!((target.address.port(), target.path.as_str()), (80, "/"));
-    }
-
-    #[test]
     fn source_addresses_grow_with_connections() {
         let loopback = IpAddr::from([127, 0, 0, 1]);
-        let count = |wanted| source_ips(SourceIps::Auto, wanted, loopback, 10_000).expect("loopback");
+        let count = |wanted| source_ips(SourceIps::Auto, wanted, &[loopback; 2], 10_000).expect("loopback");
         assert_eq!([count(1), count(9_000), count(9_001), count(27_001)], [0, 0, 2, 4]);
         let remote = IpAddr::from([192, 0, 2, 1]);
-        assert!(source_ips(SourceIps::Auto, 9_001, remote, 10_000).is_err());
-        assert!(source_ips(SourceIps::Count(2), 1, remote, 10_000).is_err());
+        assert!(source_ips(SourceIps::Auto, 9_001, &[loopback, remote], 10_000).is_err());
+        assert!(source_ips(SourceIps::Count(2), 1, &[remote], 10_000).is_err());
     }
 }

@@ -64,6 +64,7 @@ pub(super) fn check_kind(settings: &Settings) -> Result<()> {
     let args = &settings.args;
     ensure!(args.kind == Kind::Steady, "--agents: of scenarios only those of --kind steady are shared yet");
     ensure!(args.disrupt.drain_command.is_none(), "--agents does not go with --drain-command");
+    ensure!(args.disrupt.kill_pid.is_none(), "--agents does not go with --kill-pid");
     ensure!(args.stop_fraction == 0.0, "--agents does not go with --stop-fraction");
     ensure!(args.slow_fraction == 0.0, "--agents does not go with --slow-fraction");
     ensure!(args.dialects.is_none(), "--agents does not go with --dialects yet");
@@ -89,7 +90,7 @@ pub(super) fn flags(args: &Args, mode: Mode, number: usize, of: usize) -> Vec<St
     flags.insert("rate".to_owned(), (args.rate / of as f64).into());
     flags.insert("ramp".to_owned(), (args.ramp / of as f64).into());
     // Only one needs to watch the server.
-    let watches = args.server_pid.filter(|_| number == 0).map(|pid| format!("--server-pid={pid}"));
+    let watches = args.server_pid.as_ref().filter(|_| number == 0).map(|pid| format!("--server-pid={pid}"));
     words(&flags).into_iter().chain(watches).chain(["--quiet".to_owned()]).collect()
 }
 

@@ -1,15 +1,15 @@
-//! What was typed of connections that go away and come back: storms, churn, and a server that is rolled.
+//! What was typed of connections that go away and come back: storms, churn, a server that is rolled, and one that dies.
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::HumanDuration;
 
-/// The flags of `--kind storm`, `churn` and `drain`.
+/// The flags of `--kind storm`, `churn`, `drain` and `kill`.
 #[derive(Debug, Clone, Args, Serialize)]
-#[command(next_help_heading = "Connections that come back (--kind storm, churn or drain)")]
+#[command(next_help_heading = "Connections that come back (--kind storm, churn, drain or kill)")]
 pub(crate) struct DisruptArgs {
-    /// Time from the beginning of the measured window until the storm, the churn or the drain begins; a quarter of
+    /// Time from the beginning of the measured window until the storm, the churn, the drain or the kill; a quarter of
     /// --duration unless given.
     #[arg(long, env = "ROOMCAST_LOADTEST_DISRUPT_AFTER", value_name = "TIME")]
     pub(crate) disrupt_after: Option<HumanDuration>,
@@ -32,6 +32,11 @@ pub(crate) struct DisruptArgs {
     /// Without one the process of --server-pid gets SIGTERM, and something else must start the next.
     #[arg(long, env = "ROOMCAST_LOADTEST_DRAIN_COMMAND", value_name = "COMMAND")]
     pub(crate) drain_command: Option<String>,
+
+    /// With --kind kill: process that gets SIGKILL. When it is one of --server-pid, only connections to its address may
+    /// end, and all of them must.
+    #[arg(long, env = "ROOMCAST_LOADTEST_KILL_PID", value_name = "PID")]
+    pub(crate) kill_pid: Option<u32>,
 
     /// How long to wait for all to be back once sending has ended.
     #[arg(long, env = "ROOMCAST_LOADTEST_RECONNECT_TIMEOUT", default_value = "60s", value_name = "TIME")]

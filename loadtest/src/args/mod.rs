@@ -1,5 +1,5 @@
 //! What was typed: flags and their environment variables, each explained for `--help`; `values` reads the odd ones,
-//! `chat`, `disrupt` and `ramp` hold those of one kind of run, `report` and `compare` those of subcommands, `thresholds` those that decide the exit
+//! `servers` those of where to connect, `chat`, `disrupt` and `ramp` hold those of one kind of run, `report` and `compare` those of subcommands, `thresholds` those that decide the exit
 //! code; `scenario_file` is what a scenario adds to them, and `parse` brings all together.
 //!
 //! Nothing is judged here beyond the shape of one value; what the values mean together is `settings`.
@@ -13,6 +13,7 @@ mod plan;
 mod ramp;
 mod report;
 mod scenario_file;
+mod servers;
 mod thresholds;
 mod values;
 
@@ -30,6 +31,7 @@ pub(crate) use plan::PlanArgs;
 pub(crate) use ramp::{RampArgs, RampWhat};
 pub(crate) use report::ReportArgs;
 pub(crate) use scenario_file::{list_shipped, shipped};
+pub(crate) use servers::{ServerPids, Urls};
 pub(crate) use thresholds::ThresholdArgs;
 use values::limit;
 pub(crate) use values::{HumanDuration, Shares, SourceIps};
@@ -81,9 +83,16 @@ pub(crate) enum Command {
 /// The flags of a run.
 #[derive(Debug, Clone, clap::Args, Serialize)]
 pub(crate) struct Args {
-    /// Where to connect: ws://HOST:PORT/PATH; a query such as ?profile=native is passed on.
-    #[arg(long, env = "ROOMCAST_LOADTEST_URL", default_value = "ws://127.0.0.1:3000/ws")]
-    pub(crate) url: String,
+    /// Where to connect: ws://HOST:PORT/PATH; a query such as ?profile=native is passed on. Several addresses
+    /// (ws://A:1/ws,ws://B:2/ws) are nodes of one installation: every room has members on all of them, as far as it has
+    /// as many, and whoever loses its node comes back to another.
+    #[arg(
+        long,
+        env = "ROOMCAST_LOADTEST_URL",
+        default_value = "ws://127.0.0.1:3000/ws",
+        value_name = "URL[,URL…]"
+    )]
+    pub(crate) url: Urls,
 
     /// A shipped scenario by its name (see the subcommand scenarios), or a TOML file of one's own. Its keys are the
     /// names of these flags; flags that are typed, and environment variables, win over it.
@@ -179,9 +188,10 @@ pub(crate) struct Args {
     #[arg(long, env = "ROOMCAST_LOADTEST_HTML", value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
 
-    /// Process whose CPU time and resident memory are accounted as the server's.
-    #[arg(long, env = "ROOMCAST_LOADTEST_SERVER_PID", value_name = "PID")]
-    pub(crate) server_pid: Option<u32>,
+    /// Process whose CPU time and resident memory are accounted as the server's; with several addresses one for each,
+    /// in their order.
+    #[arg(long, env = "ROOMCAST_LOADTEST_SERVER_PID", value_name = "PID[,PID…]")]
+    pub(crate) server_pid: Option<ServerPids>,
 
     /// Fail when the 99th percentile of latency exceeds so many milliseconds.
     #[arg(long, env = "ROOMCAST_LOADTEST_MAX_P99", value_parser = limit, value_name = "MS")]
@@ -279,6 +289,8 @@ pub(crate) enum Kind {
     Churn,
     /// The same messages, while the server is drained and started anew.
     Drain,
+    /// The same messages, until one of several servers is killed; its clients go on at the others.
+    Kill,
     /// Messages at a steady rate, for long: the end is compared with the beginning.
     Soak,
 }
@@ -286,7 +298,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// Whether connections go away and are to come back.
     pub(crate) fn is_disruptive(self) -> bool {
-        matches!(self, Self::Storm | Self::Churn | Self::Drain)
+        matches!(self, Self::Storm | Self::Churn | Self::Drain | Self::Kill)
     }
 }
 

@@ -92,8 +92,13 @@ mod tests {
     fn every_shipped_scenario_is_valid_and_says_what_it_is() {
         for (name, _) in shipped() {
             // What rolls the server nobody can know.
-            let own = (name == "drain").then_some("--drain-command=true");
-            let cli = parse(["loadtest", "--scenario", name].into_iter().chain(own))
+            let kill = format!("--kill-pid={}", std::process::id());
+            let own: &[&str] = match name {
+                "drain" => &["--drain-command=true"],
+                "kill" => &[&kill, "--url=ws://127.0.0.1:1,ws://127.0.0.1:2"],
+                _ => &[],
+            };
+            let cli = parse(["loadtest", "--scenario", name].iter().chain(own))
                 .map_err(|refusal| refusal.to_string());
             let settings = Settings::from_args(cli.expect(name).run);
             assert!(settings.is_ok(), "{name}: {:?}", settings.err());

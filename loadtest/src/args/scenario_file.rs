@@ -18,8 +18,19 @@ macro_rules! shipped {
     };
 }
 
-const SHIPPED: &[(&str, &str)] =
-    &shipped!["steady", "broadcast", "chat", "ramp", "storm", "churn", "slow", "mixed", "drain", "soak"];
+const SHIPPED: &[(&str, &str)] = &shipped![
+    "steady",
+    "broadcast",
+    "chat",
+    "ramp",
+    "storm",
+    "churn",
+    "slow",
+    "mixed",
+    "drain",
+    "kill",
+    "soak"
+];
 
 /// The shipped scenarios: their names, and the text of their files.
 pub(crate) fn shipped() -> impl Iterator<Item = (&'static str, &'static str)> {

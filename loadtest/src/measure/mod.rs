@@ -1,5 +1,5 @@
 //! Judges what arrives: `marker` (which message is it), `stamp` (which other event), `sequence` with `room_log`,
-//! `sender_log` and `window` (is it the right one), `latency` (was it in time), `process` (what did it cost); and takes it
+//! `sender_log` and `window` (is it the right one), `latency` (was it in time), `process` and `servers` (what did it cost); and takes it
 //! down over time: `recorder`, which fills a `series`, whose histograms are `packed`. Knows no socket.
 
 mod faults;
@@ -12,6 +12,7 @@ mod room_log;
 mod sender_log;
 mod sequence;
 mod series;
+mod servers;
 mod stamp;
 mod window;
 
@@ -24,4 +25,5 @@ pub(crate) use room_log::RoomDigest;
 pub(crate) use sender_log::windows_of;
 pub(crate) use sequence::{Absences, Checker};
 pub(crate) use series::{Point, Series};
+pub(crate) use servers::{Servers, Usages};
 pub(crate) use stamp::Stamper;

@@ -52,6 +52,13 @@ impl ThreadTimes {
     }
 }
 
+impl FromIterator<Self> for ThreadTimes {
+    /// Those of several processes: no two threads of a machine have the same id.
+    fn from_iter<T: IntoIterator<Item = Self>>(all: T) -> Self {
+        Self(all.into_iter().flat_map(|times| times.0).collect())
+    }
+}
+
 impl ServerProcess {
     /// What each of its threads has used until now; of none when it is gone.
     pub(crate) fn thread_times(self) -> ThreadTimes {

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::Latency;
 use super::packed::Distribution;
-use super::process::{ServerProcess, ServerUsage};
 use super::series::{Point, Series, ServerPoint};
+use super::servers::{Servers, Usages};
 use crate::clock;
 
 /// The shortest interval; a long run's are longer.
@@ -31,10 +31,10 @@ pub(crate) struct Totals {
 }
 
 /// What was used since the start.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Usage {
     generator_cpu_ns: u64,
-    server: Option<ServerUsage>,
+    servers: Usages,
 }
 
 /// Everything that is taken down while a run lasts.
@@ -46,7 +46,7 @@ pub(crate) struct Recorder {
     /// How late the loop woke; in total only in measured phases.
     pub(crate) loop_lag: Tally,
     started_at: Timestamp,
-    server: Option<ServerProcess>,
+    servers: Servers,
     series: Series,
     origin_ns: u64,
     measured: bool,
@@ -96,19 +96,19 @@ impl Tally {
 }
 
 impl Recorder {
-    /// Begins to take down, also what `server` uses.
-    pub(crate) fn new(server: Option<ServerProcess>) -> Self {
-        let usage = Usage::now(server);
-        Self::at(clock::now_ns(), server, usage)
+    /// Begins to take down, also what `servers` use.
+    pub(crate) fn new(servers: Servers) -> Self {
+        let usage = Usage::now(&servers);
+        Self::at(clock::now_ns(), servers, usage)
     }
 
-    fn at(origin_ns: u64, server: Option<ServerProcess>, usage: Usage) -> Self {
+    fn at(origin_ns: u64, servers: Servers, usage: Usage) -> Self {
         Self {
             latency: Tally::new(&Latency::new()),
             send_lag: Tally::new(&Latency::coarse()),
             loop_lag: Tally::new(&Latency::coarse()),
             started_at: Timestamp::now(),
-            server,
+            servers,
             series: Series::new(),
             origin_ns,
             measured: false,
@@ -127,7 +127,7 @@ impl Recorder {
     /// Ends the interval under way if it is time.
     pub(crate) fn tick(&mut self, now_ns: u64, totals: Totals) {
         if now_ns >= self.due_ns() {
-            self.close(now_ns, totals, Usage::now(self.server));
+            self.close(now_ns, totals, Usage::now(&self.servers));
             // Late ends do not add up: the intervals of a phase stay where they were to be.
             let interval_ns = self.interval_ns();
             let late_ns = now_ns - self.due_ns;
@@ -139,7 +139,7 @@ impl Recorder {
     /// whether the report is about this one.
     pub(crate) fn begin(&mut self, phase: &str, measured: bool, totals: Totals) {
         let now_ns = clock::now_ns();
-        self.close(now_ns, totals, Usage::now(self.server));
+        self.close(now_ns, totals, Usage::now(&self.servers));
         self.due_ns = now_ns + self.interval_ns();
         self.measured = measured;
         self.series.begin(phase, self.seconds_at(now_ns), measured);
@@ -152,7 +152,7 @@ impl Recorder {
 
     /// The last phase is over.
     pub(crate) fn end(&mut self, totals: Totals) {
-        self.close(clock::now_ns(), totals, Usage::now(self.server));
+        self.close(clock::now_ns(), totals, Usage::now(&self.servers));
     }
 
     /// The run over time, as far as intervals have ended.
@@ -202,8 +202,8 @@ impl Recorder {
             latency: self.latency.close(true),
             send_lag: self.send_lag.close(true),
             loop_lag: self.loop_lag.close(self.measured),
-            generator_cpu_share: share(used.generator_cpu_ns, usage.generator_cpu_ns),
-            server: used.server.zip(usage.server).map(|(from, to)| ServerPoint {
+            generator_cpu_share: share(used.generator_cpu_ns, self.usage.generator_cpu_ns),
+            server: Usages::sums([&used.servers, &self.usage.servers]).map(|[from, to]| ServerPoint {
                 cpu_share: share(from.cpu_ns, to.cpu_ns),
                 resident_bytes: to.resident_bytes,
             }),
@@ -214,8 +214,8 @@ impl Recorder {
 }
 
 impl Usage {
-    fn now(server: Option<ServerProcess>) -> Self {
-        Self { generator_cpu_ns: clock::process_cpu_ns(), server: server.and_then(ServerProcess::usage) }
+    fn now(servers: &Servers) -> Self {
+        Self { generator_cpu_ns: clock::process_cpu_ns(), servers: servers.usages() }
     }
 }
 
@@ -226,12 +226,12 @@ mod tests {
     const S: u64 = 1_000_000_000;
 
     fn usage(generator_cpu_ns: u64, cpu_ns: u64) -> Usage {
-        Usage { generator_cpu_ns, server: Some(ServerUsage { cpu_ns, resident_bytes: 4096 }) }
+        Usage { generator_cpu_ns, servers: Usages::from_cpu(&[Some(cpu_ns)]) }
     }
 
     #[test]
     fn intervals_hold_what_happened_in_them_and_totals_everything() {
-        let mut recorder = Recorder::at(10 * S, None, usage(0, 5 * S));
+        let mut recorder = Recorder::at(10 * S, Servers::default(), usage(0, 5 * S));
         recorder.latency.record(1_000);
         let totals = Totals { connects: 3, closes: 1, sent: 10, deliveries: 100 };
         recorder.close(11 * S, totals, usage(S / 4, 6 * S));
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn intervals_end_when_due() {
-        let mut recorder = Recorder::at(0, None, usage(0, 0));
+        let mut recorder = Recorder::at(0, Servers::default(), usage(0, 0));
         recorder.tick(S - 1, Totals::default());
         assert_eq!(recorder.series().points.len(), 0);
         recorder.tick(S + 7, Totals::default());

@@ -56,6 +56,8 @@ pub(super) struct Connection {
     pub(super) stage: Stage,
     /// A slow consumer that has stopped reading.
     pub(super) paused: bool,
+    /// Which of the servers it is connected to.
+    pub(super) address: u8,
     /// When the present attempt began.
     pub(super) since_ns: u64,
     /// The beginning of a frame whose rest has not arrived.
@@ -71,15 +73,16 @@ impl Connection {
             socket: None,
             stage: Stage::Absent,
             paused: false,
+            address: 0,
             since_ns: 0,
             partial: Vec::new(),
             pending: Vec::new(),
         }
     }
 
-    /// On its way over this socket since `now_ns`.
-    pub(super) fn connecting(socket: OwnedFd, now_ns: u64) -> Self {
-        Self { socket: Some(socket), stage: Stage::Connecting, since_ns: now_ns, ..Self::absent() }
+    /// On its way to a server over this socket since `now_ns`.
+    pub(super) fn connecting(socket: OwnedFd, address: u8, now_ns: u64) -> Self {
+        Self { socket: Some(socket), stage: Stage::Connecting, address, since_ns: now_ns, ..Self::absent() }
     }
 
     /// The socket, while there is one.

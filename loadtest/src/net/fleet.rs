@@ -95,18 +95,19 @@ impl<'a> Fleet<'a> {
         self.receives
     }
 
-    /// Begins to connect an absent connection; `slow` gives it a small receive buffer.
-    pub(crate) fn open(&mut self, index: usize, slow: bool, handler: &mut impl Handler) {
+    /// Begins to connect an absent connection to one of the servers; `slow` gives it a small receive buffer.
+    pub(crate) fn open(&mut self, index: usize, address: u8, slow: bool, handler: &mut impl Handler) {
         let source = match self.settings.source_ips {
             0 => 0,
             count => u8::try_from(1 + self.opened % count).unwrap_or(1),
         };
         self.opened += 1;
-        let opened = socket::open(self.settings.target.address, source, slow)
+        let target = self.settings.targets[usize::from(address)].address;
+        let opened = socket::open(target, source, slow)
             .and_then(|socket| self.poller.add(&socket, index).map(|()| socket));
         match opened {
             Ok(socket) => {
-                self.connections[index] = Connection::connecting(socket, clock::now_ns());
+                self.connections[index] = Connection::connecting(socket, address, clock::now_ns());
                 self.in_flight += 1;
             }
             Err(errno) => handler.on_end(index, Stage::Connecting, End::Os(errno)),
@@ -249,7 +250,7 @@ impl<'a> Fleet<'a> {
             Ok(Err(errno)) | Err(errno) => return self.end(index, End::Os(errno), handler),
         }
         connection.stage = Stage::Upgrading;
-        match self.upgrade.request(index) {
+        match self.upgrade.request(index, usize::from(connection.address)) {
             // A new socket's buffer holds a request; a failure to send comes back as an event.
             Ok(request) => drop(connection.send(&request)),
             Err(_) => self.end(index, End::Upgrade("no token"), handler),

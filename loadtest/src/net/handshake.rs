@@ -16,10 +16,8 @@ const HEADERS_MAX: usize = 32;
 
 /// How every connection asks to be upgraded.
 pub(crate) struct Upgrade {
-    /// The `Host` header.
-    pub(crate) host: String,
-    /// Path and query.
-    pub(crate) path: String,
+    /// For each server the `Host` header, and path and query.
+    pub(crate) servers: Vec<(String, String)>,
     /// The dialects' subprotocols, if they have any: one for all connections, or one for each.
     pub(crate) subprotocols: Vec<Option<&'static str>>,
     /// How its messages lie in frames.
@@ -33,12 +31,12 @@ pub(crate) struct Upgrade {
 }
 
 impl Upgrade {
-    /// The request of connection `index`.
+    /// The request of connection `index` to one of the servers.
     ///
     /// # Errors
     /// When its token cannot be signed.
-    pub(super) fn request(&self, index: usize) -> Result<Vec<u8>> {
-        let Self { host, path, .. } = self;
+    pub(super) fn request(&self, index: usize, server: usize) -> Result<Vec<u8>> {
+        let (host, path) = &self.servers[server];
         let mut request = Vec::with_capacity(512);
         write!(request, "GET {path}")?;
         if let Some((prefix, layout)) = &self.rooms_in_path {
@@ -106,16 +104,18 @@ mod tests {
     #[test]
     fn the_request_bears_a_token_only_with_a_secret() {
         let mut upgrade = Upgrade {
-            host: "h:1".to_owned(),
-            path: "/ws".to_owned(),
+            servers: [("h:1", "/ws"), ("i:2", "/x")].map(|(h, p)| (h.to_owned(), p.to_owned())).to_vec(),
             subprotocols: vec![Some("roomcast.event.v1")],
             packing: Packing::Plain,
             rooms_in_path: None,
             minter: None,
             user_prefix: "u".to_owned(),
         };
-        let text = |upgrade: &Upgrade| String::from_utf8(upgrade.request(3).expect("signs")).expect("ASCII");
+        let text =
+            |upgrade: &Upgrade| String::from_utf8(upgrade.request(3, 0).expect("signs")).expect("ASCII");
         assert!(text(&upgrade).starts_with("GET /ws HTTP/1.1\r\nHost: h:1\r\n"));
+        let other = upgrade.request(3, 1).expect("needs no token");
+        assert!(other.starts_with(b"GET /x HTTP/1.1\r\nHost: i:2\r\n"));
         assert!(!text(&upgrade).contains("Authorization"));
         assert!(text(&upgrade).contains("\r\nSec-WebSocket-Protocol: roomcast.event.v1\r\n"));
         upgrade.minter = Minter::new(b"secret").ok();
@@ -125,15 +125,14 @@ mod tests {
     #[test]
     fn a_path_may_end_in_the_room() {
         let upgrade = Upgrade {
-            host: "h:1".to_owned(),
-            path: "/rooms/".to_owned(),
+            servers: vec![("h:1".to_owned(), "/rooms/".to_owned())],
             subprotocols: vec![None],
             packing: Packing::Plain,
             rooms_in_path: Some(("bench:".to_owned(), Layout::new(20, 5, 0.0))),
             minter: None,
             user_prefix: String::new(),
         };
-        let text = String::from_utf8(upgrade.request(13).expect("needs no token")).expect("ASCII");
+        let text = String::from_utf8(upgrade.request(13, 0).expect("needs no token")).expect("ASCII");
         assert!(text.starts_with("GET /rooms/bench:3 HTTP/1.1\r\n"), "{text}");
         assert!(!text.contains("Sec-WebSocket-Protocol"), "{text}");
     }

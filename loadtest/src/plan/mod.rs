@@ -17,7 +17,7 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
 use serde::Serialize;
 
@@ -62,7 +62,9 @@ impl Plan {
     /// # Errors
     /// Names the flag that is wrong, and why.
     pub(crate) fn from_args(args: PlanArgs) -> Result<Self> {
-        let target = settings(&args, None, &["--idle".to_owned()])?.target.address;
+        let targets = settings(&args, None, &["--idle".to_owned()])?.targets;
+        ensure!(targets.len() == 1, "--url {}: a plan is of one server", args.url);
+        let target = targets[0].address;
         let (server_pid, server_found) = match args.server_pid {
             Some(pid) => (Some(pid), "--server-pid names it".to_owned()),
             None => match listener::find(target) {
@@ -112,7 +114,7 @@ impl Plan {
     /// When nothing listens, signals or the epoll set fail, or a file cannot be written.
     pub(crate) fn run(&self) -> Result<bool> {
         let interruption = Interruption::on_signals()?;
-        let target = self.idle.target.address;
+        let target = self.idle.targets[0].address;
         TcpStream::connect_timeout(&target, REACH_TIMEOUT).with_context(|| format!("reaching {target}"))?;
         let mut facts = Facts {
             machine: host::machine(),

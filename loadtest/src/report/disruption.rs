@@ -1,4 +1,4 @@
-//! What a storm, churn or a drain did to the connections, and what came of those who were away.
+//! What a storm, churn, a drain or a kill did to the connections, and what came of those who were away.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,15 @@ use crate::measure::Absences;
 /// Close codes that send a client away in order, to come back.
 const ORDERLY: [&str; 3] = ["1001", "1012", "1013"];
 
+/// The kind that nobody announces, and after which the other servers have all.
+const KILL: &str = "kill";
 /// Share of goodbyes above which churn was not what was asked for.
 const UNSAID_SHARE_MAX: f64 = 0.05;
 
 /// Connections that went and came back.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct DisruptionReport {
-    /// storm, churn or drain.
+    /// storm, churn, drain or kill.
     pub(crate) kind: String,
     /// Connections that were cut off, said goodbye or were sent away, each time counted.
     pub(crate) gone: u64,
@@ -31,9 +33,9 @@ pub(crate) struct DisruptionReport {
     pub(crate) back: u64,
     /// Connections that were still away when the time was over.
     pub(crate) never_back: u64,
-    /// Connections that a drain never sent away.
+    /// Connections that a drain never sent away, or that outlived their server.
     pub(crate) never_gone: u64,
-    /// What a drain ended connections with, by close code or otherwise.
+    /// What a drain or a kill ended connections with, by close code or otherwise.
     pub(crate) closes: BTreeMap<String, u64>,
     /// Attempts to come back that failed, and were made again.
     pub(crate) failed_attempts: BTreeMap<String, u64>,
@@ -91,12 +93,17 @@ impl DisruptionReport {
             .filter(|(name, _)| !ORDERLY.contains(&name.as_str()))
             .map(|(_, count)| count)
             .sum();
-        let Absences { gaps, duplicates, .. } = self.absences;
+        let Absences { gaps, duplicates, refused, .. } = self.absences;
+        let is_kill = self.kind == KILL;
         [
             (self.gone == 0, "nobody was away: there was no disruption".to_owned()),
             (self.never_back > 0, format!("{} connections never came back", self.never_back)),
             (self.never_gone > 0, format!("{} connections were never sent away", self.never_gone)),
-            (rude > 0, format!("{rude} connections were ended by the drain without a code that says so")),
+            (
+                rude > 0 && !is_kill,
+                format!("{rude} connections were ended by the drain without a code that says so"),
+            ),
+            (refused > 0 && is_kill, format!("{refused} recoveries were refused at other servers")),
             (gaps > 0, format!("{gaps} deliveries are missing from recoveries that claim to be complete")),
             (duplicates > 0, format!("{duplicates} deliveries were recovered that the client had")),
         ]

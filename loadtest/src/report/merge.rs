@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Connects, DisruptionReport, Generator, Report, Server, SlowConsumers, TrafficReport};
+use super::{Connects, DisruptionReport, Generator, Report, Server, SlowConsumers, TrafficReport, nodes};
 use crate::measure::{Faults, Packed, Series};
 
 /// One report of them all. Settings, host and start are the first one's; [`Report::judge`] decides afterwards, for a
@@ -19,11 +19,14 @@ pub(crate) fn merge(reports: Vec<Report>) -> Report {
     }
     sum.series = Series::merged(&series);
     // A delivery's cost is the server's time over the deliveries of all, and only now are these known.
-    if let (Some(server), Some(traffic)) = (&mut sum.server, &sum.traffic) {
-        server.spread_over(traffic.measured_deliveries);
-    }
+    nodes::spread_costs(&mut sum.nodes);
     if let Some(server) = &mut sum.server {
-        server.share_among(sum.connects.ready);
+        let all = sum.traffic.as_ref().map_or(0, |traffic| traffic.measured_deliveries);
+        let is_one = sum.nodes.is_empty();
+        let (deliveries, connections) =
+            if is_one { (all, sum.connects.ready) } else { nodes::of_known_cost(&sum.nodes) };
+        server.spread_over(deliveries);
+        server.share_among(connections);
     }
     sum
 }
@@ -52,6 +55,7 @@ impl Report {
             other_messages,
             generator,
             server,
+            nodes,
             series: _,
             thresholds: _,
             warnings,
@@ -73,6 +77,7 @@ impl Report {
         self.generator.absorb(&generator);
         // There is one server: whoever watched it first tells of it.
         self.server = self.server.take().or(server);
+        nodes::absorb(&mut self.nodes, nodes);
         for (texts, others) in [(&mut self.warnings, warnings), (&mut self.failures, failures)] {
             others.into_iter().for_each(|text| {
                 if !texts.contains(&text) {
@@ -145,11 +150,11 @@ impl Generator {
 }
 
 impl Server {
-    fn spread_over(&mut self, deliveries: u64) {
+    pub(super) fn spread_over(&mut self, deliveries: u64) {
         self.cpu_us_per_delivery = (deliveries > 0).then(|| self.cpu_seconds * 1e6 / deliveries as f64);
     }
 
-    fn share_among(&mut self, connections: u64) {
+    pub(super) fn share_among(&mut self, connections: u64) {
         let growth = self.resident_bytes_after as f64 - self.resident_bytes_before as f64;
         self.bytes_per_connection = (connections > 0).then(|| growth / connections as f64);
     }
@@ -163,7 +168,7 @@ fn both<T>(sum: &mut Option<T>, other: Option<T>, absorb: impl FnOnce(&mut T, T)
     }
 }
 
-fn add_counts(counts: &mut BTreeMap<String, u64>, others: BTreeMap<String, u64>) {
+pub(super) fn add_counts(counts: &mut BTreeMap<String, u64>, others: BTreeMap<String, u64>) {
     for (name, count) in others {
         *counts.entry(name).or_default() += count;
     }
@@ -173,14 +178,14 @@ fn add_counts(counts: &mut BTreeMap<String, u64>, others: BTreeMap<String, u64>)
 mod tests {
     use super::*;
     use crate::args::Args;
-    use crate::measure::{Latency, Recorder, ServerUsage, Totals};
+    use crate::measure::{Latency, Recorder, ServerUsage, Servers, Totals};
     use crate::settings::Settings;
 
     /// What one of the generators found: `ready` connections, latencies of `us`, and `order` faults.
     fn report(ready: u64, us: u64, order: u64, server: bool) -> Report {
         let args = Args::try_parse_from(["loadtest", "--url", "ws://127.0.0.1:1/?token=hidden"]);
         let settings = Settings::from_args(args.expect("valid flags")).expect("valid settings");
-        let mut recorder = Recorder::new(None);
+        let mut recorder = Recorder::new(Servers::default());
         recorder.begin("measuring", true, Totals::default());
         let mut latency = Latency::new();
         (0..100).for_each(|_| latency.record(us));
@@ -206,7 +211,7 @@ mod tests {
         });
         report.generator = Generator::new(us as f64 / 10_000.0, &latency, &latency);
         let usage = |cpu_ns| ServerUsage { cpu_ns, resident_bytes: 4096 * (1 + cpu_ns) };
-        report.server = server.then(|| Server::new(usage(0), usage(0), usage(1_000_000), 1.0, 100, ready));
+        report.server = server.then(|| Server::new([0, 0, 1_000_000].map(usage), 1.0, 100, ready));
         report.judge(&settings.args);
         report
     }

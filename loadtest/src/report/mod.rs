@@ -1,6 +1,6 @@
 //! What a run found, and where: as JSON, judged against the thresholds (`judge`), as a `table`, as a page with
 //! charts (`html`), as a `file`, of several generators as one (`merge`), and of
-//! two sides by what changed (`compare`); `chat` is the part of one scenario.
+//! two sides by what changed (`compare`); `nodes` are the parts of several servers, `chat` that of one scenario.
 
 mod chat;
 mod compare;
@@ -11,6 +11,7 @@ mod html;
 mod judge;
 mod limits;
 mod merge;
+mod nodes;
 mod redact;
 mod soak;
 mod table;
@@ -31,6 +32,7 @@ pub(crate) use file::try_files;
 pub(crate) use host::Host;
 use judge::Threshold;
 pub(crate) use merge::merge;
+pub(crate) use nodes::NodeReport;
 use soak::SoakReport;
 
 use crate::capacity::{Limits, RampReport};
@@ -88,7 +90,11 @@ pub(crate) struct Report {
     /// Messages that were no deliveries of this run, errors included.
     pub(crate) other_messages: u64,
     pub(crate) generator: Generator,
+    /// All servers whose processes were there from beginning to end.
     pub(crate) server: Option<Server>,
+    /// Where there are several servers, each of them.
+    #[serde(default)]
+    pub(crate) nodes: Vec<NodeReport>,
     /// The run over time.
     pub(crate) series: Series,
     pub(crate) thresholds: Vec<Threshold>,
@@ -216,15 +222,13 @@ impl Generator {
 }
 
 impl Server {
-    /// `before` is from before the first connect; CPU counts `from` one point `to` another, `seconds` apart, during
-    /// which there were so many deliveries.
+    /// The first moment is before the first connect; CPU counts from the second to the third, `seconds` apart, during
+    /// which there were so many deliveries. Memory is shared by `connections`.
     pub(crate) fn new(
-        before: ServerUsage,
-        from: ServerUsage,
-        to: ServerUsage,
+        [before, from, to]: [ServerUsage; 3],
         seconds: f64,
         deliveries: u64,
-        ready: u64,
+        connections: u64,
     ) -> Self {
         let cpu_ns = to.cpu_ns.saturating_sub(from.cpu_ns) as f64;
         let growth = to.resident_bytes as f64 - before.resident_bytes as f64;
@@ -234,7 +238,7 @@ impl Server {
             cpu_us_per_delivery: (deliveries > 0).then(|| cpu_ns / 1e3 / deliveries as f64),
             resident_bytes_before: before.resident_bytes,
             resident_bytes_after: to.resident_bytes,
-            bytes_per_connection: (ready > 0).then(|| growth / ready as f64),
+            bytes_per_connection: (connections > 0).then(|| growth / connections as f64),
         }
     }
 }
@@ -263,6 +267,7 @@ impl Report {
             other_messages: 0,
             generator: Generator::default(),
             server: None,
+            nodes: Vec::new(),
             series: recorder.series().clone(),
             thresholds: Vec::new(),
             warnings: Vec::new(),
@@ -297,6 +302,7 @@ impl Report {
 /// The flags as a report may show them.
 fn redacted(settings: &Settings) -> Value {
     let mut flags = serde_json::to_value(&settings.args).expect("flags are plain values");
-    flags["url"] = redact::url(&settings.args.url).into();
+    let urls: Vec<_> = settings.args.url.0.iter().map(|url| redact::url(url)).collect();
+    flags["url"] = urls.join(",").into();
     flags
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Connects, Report, Server, TrafficReport};
 use crate::measure::{Faults, Percentiles};
 
-const MIB: f64 = 1024.0 * 1024.0;
+pub(super) const MIB: f64 = 1024.0 * 1024.0;
 
 /// The whole table, its last line ended.
 pub(super) fn render(report: &Report) -> String {
@@ -25,6 +25,7 @@ impl Report {
         }
         self.scenario_rows(&mut rows);
         self.peer_rows(&mut rows);
+        self.node_rows(&mut rows);
         rows.add("generator CPU share", format!("{:.1} %", self.generator.cpu_share * 100.0));
         if self.traffic.is_some() {
             rows.add("send lag p99", format!("{:.3} ms", self.generator.send_lag_p99_ms));

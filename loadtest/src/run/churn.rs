@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 
+use super::nodes::Nodes;
 use super::{Counts, HOUSEKEEPING_NS, Interruption, Ramp, count, seconds, upgrade};
 use crate::clock;
-use crate::measure::{GeneratorCpu, Latency, Recorder, ServerProcess, Totals};
+use crate::measure::{GeneratorCpu, Latency, Recorder, Totals, Usages};
 use crate::net::{Answer, End, Fleet, Handler, Stage};
 use crate::progress::{Goal, Progress, Snapshot};
 use crate::report::{Connects, Generator, Report, Server};
@@ -12,11 +13,11 @@ use crate::settings::Settings;
 
 /// Performs `connects` connects and closes.
 pub(super) fn run(settings: &Settings, connects: u64, interruption: &Interruption) -> Result<Report> {
-    let server = settings.args.server_pid.map(ServerProcess::new);
-    let before = server.and_then(ServerProcess::usage);
+    let servers = settings.servers();
+    let before = servers.usages();
     let cpu = GeneratorCpu::start();
     let start_ns = clock::now_ns();
-    let mut recorder = Recorder::new(server);
+    let mut recorder = Recorder::new(servers.clone());
     recorder.begin("connecting", true, Totals::default());
     let churn = perform(settings, connects, interruption, &mut recorder)?;
     recorder.end(churn.totals());
@@ -26,9 +27,14 @@ pub(super) fn run(settings: &Settings, connects: u64, interruption: &Interruptio
     report.connects = Connects::new(churn.opened, churn.failures, elapsed, &churn.connect_latency);
     report.closes = churn.closes;
     report.generator = Generator::new(cpu.share(), &Latency::coarse(), &Latency::coarse());
-    report.server = before
-        .zip(server.and_then(ServerProcess::usage))
-        .map(|(before, after)| Server::new(before, before, after, elapsed, 0, churn.opened));
+    let after = servers.usages();
+    report.server = Usages::sums([&before, &before, &after])
+        .map(|moments| Server::new(moments, elapsed, 0, churn.opened));
+    report.nodes = churn.nodes.report(|number| {
+        let moments = Usages::over([&before, &before, &after], number);
+        let connections = churn.nodes.ready_at(number);
+        (0, moments.map(|moments| Server::new(moments, elapsed, 0, connections)))
+    });
     report.judge(&settings.args);
     Ok(report)
 }
@@ -42,7 +48,7 @@ fn perform(
     let mut fleet = Fleet::new(settings, upgrade(settings))?;
     let mut progress = Progress::new(settings.args.quiet);
     progress.begin("connecting and closing", Goal::Connections(connects));
-    let mut churn = Churn::new(settings.args.connections);
+    let mut churn = Churn::new(settings);
     let ramp = Ramp { start_ns: clock::now_ns(), per_second: settings.args.ramp };
     let (mut begun, mut housekeeping_ns) = (0, 0);
     while (begun < connects || churn.idle.len() < settings.args.connections) && !interruption.is_wanted() {
@@ -50,7 +56,8 @@ fn perform(
         while begun < connects && fleet.may_open() && ramp.due_ns(begun) <= now_ns {
             let Some(index) = churn.idle.pop() else { break };
             begun += 1;
-            fleet.open(index, false, &mut churn);
+            churn.nodes.place(index, begun);
+            fleet.open(index, churn.nodes.at(index), false, &mut churn);
         }
         let may_open = begun < connects && fleet.may_open() && !churn.idle.is_empty();
         fleet.turn(&mut churn, housekeeping_ns.min(if may_open { ramp.due_ns(begun) } else { u64::MAX }))?;
@@ -75,6 +82,7 @@ fn perform(
 struct Churn {
     /// Connections that are absent, ready to be opened.
     idle: Vec<usize>,
+    nodes: Nodes,
     /// Connections that have just opened.
     open: Vec<usize>,
     opened: u64,
@@ -89,9 +97,10 @@ struct Churn {
 }
 
 impl Churn {
-    fn new(connections: usize) -> Self {
+    fn new(settings: &Settings) -> Self {
         Self {
-            idle: (0..connections).rev().collect(),
+            idle: (0..settings.args.connections).rev().collect(),
+            nodes: Nodes::new(settings),
             open: Vec::new(),
             opened: 0,
             failures: Counts::new(),
@@ -112,6 +121,7 @@ impl Churn {
 impl Handler for Churn {
     fn on_open(&mut self, index: usize, _first: &mut Vec<u8>) {
         self.opened += 1;
+        self.nodes.on_ready(index, false);
         self.open.push(index);
     }
 
@@ -127,6 +137,7 @@ impl Handler for Churn {
 
     fn on_end(&mut self, index: usize, stage: Stage, end: End) {
         self.idle.push(index);
+        self.nodes.on_end(index, stage, &end);
         self.open.retain(|open| *open != index);
         self.ended += u64::from(matches!(stage, Stage::Ready | Stage::Closing));
         match stage {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use super::phases::{Phases, SETTLE_NS, Window};
 use super::{HOUSEKEEPING_NS, Interruption, churn};
 use crate::clock;
-use crate::measure::{RoomDigest, ServerProcess};
+use crate::measure::RoomDigest;
 use crate::progress::Snapshot;
 use crate::report::Report;
 use crate::scenario::Span;
@@ -66,8 +66,8 @@ struct Shared<'a, 'b> {
 
 impl Shared<'_, '_> {
     fn run(&mut self, settings: &Settings) -> Result<Report> {
-        let server = settings.args.server_pid.map(ServerProcess::new);
-        let before = server.and_then(ServerProcess::usage);
+        let servers = settings.servers();
+        let before = servers.usages();
         self.phases.traffic.begin("connecting", false);
         let own = self.phases.traffic.own();
         let connect_seconds = self.phases.connect(own)?;
@@ -88,16 +88,16 @@ impl Shared<'_, '_> {
         }
         self.hold(measured_from_ns)?;
         self.phases.traffic.begin(if is_traffic { "measuring" } else { "holding" }, true);
-        let window = Window::open(&self.phases.traffic, server);
+        let window = Window::open(&self.phases.traffic, &servers);
         self.hold(end_ns)?;
         self.phases.note_end(end_ns);
-        let measured = window.close(&self.phases.traffic, server);
+        let measured = window.close(&self.phases.traffic, &servers);
         self.phases.traffic.begin("draining", false);
         self.learn_what_was_sent()?;
         self.phases.drain()?;
         let totals = self.phases.traffic.totals();
         self.phases.traffic.recorder.end(totals);
-        Ok(self.phases.report(connect_seconds, before, &measured))
+        Ok(self.phases.report(connect_seconds, &before, &measured))
     }
 
     /// Sends what is still due, tells it, and waits for what the others tell.

@@ -1,5 +1,5 @@
-//! Storms, churn and drains: takes connections away, or lets the server do it, and brings every one back; `command` is
-//! what rolls the server.
+//! Storms, churn, drains and kills: takes connections away, or lets the server do it, and brings every one back, to
+//! another server where its own is gone; `command` is what rolls the server.
 
 mod command;
 
@@ -12,10 +12,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use self::command::ShellCommand;
 use super::count;
 use super::traffic::{Ended, Traffic};
-use crate::args::{Args, Kind};
+use crate::args::Kind;
 use crate::measure::Latency;
 use crate::net::{End, Fleet, Stage};
 use crate::report::{DisruptionReport, MeasuredLatency};
+use crate::settings::Settings;
 
 /// From a failed attempt, or a close without a hint, to the next attempt; doubled with each one that fails.
 const RETRY_NS: u64 = 50_000_000;
@@ -30,6 +31,8 @@ pub(super) struct Disruption {
     /// When something is done next; `u64::MAX` for never.
     strike_ns: u64,
     end_ns: u64,
+    /// Connections that must have gone before it has happened: with a drain all, with a kill those of that server.
+    to_go: u64,
     /// Who is to connect again, and when, the earliest first.
     reopen: BinaryHeap<Reverse<(u64, usize)>>,
     clients: Vec<Client>,
@@ -49,24 +52,35 @@ enum What {
     Churn(u64, usize),
     /// The command, else the process.
     Drain(Option<String>, Option<u32>),
+    /// The process, and at which of the addresses it is, if that is known.
+    Kill(u32, Option<u8>),
 }
 
 #[derive(Clone, Copy, Default)]
 struct Client {
     is_away: bool,
     gone_ns: u64,
+    /// The server that it was at.
+    lost: u8,
     failed_attempts: u32,
 }
 
 impl Disruption {
     /// What the flags ask for in a window; `None` when they ask for no disruption.
-    pub(super) fn new(args: &Args, from_ns: u64, end_ns: u64) -> Option<Self> {
+    pub(super) fn new(settings: &Settings, from_ns: u64, end_ns: u64) -> Option<Self> {
+        let args = &settings.args;
         let disrupt = &args.disrupt;
+        let pids = args.server_pid.as_ref().map(|pids| pids.0.as_slice()).unwrap_or_default();
         #[expect(clippy::cast_possible_truncation, reason = "the rate is above 0, and a float saturates")]
         let what = match args.kind {
             Kind::Storm => What::Storm(disrupt.storm_fraction),
             Kind::Churn => What::Churn((1e9 / disrupt.churn_rate) as u64, 0),
-            Kind::Drain => What::Drain(disrupt.drain_command.clone(), args.server_pid),
+            Kind::Drain => What::Drain(disrupt.drain_command.clone(), pids.first().copied()),
+            Kind::Kill => {
+                let pid = disrupt.kill_pid?;
+                let address = pids.iter().position(|watched| *watched == pid);
+                What::Kill(pid, address.and_then(|address| u8::try_from(address).ok()))
+            }
             _ => return None,
         };
         let after_ns = disrupt.disrupt_after.map_or(args.duration.as_ns() / 4, |after| after.as_ns());
@@ -74,6 +88,7 @@ impl Disruption {
             what,
             strike_ns: from_ns + after_ns,
             end_ns,
+            to_go: if args.kind == Kind::Drain { args.connections as u64 } else { 0 },
             reopen: BinaryHeap::new(),
             clients: vec![Client::default(); args.connections],
             away: 0,
@@ -118,7 +133,7 @@ impl Disruption {
             && due_ns <= now_ns
         {
             self.reopen.pop();
-            fleet.open(index, false, traffic);
+            fleet.open(index, traffic.nodes.at(index), false, traffic);
         }
         Ok(())
     }
@@ -136,7 +151,7 @@ impl Disruption {
                     if fleet.stage(index) == Stage::Ready {
                         traffic.on_cut(index);
                         fleet.cut(index);
-                        self.leave(index, now_ns);
+                        self.leave(index, traffic.nodes.at(index), now_ns);
                         self.reopen.push(Reverse((now_ns, index)));
                     }
                 }
@@ -144,9 +159,12 @@ impl Disruption {
             What::Churn(..) => {}
             What::Drain(Some(command), _) => self.command = Some(ShellCommand::start(command)?),
             What::Drain(None, pid) => {
-                let pid = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-                kill_process(pid.context("--server-pid is no process id")?, Signal::TERM)
-                    .context("--server-pid: sending SIGTERM")?;
+                signal(pid.context("--server-pid is missing")?, Signal::TERM).context("--server-pid")?;
+            }
+            What::Kill(pid, address) => {
+                // Even if it is unknown who is to go, somebody is.
+                self.to_go = address.map_or(1, |address| traffic.nodes.open_at(usize::from(address)));
+                signal(*pid, Signal::KILL).context("--kill-pid")?;
             }
         }
         Ok(())
@@ -172,7 +190,7 @@ impl Disruption {
                 next = index + 1;
                 traffic.on_goodbye(index);
                 fleet.close(index);
-                self.leave(index, now_ns);
+                self.leave(index, traffic.nodes.at(index), now_ns);
             } else {
                 is_anybody_there = false;
                 self.found.goodbyes_unsaid += 1;
@@ -183,11 +201,11 @@ impl Disruption {
         self.what = What::Churn(interval_ns, next);
     }
 
-    fn leave(&mut self, index: usize, now_ns: u64) {
+    fn leave(&mut self, index: usize, lost: u8, now_ns: u64) {
         if self.away == 0 && self.found.gone == 0 {
             self.first_gone_ns = now_ns;
         }
-        self.clients[index] = Client { is_away: true, gone_ns: now_ns, failed_attempts: 0 };
+        self.clients[index] = Client { is_away: true, gone_ns: now_ns, lost, failed_attempts: 0 };
         self.found.gone += 1;
         self.away += 1;
     }
@@ -207,11 +225,10 @@ impl Disruption {
             // The answer to a goodbye.
             Stage::Closing => {}
             Stage::Ready => {
-                self.leave(*index, now_ns);
-                let counts = match self.what {
-                    What::Drain(..) => &mut self.found.closes,
-                    _ => &mut traffic.counted.closes,
-                };
+                let lost = traffic.nodes.at(*index);
+                self.leave(*index, lost, now_ns);
+                let counts =
+                    if self.ends(lost) { &mut self.found.closes } else { &mut traffic.counted.closes };
                 count(counts, end.to_string());
             }
             _ => {
@@ -219,7 +236,10 @@ impl Disruption {
                 self.clients[*index].failed_attempts += 1;
             }
         }
-        let failed = self.clients[*index].failed_attempts;
+        let Client { lost, failed_attempts: failed, .. } = self.clients[*index];
+        if *stage != Stage::Closing {
+            traffic.nodes.move_on(*index, lost, failed);
+        }
         let delay_ns = match end {
             End::Reconnect(_, ms) => u64::from(*ms) * 1_000_000,
             _ if *stage == Stage::Closing => 0,
@@ -228,11 +248,21 @@ impl Disruption {
         self.reopen.push(Reverse((now_ns + delay_ns, *index)));
     }
 
-    /// Whether everything has happened and all are back. A drain has happened when everybody was away once.
+    /// Whether connections to a server are ended by what happens, and not for a reason of their own.
+    fn ends(&self, server: u8) -> bool {
+        match self.what {
+            What::Storm(_) | What::Churn(..) => false,
+            What::Drain(..) => true,
+            What::Kill(_, address) => {
+                self.strike_ns == u64::MAX && address.is_none_or(|address| address == server)
+            }
+        }
+    }
+
+    /// Whether everything has happened and all are back. A drain has happened when everybody was away once, a kill when
+    /// everybody was that had been there.
     pub(super) fn is_over(&self) -> bool {
-        let has_happened =
-            !matches!(self.what, What::Drain(..)) || self.found.gone >= self.clients.len() as u64;
-        self.strike_ns == u64::MAX && has_happened && self.away == 0
+        self.strike_ns == u64::MAX && self.found.gone >= self.to_go && self.away == 0
     }
 
     /// What was found.
@@ -242,13 +272,11 @@ impl Disruption {
             What::Storm(_) => "storm",
             What::Churn(..) => "churn",
             What::Drain(..) => "drain",
+            What::Kill(..) => "kill",
         }
         .to_owned();
         found.never_back = self.away;
-        found.never_gone = match self.what {
-            What::Drain(..) => (self.clients.len() as u64).saturating_sub(found.gone),
-            _ => 0,
-        };
+        found.never_gone = self.to_go.saturating_sub(found.gone);
         let is_timed = !matches!(self.what, What::Churn(..)) && found.gone > 0 && self.away == 0;
         found.seconds_until_all_back = is_timed.then(|| super::seconds(self.first_gone_ns, self.all_back_ns));
         found.away = MeasuredLatency::of(&self.away_time);
@@ -257,4 +285,9 @@ impl Disruption {
         found.command_failed = self.command.as_mut().and_then(ShellCommand::failure);
         found
     }
+}
+
+fn signal(pid: u32, signal: Signal) -> Result<()> {
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw).context("no process has this id")?;
+    kill_process(process, signal).with_context(|| format!("sending {signal:?} to {pid}"))
 }

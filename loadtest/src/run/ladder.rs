@@ -23,7 +23,7 @@ const IDLE_NS: u64 = 2_000_000_000;
 /// When the process may not have so many descriptors, or the epoll set fails.
 pub(crate) fn climb(settings: &Settings, interruption: &Interruption) -> Result<Ladder> {
     prepare(settings)?;
-    let server = settings.args.server_pid;
+    let server = settings.args.server_pid.as_ref().and_then(|pids| pids.0.first()).copied();
     let overflows = listen_overflows();
     let mut phases = Phases::new(settings, interruption)?;
     let mut ladder = Ladder { rungs: vec![Rung::default().with_state(server)], ..Ladder::default() };

@@ -6,8 +6,10 @@ mod clients;
 mod crew;
 mod disrupt;
 mod ladder;
+mod nodes;
 mod phases;
 mod ramp;
+mod spread;
 mod timeline;
 mod traffic;
 mod wires;
@@ -107,8 +109,11 @@ fn upgrade(settings: &Settings) -> Upgrade {
     let wires = Wires::new(settings);
     let wire = wires.first();
     Upgrade {
-        host: settings.target.host.clone(),
-        path: wire.complete_path(&settings.target.path),
+        servers: settings
+            .targets
+            .iter()
+            .map(|target| (target.host.clone(), wire.complete_path(&target.path)))
+            .collect(),
         subprotocols: wires.subprotocols(),
         packing: wire.packing(),
         rooms_in_path: wire.room_in_path().map(|prefix| (prefix.to_owned(), settings.layout())),

@@ -5,11 +5,12 @@ use rand::TryRng as _;
 use rand::rngs::SysRng;
 
 use super::disrupt::Disruption;
+use super::nodes::Nodes;
 use super::traffic::Traffic;
 use super::{HOUSEKEEPING_NS, Interruption, Ramp, seconds, upgrade};
 use crate::args::Kind;
 use crate::clock;
-use crate::measure::{GeneratorCpu, Packed, ServerProcess, ServerUsage};
+use crate::measure::{GeneratorCpu, Packed, Servers, Usages};
 use crate::net::{Fleet, Stage};
 use crate::progress::{Goal, Progress};
 use crate::report::{Connects, Generator, Report, Server, SlowConsumers, TrafficReport};
@@ -23,8 +24,8 @@ const QUIET_NS: u64 = 300_000_000;
 
 /// Runs all phases.
 pub(super) fn run(settings: &Settings, interruption: &Interruption) -> Result<Report> {
-    let server = settings.args.server_pid.map(ServerProcess::new);
-    let before = server.and_then(ServerProcess::usage);
+    let servers = settings.servers();
+    let before = servers.usages();
     let mut phases = Phases::new(settings, interruption)?;
     phases.begin("connecting", false, Goal::Connections(settings.args.connections as u64));
     let connect_seconds = phases.connect(0..settings.args.connections)?;
@@ -40,14 +41,14 @@ pub(super) fn run(settings: &Settings, interruption: &Interruption) -> Result<Re
         phases.begin("warm-up", false, Goal::Time { from_ns: start_ns, to_ns: measured_from_ns });
         phases.traffic.start(Span { start_ns, measured_from_ns, end_ns });
     }
-    phases.disruption = Disruption::new(&settings.args, measured_from_ns, end_ns);
+    phases.disruption = Disruption::new(settings, measured_from_ns, end_ns);
     phases.hold(measured_from_ns)?;
     let goal = Goal::Time { from_ns: measured_from_ns, to_ns: end_ns };
     phases.begin(if is_traffic { "measuring" } else { "holding" }, true, goal);
-    let window = Window::open(&phases.traffic, server);
+    let window = Window::open(&phases.traffic, &servers);
     phases.hold(end_ns)?;
     phases.note_end(end_ns);
-    let measured = window.close(&phases.traffic, server);
+    let measured = window.close(&phases.traffic, &servers);
     phases.begin("draining", false, Goal::Open);
     phases.let_all_return()?;
     phases.drain()?;
@@ -55,7 +56,7 @@ pub(super) fn run(settings: &Settings, interruption: &Interruption) -> Result<Re
     phases.progress.finish();
     let totals = phases.traffic.totals();
     phases.traffic.recorder.end(totals);
-    let report = phases.report(connect_seconds, before, &measured);
+    let report = phases.report(connect_seconds, &before, &measured);
     phases.close_all();
     Ok(report)
 }
@@ -117,7 +118,8 @@ impl<'a> Phases<'a> {
             let now_ns = clock::now_ns();
             while self.fleet.may_open() && ramp.due_ns(begun) <= now_ns {
                 let Some(index) = absent.next() else { break };
-                self.fleet.open(index, self.traffic.clients.is_slow(index), &mut self.traffic);
+                let (at, slow) = (self.traffic.nodes.at(index), self.traffic.clients.is_slow(index));
+                self.fleet.open(index, at, slow, &mut self.traffic);
                 begun += 1;
             }
             let may_open = absent.peek().is_some() && self.fleet.may_open();
@@ -286,12 +288,7 @@ impl<'a> Phases<'a> {
         }
     }
 
-    pub(super) fn report(
-        &mut self,
-        connect_seconds: f64,
-        before: Option<ServerUsage>,
-        measured: &Measured,
-    ) -> Report {
+    pub(super) fn report(&mut self, connect_seconds: f64, before: &Usages, measured: &Measured) -> Report {
         let counted = &self.traffic.counted;
         let recorder = &self.traffic.recorder;
         let latency = recorder.latency.all();
@@ -312,9 +309,8 @@ impl<'a> Phases<'a> {
         });
         report.generator =
             Generator::new(measured.cpu_share, &recorder.send_lag.all(), &recorder.loop_lag.all());
-        report.server = before.zip(measured.server).map(|(before, (from, to))| {
-            Server::new(before, from, to, measured.seconds, measured.deliveries, counted.ready)
-        });
+        report.server = measured.server(before, &self.traffic.nodes);
+        report.nodes = self.traffic.nodes.report(|number| measured.node(before, &self.traffic.nodes, number));
         report.other_messages = counted.other_messages;
         report.errors = counted.errors.clone();
         if self.settings.mode == Mode::Traffic {
@@ -345,34 +341,63 @@ impl<'a> Phases<'a> {
 pub(super) struct Window {
     start_ns: u64,
     deliveries: u64,
+    deliveries_at: Vec<u64>,
     cpu: GeneratorCpu,
-    server: Option<ServerUsage>,
+    usages: Usages,
 }
 
 /// What happened in the measured time.
 pub(super) struct Measured {
     pub(super) seconds: f64,
     pub(super) deliveries: u64,
+    /// At each of the servers.
+    deliveries_at: Vec<u64>,
     pub(super) cpu_share: f64,
-    pub(super) server: Option<(ServerUsage, ServerUsage)>,
+    /// What the servers had used at its beginning, and at its end.
+    pub(super) usages: [Usages; 2],
+}
+
+impl Measured {
+    /// What was delivered at one of the servers, and what that cost since `before`, when nobody was connected.
+    fn node(&self, before: &Usages, nodes: &Nodes, number: usize) -> (u64, Option<Server>) {
+        let [from, to] = &self.usages;
+        let deliveries = self.deliveries_at[number];
+        let moments = Usages::over([before, from, to], number);
+        let cost = moments.map(|it| Server::new(it, self.seconds, deliveries, nodes.open_max_at(number)));
+        (deliveries, cost)
+    }
+
+    /// The same of all servers that were there all the time.
+    fn server(&self, before: &Usages, nodes: &Nodes) -> Option<Server> {
+        let [from, to] = &self.usages;
+        let moments = [before, from, to];
+        let is_there = |number: &usize| Usages::over(moments, *number).is_some();
+        let there = || (0..self.deliveries_at.len()).filter(is_there);
+        let deliveries = there().map(|number| self.deliveries_at[number]).sum();
+        let connections = there().map(|number| nodes.open_max_at(number)).sum();
+        Usages::sums(moments).map(|sums| Server::new(sums, self.seconds, deliveries, connections))
+    }
 }
 
 impl Window {
-    pub(super) fn open(traffic: &Traffic, server: Option<ServerProcess>) -> Self {
+    pub(super) fn open(traffic: &Traffic, servers: &Servers) -> Self {
         Self {
             start_ns: clock::now_ns(),
             deliveries: traffic.checker.deliveries(),
+            deliveries_at: traffic.nodes.deliveries(),
             cpu: GeneratorCpu::start(),
-            server: server.and_then(ServerProcess::usage),
+            usages: servers.usages(),
         }
     }
 
-    pub(super) fn close(&self, traffic: &Traffic, server: Option<ServerProcess>) -> Measured {
+    pub(super) fn close(&self, traffic: &Traffic, servers: &Servers) -> Measured {
+        let now = traffic.nodes.deliveries();
         Measured {
+            deliveries_at: now.iter().zip(&self.deliveries_at).map(|(now, then)| now - then).collect(),
             seconds: seconds(self.start_ns, clock::now_ns()),
             deliveries: traffic.checker.deliveries() - self.deliveries,
             cpu_share: self.cpu.share(),
-            server: self.server.zip(server.and_then(ServerProcess::usage)),
+            usages: [self.usages.clone(), servers.usages()],
         }
     }
 }

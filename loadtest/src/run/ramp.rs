@@ -10,7 +10,7 @@ use super::{Counts, HOUSEKEEPING_NS, Interruption};
 use crate::args::RampWhat;
 use crate::capacity::{Limits, RampReport, Search, Step, StepServer};
 use crate::clock;
-use crate::measure::{Latency, ServerProcess, ThreadTimes};
+use crate::measure::{Latency, Servers, ThreadTimes, Usages};
 use crate::net::Stage;
 use crate::report::{Connects, Generator, Report, limits};
 use crate::scenario::{Layout, Span};
@@ -71,7 +71,7 @@ struct Trials<'a> {
     settings: &'a Settings,
     limits: Limits,
     phases: Phases<'a>,
-    server: Option<ServerProcess>,
+    servers: Servers,
     /// All connections; a trial uses the first of them.
     order: Vec<usize>,
     layout: Layout,
@@ -85,7 +85,7 @@ impl<'a> Trials<'a> {
             settings,
             limits,
             phases,
-            server: settings.args.server_pid.map(ServerProcess::new),
+            servers: settings.servers(),
             order: layout.room_by_room(),
             layout,
             connect_seconds: 0.0,
@@ -129,11 +129,11 @@ impl<'a> Trials<'a> {
         self.phases.hold(measured_from_ns)?;
         self.phases.traffic.begin(&format!("{:.0}/s, {} connections", shape.rate, shape.connections), true);
 
-        let threads = self.server.map(ServerProcess::thread_times);
-        let window = Window::open(&self.phases.traffic, self.server);
+        let threads = self.servers.thread_times();
+        let window = Window::open(&self.phases.traffic, &self.servers);
         let cut_short = self.hold_while_hopeful(shape, end_ns)?;
-        let measured = window.close(&self.phases.traffic, self.server);
-        let server = threads.and_then(|threads| self.server_step(&threads, &measured));
+        let measured = window.close(&self.phases.traffic, &self.servers);
+        let server = self.server_step(&threads, &measured);
         let missing_connections = self.missing(shape.connections);
         self.phases.traffic.begin("between windows", false);
         if cut_short {
@@ -189,10 +189,11 @@ impl<'a> Trials<'a> {
     }
 
     fn server_step(&self, earlier: &ThreadTimes, measured: &Measured) -> Option<StepServer> {
-        let (from, to) = measured.server?;
+        let [from, to] = &measured.usages;
+        let [from, to] = Usages::sums([from, to])?;
         let cpu_ns = to.cpu_ns.saturating_sub(from.cpu_ns) as f64;
         let wall_ns = measured.seconds.max(1e-9) * 1e9;
-        let threads = self.server?.thread_times();
+        let threads = self.servers.thread_times();
         let (busiest, busiest_ns) = threads.busiest_since(earlier).unwrap_or_default();
         Some(StepServer {
             cpu_share: cpu_ns / wall_ns,

@@ -5,13 +5,14 @@ mod comings;
 
 use super::chat::Chat;
 use super::clients::Clients;
+use super::nodes::Nodes;
 use super::timeline::Timeline;
 use super::wires::Wires;
 use super::{Counts, count};
 use crate::args::Recovery;
 use crate::clock;
 use crate::measure::marker::{Mark, Marker, Reading};
-use crate::measure::{Checker, Latency, Recorder, ServerProcess, Totals};
+use crate::measure::{Checker, Latency, Recorder, Totals};
 use crate::net::{Answer, End, Handler, Reply, Stage, Wire};
 use crate::progress::Snapshot;
 use crate::report::ChatReport;
@@ -38,6 +39,7 @@ pub(super) struct Traffic {
     /// For each connection the number of its last message.
     sequences: Vec<u32>,
     pub(super) clients: Clients,
+    pub(super) nodes: Nodes,
     chat: Option<Chat>,
     /// What the schedules asked for last was the chat's.
     chat_was_last: bool,
@@ -90,10 +92,11 @@ impl Traffic {
             timeline,
             sequences: vec![0; args.connections],
             clients: Clients::new(layout.clone(), args.stop_fraction, args.slow_fraction),
+            nodes: Nodes::new(settings),
             chat_was_last: false,
             slow_stopped: false,
             checker: Checker::new(layout, settings.log_rate(), args.dialect.has_offsets()),
-            recorder: Recorder::new(args.server_pid.map(ServerProcess::new)),
+            recorder: Recorder::new(settings.servers()),
             connect_latency: Latency::new(),
             counted: Counted::default(),
             comings: Comings::new(args),
@@ -221,6 +224,7 @@ impl Traffic {
             comings.was_in[index] = true;
             comings.returned.extend(is_back.then_some(index));
         }
+        self.nodes.on_ready(index, is_back);
         *if is_back { &mut self.counted.back } else { &mut self.counted.ready } += 1;
         Answer::Accepted
     }
@@ -288,6 +292,7 @@ impl Handler for Traffic {
                 // A member that is not ready yet may be in its room already, or be given what it missed.
                 match self.marker.read(text) {
                     Reading::Delivery(mark, offset) if self.is_returning(index) => {
+                        self.nodes.on_delivery(index);
                         self.checker.on_recovered(index, mark, offset);
                     }
                     Reading::Other(offset) => self.on_other(index, text, offset, clock::now_ns()),
@@ -311,6 +316,7 @@ impl Handler for Traffic {
         }
         match self.marker.read(text) {
             Reading::Delivery(mark, offset) => {
+                self.nodes.on_delivery(index);
                 self.checker.on_delivery(index, mark, offset);
                 self.record(mark, now_ns);
                 if let Some(chat) = &mut self.chat
@@ -321,6 +327,7 @@ impl Handler for Traffic {
                 }
             }
             Reading::Unnumbered(mark) => {
+                self.nodes.on_delivery(index);
                 self.checker.on_unnumbered(index, mark);
                 self.record(mark, now_ns);
             }
@@ -331,6 +338,7 @@ impl Handler for Traffic {
 
     fn on_end(&mut self, index: usize, stage: Stage, end: End) {
         self.clients.on_gone(index);
+        self.nodes.on_end(index, stage, &end);
         if self.is_returning(index)
             && let Some(comings) = &mut self.comings
         {

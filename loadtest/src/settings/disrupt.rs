@@ -1,4 +1,4 @@
-//! What the flags of storms, churn and drains may be, alone and beside the others.
+//! What the flags of storms, churn, drains and kills may be, alone and beside the others.
 
 use anyhow::{Result, ensure};
 
@@ -22,15 +22,19 @@ pub(super) fn check(args: &Args, mode: Mode) -> Result<()> {
             ("--max-reconnect", disrupt.max_reconnect.is_some()),
             ("--recovery", disrupt.recovery != Recovery::None),
             ("--drain-command", disrupt.drain_command.is_some()),
+            ("--kill-pid", disrupt.kill_pid.is_some()),
             ("--disrupt-after", disrupt.disrupt_after.is_some()),
         ] {
-            ensure!(!is_given, "{flag} needs --kind storm, churn or drain: nobody comes back otherwise");
+            ensure!(
+                !is_given,
+                "{flag} needs --kind storm, churn, drain or kill: nobody comes back otherwise"
+            );
         }
         return Ok(());
     }
     ensure!(
         matches!(mode, Mode::Traffic | Mode::Idle),
-        "--kind: storms, churn and drains happen to a run of traffic, or to one with --idle"
+        "--kind: storms, churn, drains and kills happen to a run of traffic, or to one with --idle"
     );
     ensure!(
         matches!(args.dialect, Dialect::Event | Dialect::Topic),
@@ -49,9 +53,14 @@ pub(super) fn check(args: &Args, mode: Mode) -> Result<()> {
         disrupt.drain_command.as_ref().is_none_or(|command| !command.trim().is_empty()),
         "--kind drain rolls the server: say how with --drain-command"
     );
+    let has_one_process = args.server_pid.as_ref().is_some_and(|pids| pids.0.len() == 1);
     ensure!(
-        args.kind != Kind::Drain || disrupt.drain_command.is_some() || args.server_pid.is_some(),
-        "--kind drain needs --drain-command or --server-pid"
+        args.kind != Kind::Drain || disrupt.drain_command.is_some() || has_one_process,
+        "--kind drain needs --drain-command or one --server-pid"
+    );
+    ensure!(
+        (args.kind == Kind::Kill) == disrupt.kill_pid.is_some(),
+        "--kind kill and --kill-pid need each other"
     );
     Ok(())
 }
@@ -72,6 +81,11 @@ mod tests {
             (&["--recovery", "offset"], "--recovery"),
             (&["--kind", "drain"], "--drain-command"),
             (&["--kind", "drain", "--drain-command", " "], "say how with --drain-command"),
+            (&["--kind", "kill"], "--kill-pid"),
+            (&["--kind", "kill", "--kill-pid", "1"], "several addresses in --url"),
+            (&["--kind", "kill", "--kill-pid", "4294967295"], "--kill-pid 4294967295: no such process"),
+            (&["--kind", "storm", "--kill-pid", "1"], "--kill-pid"),
+            (&["--kill-pid", "1"], "--kill-pid"),
             (&["--kind", "storm", "--dialect", "nats"], "--dialect"),
             (&["--kind", "storm", "--stop-fraction", "0.1"], "--stop-fraction"),
             (&["--kind", "storm", "--disrupt-after", "1h"], "--disrupt-after"),

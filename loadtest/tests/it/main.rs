@@ -2,6 +2,7 @@
 
 mod agents;
 mod chat;
+mod cluster;
 mod compare;
 mod disrupt;
 mod nats;

@@ -1,8 +1,9 @@
 //! A server that does just enough to be load-tested, and does one thing wrong when asked: so that the load
 //! generator's checks are themselves checked. Threads and blocking sockets; nothing here is fast. `chat` is what it
-//! does beside messages, `frame` the framing.
+//! does beside messages, `frame` the framing, `cluster` several of them as one.
 
 mod chat;
+mod cluster;
 mod frame;
 mod nats;
 mod recovery;
@@ -90,7 +91,9 @@ pub(crate) struct StandIn {
 
 struct Shared {
     fault: Fault,
-    state: Mutex<State>,
+    /// Its number among those that share the state.
+    node: usize,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -105,6 +108,12 @@ struct State {
     heard: Vec<Heard>,
     /// Connections that a restart has sent away.
     gone: HashSet<u64>,
+    /// Connections so far.
+    connections: u64,
+    /// All open sockets.
+    sockets: HashMap<u64, (usize, TcpStream)>,
+    /// Servers that are no more.
+    dead: HashSet<usize>,
 }
 
 /// An event beside messages and first joins.
@@ -128,6 +137,8 @@ struct Room {
 
 struct Member {
     id: u64,
+    /// That of its server.
+    fault: Fault,
     socket: TcpStream,
     has_sent: bool,
     watches: bool,
@@ -136,15 +147,21 @@ struct Member {
 
 impl StandIn {
     pub(crate) fn start(fault: Fault) -> Self {
+        Self::start_node(fault, 0, Arc::default())
+    }
+
+    fn start_node(fault: Fault, node: usize, state: Arc<Mutex<State>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let shared = Arc::new(Shared { fault, state: Mutex::default() });
+        let shared = Arc::new(Shared { fault, node, state });
         let sharing = Arc::clone(&shared);
         thread::spawn(move || {
-            for (id, socket) in (0..).zip(listener.incoming()) {
+            for socket in listener.incoming() {
+                let socket = socket.expect("accepts");
+                let Some(id) = sharing.lock().enter(node, &socket) else { return };
                 let shared = Arc::clone(&sharing);
                 thread::spawn(move || {
-                    serve(&shared, id, socket.expect("accepts"));
+                    serve(&shared, id, socket);
                     shared.lock().leave(id);
                 });
             }
@@ -222,7 +239,7 @@ impl Shared {
                 r#"{"event":"room:member-joined","data":{"userId":"u"},"version":"1"}"#,
             );
         }
-        members.push(Member::new(id, socket));
+        members.push(Member::new(id, self.fault, socket));
         write_frame(socket, PING, b"are you there?");
         self.write(socket, &answer(room, PAST + *messages));
     }
@@ -244,29 +261,31 @@ impl Shared {
         room.history.push(text.clone());
         let held = room.held.take();
         let mut hold = None;
+        let first = room.members.iter().position(|member| member.fault != Fault::None);
         for (place, member) in room.members.iter_mut().enumerate() {
             member.has_sent |= member.id == sender;
-            match self.fault {
-                Fault::Close(code) if faulty && place == 0 => close(&member.socket, code),
+            let is_first = first == Some(place);
+            match member.fault {
+                Fault::Close(code) if faulty && is_first => close(&member.socket, code),
                 Fault::CloseSilent(code) if faulty && !member.has_sent => close(&member.socket, code),
-                Fault::Drop if faulty && place == 0 => {}
-                Fault::LoseAbove(_) if exceeds && place == 0 => {}
-                Fault::LoseAfter(count) if room.messages > count && place == 0 => {}
-                Fault::Duplicate if faulty && place == 0 => {
+                Fault::Drop if faulty && is_first => {}
+                Fault::LoseAbove(_) if exceeds && is_first => {}
+                Fault::LoseAfter(count) if room.messages > count && is_first => {}
+                Fault::Duplicate if faulty && is_first => {
                     [(); 2].iter().for_each(|()| self.write(&member.socket, &text))
                 }
-                Fault::Swap if faulty && place == 0 => hold = Some(text.clone()),
-                Fault::Renumber if faulty && place == 0 => {
+                Fault::Swap if faulty && is_first => hold = Some(text.clone()),
+                Fault::Renumber if faulty && is_first => {
                     // Its content under the next offset; the next one's under this.
                     hold = Some(frame(room_name, PAST + FAULTY + 1));
                 }
-                Fault::Renumber if held.is_some() && place == 0 => {
+                Fault::Renumber if held.is_some() && is_first => {
                     self.write(&member.socket, &frame(room_name, PAST + FAULTY));
                     self.write(&member.socket, held.as_deref().unwrap_or_default());
                 }
                 _ => {
                     self.write(&member.socket, &text);
-                    if let Some(held) = held.as_deref().filter(|_| place == 0) {
+                    if let Some(held) = held.as_deref().filter(|_| is_first) {
                         self.write(&member.socket, held);
                     }
                 }
@@ -288,8 +307,20 @@ impl Shared {
 }
 
 impl State {
+    /// A connection to a server; its number, unless that server is dead.
+    fn enter(&mut self, node: usize, socket: &TcpStream) -> Option<u64> {
+        if self.dead.contains(&node) {
+            return None;
+        }
+        let id = self.connections;
+        self.connections += 1;
+        self.sockets.insert(id, (node, socket.try_clone().expect("clones")));
+        Some(id)
+    }
+
     /// The connection is gone.
     fn leave(&mut self, id: u64) {
+        self.sockets.remove(&id);
         let members = |state: &Self| state.rooms.values().map(|room| room.members.len()).sum::<usize>();
         let before = members(self);
         for room in self.rooms.values_mut() {
@@ -312,9 +343,9 @@ impl State {
 }
 
 impl Member {
-    fn new(id: u64, socket: &TcpStream) -> Self {
+    fn new(id: u64, fault: Fault, socket: &TcpStream) -> Self {
         let socket = socket.try_clone().expect("clones");
-        Self { id, socket, has_sent: false, watches: false, types: false }
+        Self { id, fault, socket, has_sent: false, watches: false, types: false }
     }
 }
 

@@ -40,8 +40,7 @@ fn a_rate_beyond_all_means_does_not_keep_the_loop_from_reading() {
     let args = Args::try_parse_from(["loadtest", "--connections", "1", "--rooms", "1"]).expect("valid flags");
     let settings = Settings::from_args(args).expect("valid settings");
     let upgrade = Upgrade {
-        host: String::new(),
-        path: String::new(),
+        servers: vec![(String::new(), String::new())],
         subprotocols: vec![None],
         packing: Packing::Plain,
         rooms_in_path: None,

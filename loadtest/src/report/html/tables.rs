@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::text::{Unit, escape, number};
 use crate::measure::Percentiles;
-use crate::report::Report;
+use crate::report::nodes::HEADS;
 use crate::report::table::Rows;
+use crate::report::{NodeReport, Report};
 
 /// All tables that have rows.
 pub(super) fn render(report: &Report) -> String {
@@ -16,6 +17,7 @@ pub(super) fn render(report: &Report) -> String {
         windows(report),
         scenario(report),
         counts(report),
+        nodes(report),
         lag(report),
         settings(report),
         machine(report),
@@ -109,6 +111,15 @@ fn scenario(report: &Report) -> String {
     report.scenario_rows(&mut rows);
     let rows: Vec<_> = rows.0.into_iter().map(|(name, value)| vec![name, value]).collect();
     table("What the scenario found", &[], &rows)
+}
+
+/// Several servers beside each other.
+fn nodes(report: &Report) -> String {
+    let row =
+        |node: &NodeReport| [node.address.clone()].into_iter().chain(node.columns()).collect::<Vec<_>>();
+    let rows: Vec<_> = report.nodes.iter().map(row).collect();
+    let heads: Vec<_> = ["server"].into_iter().chain(HEADS).collect();
+    table("Servers", &heads, &rows)
 }
 
 fn named(rows: &mut Vec<Vec<String>>, what: &str, counts: &BTreeMap<String, u64>) {

@@ -47,6 +47,7 @@ impl Traffic {
     /// The connection is cut off.
     pub(in crate::run) fn on_cut(&mut self, index: usize) {
         self.clients.on_gone(index);
+        self.nodes.on_gone(index);
         self.checker.on_away(index, Some(self.sequences[index]));
         self.counted.ended += 1;
     }
@@ -72,7 +73,10 @@ impl Traffic {
 
     fn on_recovered(&mut self, index: usize, message: &[u8]) {
         match self.marker.read(message) {
-            Reading::Delivery(mark, offset) => self.checker.on_recovered(index, mark, offset),
+            Reading::Delivery(mark, offset) => {
+                self.nodes.on_delivery(index);
+                self.checker.on_recovered(index, mark, offset);
+            }
             Reading::Other(Some(offset)) => self.checker.on_foreign(index, offset),
             Reading::Other(None) | Reading::Unnumbered(_) | Reading::Malformed => self.checker.on_malformed(),
         }

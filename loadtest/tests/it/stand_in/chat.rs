@@ -38,7 +38,7 @@ impl Shared {
             let members = &mut state.rooms.entry(room_id.to_string()).or_default().members;
             let is_member = members.iter().any(|member| member.id == id);
             if !is_member {
-                members.push(Member::new(id, socket));
+                members.push(Member::new(id, self.fault, socket));
             }
             is_member
         };

@@ -26,7 +26,7 @@ impl Shared {
             Fault::RepeatRecovery => missed.insert(0, room.history[since - 1].clone()),
             _ => {}
         }
-        room.members.push(Member::new(id, socket));
+        room.members.push(Member::new(id, self.fault, socket));
         let offset = PAST + room.messages;
         if is_topic {
             missed.iter().for_each(|text| self.write(socket, text));
