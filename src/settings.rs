@@ -185,6 +185,7 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         socketio: socketio(layers)?,
         events: EventKinds::default(),
         routes: layers.backends().routes.clone(),
+        hooks: layers.backends().hooks.clone(),
         store: store::mode(store.as_ref()),
         epoch_seeds: None,
         // Known once the engine was reached.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::access::permission::Identity;
-use crate::id::{Epoch, Offset, SessionId};
+use crate::access::permission::{Additions, Identity};
+use crate::id::{Epoch, MessageId, Offset, SessionId};
 use crate::protocol::catalog;
+use crate::protocol::message::MessageType;
 use crate::room::pattern::{Pattern, PatternError, validate_name};
 
 /// Events of one connection that may be on their way to backends; further ones are `RATE_LIMITED`. So no client fills a
@@ -121,6 +122,155 @@ pub struct Sender {
     pub session: SessionId,
 }
 
+/// What needs leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookKind {
+    /// To connect.
+    Connect,
+    /// To enter a room.
+    Join,
+    /// To say something in a room.
+    Publish,
+}
+
+impl HookKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Connect, Self::Join, Self::Publish];
+
+    /// Its name in the configuration and on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Join => "join",
+            Self::Publish => "publish",
+        }
+    }
+}
+
+/// What a hook is about.
+#[derive(Debug, Clone, Default)]
+pub struct Hook {
+    /// Which events; none means all.
+    pub events: Vec<EventPattern>,
+    /// Which rooms; none means all.
+    pub rooms: Vec<Pattern>,
+    /// Whether what cannot be asked about is allowed.
+    pub allows_on_failure: bool,
+}
+
+impl Hook {
+    /// Whether it is about an event in a room, or in one that is not known.
+    #[must_use]
+    pub fn concerns(&self, event: &str, room: Option<&str>) -> bool {
+        let in_room = |room: &str| self.rooms.iter().any(|pattern| pattern.matches(room));
+        (self.events.is_empty() || self.events.iter().any(|pattern| pattern.matches(event)))
+            && (self.rooms.is_empty() || room.is_none_or(in_room))
+    }
+}
+
+/// The hooks that are configured.
+#[derive(Debug, Clone, Default)]
+pub struct Hooks {
+    /// For connections.
+    pub connect: Option<Hook>,
+    /// For rooms that are entered.
+    pub join: Option<Hook>,
+    /// For what is said.
+    pub publish: Option<Hook>,
+}
+
+impl Hooks {
+    /// The hook of a kind.
+    pub fn of(&mut self, kind: HookKind) -> &mut Option<Hook> {
+        match kind {
+            HookKind::Connect => &mut self.connect,
+            HookKind::Join => &mut self.join,
+            HookKind::Publish => &mut self.publish,
+        }
+    }
+}
+
+/// A question to a hook.
+#[derive(Debug)]
+pub struct HookCall {
+    /// Who wants it.
+    pub sender: Sender,
+    /// What.
+    pub asks: Asks,
+}
+
+/// What a hook is asked.
+#[derive(Debug)]
+pub enum Asks {
+    /// May it connect?
+    Connect {
+        /// The namespace of Socket.IO, `/` for everybody else.
+        namespace: &'static str,
+    },
+    /// May it enter?
+    Join {
+        /// The room, as it is called inside the gateway.
+        room: Arc<str>,
+    },
+    /// May it subscribe?
+    Subscribe {
+        /// The pattern, as the client names it.
+        pattern: Box<str>,
+    },
+    /// May it say that?
+    Publish {
+        /// The canonical event.
+        event: &'static str,
+        /// The room, as it is called inside the gateway.
+        room: Arc<str>,
+        /// The message's type; an edit has none.
+        kind: Option<MessageType>,
+        /// The content, byte for byte.
+        content: Bytes,
+        /// The application's own: an object.
+        metadata: Option<Bytes>,
+        /// The message that is edited.
+        message: Option<MessageId>,
+    },
+}
+
+impl Asks {
+    /// Which hook is asked.
+    #[must_use]
+    pub fn kind(&self) -> HookKind {
+        match self {
+            Self::Connect { .. } => HookKind::Connect,
+            Self::Join { .. } | Self::Subscribe { .. } => HookKind::Join,
+            Self::Publish { .. } => HookKind::Publish,
+        }
+    }
+
+    /// Bytes that it holds while it waits.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        match self {
+            Self::Publish { content, metadata, .. } => {
+                content.len() + metadata.as_ref().map_or(0, Bytes::len)
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// Leave, and what the hook changes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// What is added to who connects.
+    pub additions: Additions,
+    /// Messages of history that who enters gets at most.
+    pub history_max: Option<usize>,
+    /// What is said instead.
+    pub content: Option<Bytes>,
+    /// The metadata instead: an object.
+    pub metadata: Option<Bytes>,
+}
+
 /// How a room stands, as the sender's shard knows it.
 #[derive(Debug, Clone, Copy)]
 pub struct RoomStanding {
@@ -139,6 +289,8 @@ pub enum Answered {
     Members(Vec<u8>),
     /// The same for an event that was forwarded, with the name of the reply if the catalogue has none.
     Forwarded(Option<Box<str>>, Vec<u8>),
+    /// Leave.
+    Leave(Box<Verdict>),
 }
 
 #[cfg(test)]
@@ -166,6 +318,18 @@ mod tests {
         assert_eq!(found("robot:a:b"), Some((2, "rest")), "* is one segment");
         assert_eq!(found("x"), Some((2, "rest")));
         assert_eq!(Routes::NONE.find("x").map(|(number, _)| number), None);
+    }
+
+    #[test]
+    fn a_hook_is_about_its_events_and_rooms() {
+        assert!(Hook::default().concerns("message:send", Some("a")));
+        let hook = Hook {
+            events: vec![EventPattern::parse("message:send").expect("a pattern")],
+            rooms: vec![Pattern::parse("a.*").expect("a pattern")],
+            allows_on_failure: false,
+        };
+        assert!(hook.concerns("message:send", Some("a.b")) && hook.concerns("message:send", None));
+        assert!(!hook.concerns("message:send", Some("b")) && !hook.concerns("user:send", Some("a.b")));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::access::table::AccessTable;
 use crate::access::token::Verifier;
-use crate::backend::Routes;
+use crate::backend::{Hooks, Routes};
 use crate::engine::NodeId;
 use crate::gateway_event::EventKinds;
 use crate::protocol::profile::Profiles;
@@ -178,6 +178,8 @@ pub struct Config {
     pub events: EventKinds,
     /// Which events are for backends.
     pub routes: Routes,
+    /// What needs a backend's leave.
+    pub hooks: Hooks,
     /// Whether what shards leave behind outlives the process.
     pub store: StoreMode,
     /// What epochs are made from, when they must be the same as in the process before.
@@ -392,6 +394,7 @@ impl Default for Config {
             store: StoreMode::Off,
             epoch_seeds: None,
             node: None,
+            hooks: Hooks::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use crate::backend::Forward;
+use crate::backend::{Forward, HookCall};
 use crate::connection::http::TurnAway;
 use crate::durable::Batch;
 use crate::engine::Request;
@@ -136,6 +136,8 @@ pub enum Question {
     Monitoring(Monitoring),
     /// A backend.
     Forward(Box<Forward>),
+    /// A hook.
+    Hook(Box<HookCall>),
 }
 
 impl Question {
@@ -146,6 +148,7 @@ impl Question {
         BASE + match self {
             Self::Monitoring(_) => 0,
             Self::Forward(forward) => forward.data.len(),
+            Self::Hook(call) => call.asks.cost(),
         }
     }
 }

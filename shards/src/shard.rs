@@ -18,6 +18,7 @@ mod flushing;
 mod gather;
 mod happenings;
 mod holding;
+mod hooks;
 mod inbound;
 mod keeping;
 mod lifecycle;
@@ -81,10 +82,11 @@ use crate::user::users::Users;
 use crate::user::watch::Watches;
 
 use ack_requests::AckRequests;
-pub(crate) use commands::unavailable;
+use commands::unavailable;
 use events::{Agents, ConnectionEvents};
 use flushing::Waiting;
 use gather::Gather;
+use hooks::Line;
 use sequencing::Links;
 use sessions::Departed;
 use storing::Storing;
@@ -162,6 +164,8 @@ pub struct Shard {
     /// What clients call themselves, each once.
     agents: Agents,
     gathers: Slab<Gather>,
+    /// What needs a backend's leave, by connection.
+    lines: HashMap<ConnectionId, Line>,
     /// Sessions of Engine.IO that poll, by what makes their ids unguessable.
     sids: HashMap<Secret, ConnectionId>,
     /// How many of them each address has.
@@ -222,6 +226,7 @@ impl Shard {
             agents: Agents::default(),
             random,
             gathers: Slab::new(),
+            lines: HashMap::default(),
             sids: HashMap::default(),
             polling_by_peer: HashMap::default(),
             carriers: VecDeque::new(),
@@ -327,7 +332,10 @@ impl Shard {
     /// Whether nothing is left of any connection, room or pattern: as a new shard, but for what it counted.
     #[must_use]
     pub fn is_quiescent(&self) -> bool {
-        let connections = self.connections.is_empty() && self.gathers.is_empty() && self.local.is_empty();
+        let connections = self.connections.is_empty()
+            && self.gathers.is_empty()
+            && self.lines.is_empty()
+            && self.local.is_empty();
         let polling = self.sids.is_empty() && self.polling_by_peer.is_empty() && self.carriers.is_empty();
         // Rooms that somebody created stay until they are closed, and users are remembered for when they were last seen.
         let rooms = self.directory.is_empty() && self.owned.len() == self.created.rooms();

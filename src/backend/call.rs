@@ -22,6 +22,10 @@ use super::meter::{Ending, Meter, Report};
 const PAUSE_MS: u64 = 100;
 const PAUSE_MS_MAX: u64 = 5_000;
 
+/// Bytes of requests that may wait for one backend or be worked on by it, so that one that hangs leaves room for others
+/// among all that is asked; a longer one goes alone.
+const BYTES_MAX: u32 = 8 << 20;
+
 /// How a backend is treated.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Treatment {
@@ -45,6 +49,7 @@ pub(crate) struct Backend {
     endpoint: Endpoint,
     treatment: Treatment,
     turns: Semaphore,
+    bytes: Semaphore,
     breaker: Mutex<Breaker>,
     /// What is counted of it.
     pub(crate) meter: Meter,
@@ -60,6 +65,7 @@ impl Backend {
             endpoint,
             treatment,
             turns: Semaphore::new(treatment.concurrency),
+            bytes: Semaphore::new(BYTES_MAX as usize),
             breaker: Mutex::new(Breaker::new(treatment.breaker)),
             meter: Meter::default(),
             started: Instant::now(),
@@ -77,7 +83,13 @@ impl Backend {
     ) -> Result<T, Failure> {
         let began = Instant::now();
         let deadline = began + self.treatment.time_max;
-        let asked = match self.turn(deadline).await {
+        let bytes = u32::try_from(body.len()).unwrap_or(u32::MAX).min(BYTES_MAX);
+        let room = self.bytes.try_acquire_many(bytes).map_err(|_| Failure::QueueFull);
+        let turn = match &room {
+            Ok(_) => self.turn(deadline).await,
+            Err(failure) => Err(*failure),
+        };
+        let asked = match turn {
             Ok(_turn) => {
                 let _running = Counted::new(&self.meter, |numbers| &mut numbers.running);
                 self.call(body, read, deadline).await

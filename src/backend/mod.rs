@@ -1,7 +1,7 @@
 //! Backends: the services behind the gateway that it asks, and that answer its clients.
 //!
 //! `http_client` posts to one of them within a time and a size, and `signature` proves to it who asks. `call` puts a queue, a
-//! bound on concurrency, a `breaker` and retries in front; `meter` counts. `routes` are what clients' events are answered by:
+//! bound on concurrency, a `breaker` and retries in front; `meter` counts. `routes` are what clients' events are answered by, `hooks` what they need leave of:
 //! `request` writes what a backend is sent, `reply` reads what it says, `publish` does what that wants published; `failure`
 //! is what a client hears when it says nothing.
 //!
@@ -11,6 +11,7 @@
 pub(crate) mod breaker;
 pub(crate) mod call;
 mod failure;
+mod hooks;
 pub(crate) mod http_client;
 pub(crate) mod meter;
 pub(crate) mod publish;
@@ -25,6 +26,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use roomcast_shards::backend::{Answered, Verdict};
 use roomcast_shards::effect::Question;
 use roomcast_shards::id::{MessageId, MessageIds, ShardId};
 use roomcast_shards::rim::ControlAnswer;
@@ -33,10 +35,11 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use crate::control::{DataPlane, Job};
+use hooks::Hook;
 use http_client::HttpClient;
 use meter::Report;
 use routes::Route;
-pub(crate) use settings::{BackendSettings, RouteSettings};
+pub(crate) use settings::{BackendSettings, HookSettings, RouteSettings};
 
 /// How long an answer waits before it is given again to a shard that has too many to pass on.
 const SHARD_PAUSE: Duration = Duration::from_millis(5);
@@ -68,6 +71,7 @@ impl Node {
 pub(crate) struct Backends {
     node: Node,
     routes: Vec<Route>,
+    hooks: Vec<Hook>,
     answer: Answer,
     /// Where to publish what answers bring; `None` in tests.
     data_plane: Option<Arc<DataPlane>>,
@@ -87,7 +91,8 @@ impl Backends {
         let client = HttpClient::default();
         let routes =
             settings.routes.iter().map(|route| Route::new(&client, route)).collect::<Result<_, _>>()?;
-        Ok(Self { node, routes, answer, data_plane })
+        let hooks = settings.hooks.iter().map(|hook| Hook::new(&client, hook)).collect::<Result<_, _>>()?;
+        Ok(Self { node, routes, hooks, answer, data_plane })
     }
 
     /// Answers what is asked until no shard is left that could ask.
@@ -106,6 +111,15 @@ impl Backends {
                 let (answer, publish) = route.ask(&self.node, *forward).await;
                 self.answer(shard, ControlAnswer { caller, answer }).await;
                 self.publish(route, publish, identity.namespace()).await;
+            }
+            Question::Hook(call) => {
+                let hook = self.hooks.iter().find(|hook| hook.kind == call.asks.kind());
+                let answer = match hook {
+                    Some(hook) => hook.ask(&self.node, &call).await,
+                    None => Ok(Verdict::default()),
+                };
+                let answer = answer.map(|verdict| Answered::Leave(Box::new(verdict)));
+                self.answer(shard, ControlAnswer { caller, answer }).await;
             }
             // Answered elsewhere.
             Question::Monitoring(_) => {}
@@ -135,12 +149,13 @@ impl Backends {
     #[cfg(test)]
     pub(crate) fn none() -> Self {
         let (node, answer) = (Node::new("test".to_owned()), Box::new(|_, _| Ok(())));
-        Self { node, routes: Vec::new(), answer, data_plane: None }
+        Self { node, routes: Vec::new(), hooks: Vec::new(), answer, data_plane: None }
     }
 
     /// How they do, for the metrics.
     pub(crate) fn reports(&self) -> Vec<Report> {
-        self.routes.iter().map(|route| route.backend.report()).collect()
+        let routes = self.routes.iter().map(|route| &route.backend);
+        routes.chain(self.hooks.iter().map(|hook| &hook.backend)).map(|backend| backend.report()).collect()
     }
 }
 

@@ -37,7 +37,7 @@ struct Envelope<'a> {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Refusal<'a> {
+struct Refusal<'a> {
     code: Option<String>,
     message: Option<String>,
     #[serde(borrow)]
@@ -83,7 +83,7 @@ fn read_publish(value: &RawValue) -> Result<Vec<Box<RawValue>>, Failure> {
 }
 
 /// What the client is told of a request that the backend refused by its status.
-fn refused(status: StatusCode, body: &[u8]) -> CommandError {
+pub(super) fn refused(status: StatusCode, body: &[u8]) -> CommandError {
     let envelope: Envelope<'_> = serde_json::from_slice(body).unwrap_or_default();
     if let Some(error) = envelope.error.and_then(read_error) {
         return error;

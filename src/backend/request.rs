@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use roomcast_shards::access::permission::Identity;
-use roomcast_shards::backend::{Forward, RoomStanding, Sender};
+use roomcast_shards::backend::{Asks, Forward, HookCall, RoomStanding, Sender};
 use roomcast_shards::protocol::reply::user_type_name;
 use roomcast_shards::protocol::write::{display, key, list, name, quoted, string, time};
 use roomcast_shards::room::name::local;
@@ -32,8 +32,7 @@ pub(crate) fn forward(node: &Node, forward: &Forward, include: Include) -> Vec<u
     }
     write_sender(&mut out, sender, include.claims);
     if let Some(room) = room {
-        key(&mut out, "roomId");
-        name(&mut out, local(room));
+        write_room(&mut out, room);
     }
     if let Some(standing) = standing {
         write_standing(&mut out, *standing);
@@ -42,6 +41,56 @@ pub(crate) fn forward(node: &Node, forward: &Forward, include: Include) -> Vec<u
     out.extend_from_slice(data);
     out.push(b'}');
     out
+}
+
+/// Writes the body for what needs a hook's leave.
+pub(crate) fn hook(node: &Node, call: &HookCall, claims: bool) -> Vec<u8> {
+    let HookCall { sender, asks } = call;
+    let mut out = Vec::with_capacity(512 + asks.cost());
+    open(&mut out, node);
+    key(&mut out, "hook");
+    name(&mut out, asks.kind().name());
+    write_sender(&mut out, sender, claims);
+    match asks {
+        Asks::Connect { namespace } => {
+            key(&mut out, "namespace");
+            string(&mut out, namespace);
+        }
+        Asks::Join { room } => write_room(&mut out, room),
+        Asks::Subscribe { pattern } => {
+            key(&mut out, "pattern");
+            string(&mut out, pattern);
+        }
+        Asks::Publish { event, room, kind, content, metadata, message } => {
+            key(&mut out, "event");
+            name(&mut out, event);
+            write_room(&mut out, room);
+            key(&mut out, "message");
+            out.push(b'{');
+            if let Some(message) = message {
+                key(&mut out, "id");
+                quoted(&mut out, message);
+            }
+            if let Some(kind) = kind {
+                key(&mut out, "type");
+                name(&mut out, kind.name());
+            }
+            key(&mut out, "content");
+            out.extend_from_slice(content);
+            if let Some(metadata) = metadata {
+                key(&mut out, "metadata");
+                out.extend_from_slice(metadata);
+            }
+            out.push(b'}');
+        }
+    }
+    out.push(b'}');
+    out
+}
+
+fn write_room(out: &mut Vec<u8>, room: &str) {
+    key(out, "roomId");
+    name(out, local(room));
 }
 
 /// Begins the object: what is the same whatever is asked.
@@ -92,6 +141,10 @@ fn write_claims(out: &mut Vec<u8>, identity: &Identity) {
     write_rights(out, identity, "userType");
     key(out, "rooms");
     list(out, identity.rooms(), |out, room| name(out, local(room)));
+    if let Some(added) = identity.added_claims() {
+        key(out, "added");
+        out.extend_from_slice(added.as_bytes());
+    }
     if let Some(expires) = identity.expires_unix_ms() {
         key(out, "exp");
         display(out, expires / 1000);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use roomcast_shards::backend::HookKind;
+
 use super::breaker::BreakerSettings;
 use super::call::Treatment;
 use super::http_client::EndpointSettings;
@@ -13,6 +15,25 @@ use crate::settings::SecretSource;
 pub(crate) struct BackendSettings {
     /// In the order in which they are tried.
     pub(crate) routes: Vec<RouteSettings>,
+    /// At most one of a kind.
+    pub(crate) hooks: Vec<HookSettings>,
+}
+
+/// One hook.
+#[derive(Debug, Clone)]
+pub(crate) struct HookSettings {
+    /// What needs leave.
+    pub(crate) kind: HookKind,
+    /// Where to post.
+    pub(crate) endpoint: EndpointSettings,
+    /// How the backend is treated.
+    pub(crate) treatment: Treatment,
+    /// What it is told besides.
+    pub(crate) include: Include,
+    /// Whether what it does not answer is allowed.
+    pub(crate) allows_on_failure: bool,
+    /// Where the secret is that requests are signed with.
+    pub(crate) secret: Option<SecretSource>,
 }
 
 /// One route.

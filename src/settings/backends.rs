@@ -1,15 +1,17 @@
-//! `[[routes]]` of the configuration file: which events are for which backend, and how that is treated.
+//! `[[routes]]` and `[hooks.…]` of the configuration file: which events are for which backend, what needs the leave of
+//! one, and how they are treated.
 //!
 //! Errors are texts that begin with the key, such as `routes.robot.timeout`; `layers` adds which file. Secrets are read
 //! only where the gateway serves.
 
 mod endpoint;
+mod hooks;
 mod print;
 
 use std::time::Duration;
 
 use hyper::HeaderMap;
-use roomcast_shards::backend::{EventPattern, Route, Routes};
+use roomcast_shards::backend::{EventPattern, Hooks, Route, Routes};
 use roomcast_shards::protocol::catalog::{self, Event};
 use toml::{Table, Value};
 
@@ -77,8 +79,11 @@ pub(super) struct FileBackends {
     pub(super) settings: BackendSettings,
     /// For the shards.
     pub(super) routes: Routes,
+    /// For the shards.
+    pub(super) hooks: Hooks,
     /// As written, for `roomcast config`.
     tables: Vec<Table>,
+    hook_tables: Table,
 }
 
 impl FileBackends {
@@ -114,6 +119,10 @@ impl FileBackends {
         for route in &mut settings.routes {
             let at = format!("routes.{}", route.name);
             route.endpoint.secrets = endpoint::secrets(&at, route.secret.as_ref(), warnings)?;
+        }
+        for hook in &mut settings.hooks {
+            let at = format!("hooks.{}", hook.kind.name());
+            hook.endpoint.secrets = endpoint::secrets(&at, hook.secret.as_ref(), warnings)?;
         }
         Ok(settings)
     }

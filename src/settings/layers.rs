@@ -100,6 +100,10 @@ impl Layers {
                 self.backends.read_routes(value).map_err(error)?;
                 continue;
             }
+            if key == "hooks" {
+                self.backends.read_hooks(value).map_err(error)?;
+                continue;
+            }
             let setting = table::find(&key).ok_or_else(|| {
                 let hint = did_you_mean(&key, table::all().map(|setting| setting.name));
                 error(format!("unknown key {key:?}{hint}"))

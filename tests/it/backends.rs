@@ -4,6 +4,7 @@
 mod breaker;
 mod example;
 mod failures;
+mod hooks;
 mod replies;
 mod rights;
 mod signature;
@@ -46,7 +47,12 @@ fn series(server: &Server, name: &str) -> f64 {
 
 /// The reason that an error's details give, after a look at the rest of them.
 fn reason(error: &Value) -> &str {
-    assert_eq!(error["details"]["component"], "shop", "{error}");
+    reason_of(error, "shop")
+}
+
+/// The same of an error that is about another backend.
+fn reason_of<'a>(error: &'a Value, backend: &str) -> &'a str {
+    assert_eq!(error["details"]["component"], backend, "{error}");
     assert_eq!(error["recoverable"], true, "{error}");
     error["details"]["reason"].as_str().unwrap_or_else(|| panic!("no reason in {error}"))
 }

@@ -3,6 +3,8 @@
 //! Pure: decided from the claims alone, before the room's owner is asked, so that a refusal never tells whether
 //! a room exists.
 
+mod additions;
+
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
@@ -13,9 +15,11 @@ use crate::protocol::catalog::{EVENTS, Event, RIGHTS};
 use crate::room::name::{is_room_of, local, namespace, qualify, user_room};
 use crate::room::pattern::Pattern;
 
+pub use additions::Additions;
+
 /// Who is at the other end of a connection, and what they may do. Names of users and rooms are those inside the gateway
 /// ([`crate::room::name`]).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Identity {
     /// The user's id.
     pub user: Arc<str>,
@@ -33,29 +37,31 @@ pub struct Identity {
 }
 
 /// What a token lists.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 struct Lists {
     /// The permissions as the token names them.
     permissions: Vec<String>,
     grants: Vec<Grant>,
     rooms: Vec<Arc<str>>,
+    /// What a hook says besides, as the text of an object.
+    claims: Option<Arc<str>>,
 }
 
 /// One permission: an action and the rooms for which it is granted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Grant {
     action: Action,
     rooms: Rooms,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Action {
     /// `*`.
     Any,
     Named(&'static str),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Rooms {
     All,
     Matching(Pattern),
@@ -105,6 +111,7 @@ impl Identity {
                 grants: claims.permissions.iter().filter_map(|text| Grant::parse(text)).collect(),
                 permissions: claims.permissions,
                 rooms: claims.rooms.iter().map(|room| inside(room)).collect(),
+                claims: None,
             })
         });
         Self {

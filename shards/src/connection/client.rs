@@ -10,7 +10,7 @@ use super::http::TurnAway;
 use super::outbound_queue::OutboundQueue;
 use super::websocket::WebSocket;
 use crate::access::limits::{Bucket, SharedBucket};
-use crate::access::permission::Identity;
+use crate::access::permission::{Additions, Identity};
 use crate::clock::{Now, Soon};
 use crate::config::Config;
 use crate::id::{ConnectionId, Offset, SessionId};
@@ -173,6 +173,8 @@ pub struct Rare {
     pub drain_ms: Option<u64>,
     /// What it is told then.
     pub reconnect_ms: u64,
+    /// What a hook added to its token.
+    pub additions: Option<Box<Additions>>,
     /// Its events that are on their way to backends.
     pub forwards: u8,
     /// When the other nodes last heard how far its session has got.
@@ -193,6 +195,7 @@ static NOTHING_RARE: Rare = Rare {
     refusals: Bucket::FULL,
     drain_ms: None,
     reconnect_ms: 0,
+    additions: None,
     forwards: 0,
     told_ms: 0,
 };

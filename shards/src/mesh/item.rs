@@ -141,6 +141,8 @@ pub enum ReplyTo {
     Check(Arc<str>),
     /// It says whether a connection that came with `?session=` may have it.
     Session,
+    /// It says whether the first in a connection's line has leave.
+    Leave,
     /// A user whom the connection watches has perhaps come into its sight.
     Sight,
     /// To the control plane, which called its request so.

@@ -58,7 +58,7 @@ impl Shard {
     fn on_outcome(&mut self, caller: Caller, outcome: Outcome, now: Now) {
         match (caller.reply.clone(), outcome) {
             (ReplyTo::Sight, Outcome::Appeared(change)) => self.on_appeared(caller.connection, change, now),
-            (ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Sight | ReplyTo::Api(_), _) => {}
+            (ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Sight | ReplyTo::Leave | ReplyTo::Api(_), _) => {}
             (ReplyTo::Check(room), _) => self.on_checked(caller.connection, room, false, now),
             (ReplyTo::Attach, _) => self.on_attached(caller.connection, now),
             (ReplyTo::Part { gather, index }, Outcome::Standing(standing)) => {
@@ -95,7 +95,12 @@ impl Shard {
             }
         }
         match caller.reply.clone() {
-            ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Check(_) | ReplyTo::Sight | ReplyTo::Api(_) => {}
+            ReplyTo::Nobody
+            | ReplyTo::Session
+            | ReplyTo::Check(_)
+            | ReplyTo::Sight
+            | ReplyTo::Leave
+            | ReplyTo::Api(_) => {}
             ReplyTo::Attach => {
                 self.give_kept(&caller, &room, &kept, resync, now);
                 self.note_entry(&caller, &room, (base, offset), fresh, now);
@@ -272,7 +277,7 @@ impl Shard {
     /// Tells whoever asked that it failed.
     pub(super) fn fail(&mut self, caller: &Caller, error: &CommandError, now: Now) {
         match &caller.reply {
-            ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Sight => {}
+            ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Sight | ReplyTo::Leave => {}
             ReplyTo::Api(token) => self.effects.api_answers.push((*token, Err(error.clone()))),
             ReplyTo::Check(room) => {
                 let denied = error.code == ErrorCode::RoomAccessDenied;
@@ -291,7 +296,7 @@ impl Shard {
     }
 
     /// One part of a command failed: the whole of it, when it has no other.
-    fn fail_one(
+    pub(super) fn fail_one(
         &mut self,
         caller: &Caller,
         (gather, index): (u32, u32),

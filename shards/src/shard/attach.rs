@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Shard;
 use super::events::Happened;
+use super::hooks::Wants;
 use super::subscriptions::Wish;
 use crate::access::permission::Identity;
 use crate::access::token::TokenError;
@@ -89,8 +90,22 @@ impl Shard {
         self.close(slot, CloseCode::AuthFailed, "authentication failed", now);
     }
 
-    /// The connection is that user's: it enters its forced rooms before its next frame is read.
+    /// The connection is that user's, if whoever must be asked lets it in.
     pub(super) fn attach(
+        &mut self,
+        slot: usize,
+        identity: Identity,
+        reply: Option<(Event, RequestId)>,
+        now: Now,
+    ) {
+        if self.connect_needs_leave() {
+            return self.hold(slot, ReplyTo::Nobody, Wants::Connect(Arc::new(identity), reply));
+        }
+        self.let_in(slot, identity, reply, now);
+    }
+
+    /// The connection is that user's: it enters its forced rooms before its next frame is read.
+    pub(super) fn let_in(
         &mut self,
         slot: usize,
         identity: Identity,
@@ -186,6 +201,10 @@ impl Shard {
         })?;
         let realm = self.connections[slot].variant.namespace.realm();
         let identity = Identity::from_claims(claims, &self.config.access, self.config.tenancy, realm);
+        let identity = match &self.connections[slot].rare().additions {
+            Some(additions) => identity.with(additions),
+            None => identity,
+        };
         if identity.user != self.identity(slot).user {
             return Err(CommandError::new(ErrorCode::ClientError, "the token is another user's"));
         }

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use super::Shard;
 use super::commands::unavailable;
-use crate::backend::{Answered, FORWARDS_MAX, Forward, Forwarded, RoomStanding, Sender};
+use crate::backend::{Answered, FORWARDS_MAX, Forward, Forwarded, HookKind, RoomStanding, Sender, Verdict};
 use crate::clock::Now;
+use crate::connection::outbound_queue::FrameClass;
 use crate::effect::{Inquiry, Question};
 use crate::mesh::item::{Caller, ReplyTo};
 use crate::protocol::catalog::Event;
 use crate::protocol::error_code::{CommandError, Detail};
+use crate::protocol::profile::Dialect;
 use crate::protocol::reply::Reply;
+use crate::protocol::socketio::write::{OpenEvent, ack_with_attachments};
 
 /// When a client may try again that has too many events on their way to backends.
 const FORWARD_RETRY_MS: u64 = 1_000;
@@ -30,16 +33,64 @@ impl Shard {
         {
             rare.forwards = rare.forwards.saturating_sub(1);
         }
+        if matches!(caller.reply, ReplyTo::Leave) {
+            let verdict = answer.map(|answered| match answered {
+                Answered::Leave(verdict) => *verdict,
+                _ => Verdict::default(),
+            });
+            self.on_verdict(caller.connection, verdict, now);
+            return self.settle(now);
+        }
         match answer {
-            Ok(Answered::Members(members) | Answered::Forwarded(None, members)) => {
-                self.answer_client(caller, &Reply::Written(members), now);
-            }
-            Ok(Answered::Forwarded(Some(name), members)) => {
-                self.answer_as(caller, &name, &Reply::Written(members), now);
-            }
+            Ok(Answered::Leave(_)) => {}
+            Ok(Answered::Members(members)) => self.answer_client(caller, &Reply::Written(members), now),
+            Ok(Answered::Forwarded(name, members)) => self.pass_on(caller, name.as_deref(), members, now),
             Err(error) => self.fail(caller, &error, now),
         }
         self.settle(now);
+    }
+
+    /// A backend's answer, to the client that sent the event. A Socket.IO client gets bytes as attachments.
+    fn pass_on(&mut self, caller: &Caller, name: Option<&str>, members: Vec<u8>, now: Now) {
+        let ReplyTo::Client { event, id } = &caller.reply else { return };
+        let name = name.unwrap_or(event.spec().reply);
+        let client = self.client(caller.connection).filter(|client| client.is_heard());
+        let Some(client) = client.filter(|client| client.variant.dialect == Dialect::SocketIo) else {
+            return self.answer_as(caller, name, &Reply::Written(members), now);
+        };
+        let (variant, place) = (client.variant, client.place());
+        let data = |out: &mut Vec<u8>| {
+            out.push(b'{');
+            out.extend_from_slice(&members);
+            out.push(b'}');
+        };
+        let frames = match id {
+            Some(id) => ack_with_attachments(variant.namespace, id, data),
+            None => {
+                let name = variant.profile.outbound(name);
+                OpenEvent::new(variant.namespace, name, (true, None), data).close(place)
+            }
+        };
+        self.send(caller.connection.slot as usize, frames, FrameClass::Reply);
+    }
+
+    /// There is no room for a question at the control plane.
+    pub fn on_unasked(&mut self, inquiry: Inquiry, now: Now) {
+        self.metrics.control_overflows += 1;
+        let hooks = &self.config.hooks;
+        let allowed = match &inquiry.question {
+            Question::Hook(call) => {
+                let hook = match call.asks.kind() {
+                    HookKind::Connect => &hooks.connect,
+                    HookKind::Join => &hooks.join,
+                    HookKind::Publish => &hooks.publish,
+                };
+                hook.as_ref().is_some_and(|hook| hook.allows_on_failure)
+            }
+            Question::Monitoring(_) | Question::Forward(_) => false,
+        };
+        let answer = if allowed { Ok(Answered::Leave(Box::default())) } else { Err(unavailable("control")) };
+        self.on_control(&inquiry.caller, answer, now);
     }
 
     /// Whether a client may have an event forwarded, as far as role and permissions go.

@@ -183,7 +183,7 @@ impl Shard {
 }
 
 /// A component that is not there.
-pub(crate) fn unavailable(component: &'static str) -> CommandError {
+pub(super) fn unavailable(component: &'static str) -> CommandError {
     let message = format!("{component} is not available");
     CommandError::new(ErrorCode::ServerError, message).with("component", Detail::Text(component.into()))
 }

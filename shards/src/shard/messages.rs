@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Shard;
+use super::hooks::Wants;
 use super::sends::{rate_limited, rate_of};
 use crate::access::limits::scaled;
 use crate::access::token::UserType;
@@ -14,6 +15,7 @@ use crate::id::{MessageId, SessionId, ShardId};
 use crate::mesh::item::{Caller, Item};
 use crate::mesh::operation::Operation;
 use crate::mesh::outcome::Outcome;
+use crate::protocol::catalog::Event;
 use crate::protocol::command::UpTo;
 use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::json::escape_strings;
@@ -37,13 +39,34 @@ impl Shard {
         if self.subscribed(slot, &room).is_none() && !moderator && !is_user_room(&room) {
             self.check_sender(slot, &room)?;
         }
+        if let Some(content) =
+            content.as_ref().filter(|_| self.publish_needs_leave(Event::MessageEdit, &room))
+        {
+            let wants = Wants::Edit { room, message, content: content.clone(), binary };
+            self.hold(slot, caller.reply, wants);
+            return Ok(());
+        }
+        self.change(slot, caller, room, message, (content, binary));
+        Ok(())
+    }
+
+    /// The same with leave; the room's owner judges whose message it is.
+    pub(super) fn change(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        room: String,
+        message: MessageId,
+        (content, binary): (Option<Bytes>, bool),
+    ) {
+        let identity = self.identity(slot);
+        let moderator = identity.has_right("message:moderate", &room) && identity.may_enter(&room);
         let content = match self.config.sanitize {
             Sanitize::Off => content,
             Sanitize::Escape => content.map(escape_strings),
         };
         let user = Arc::clone(&self.identity(slot).user);
         self.ask(caller, room.into(), Operation::Revise { user, moderator, message, content, binary });
-        Ok(())
     }
 
     pub(super) fn receipt(

@@ -2,6 +2,7 @@
 
 use super::Shard;
 use super::gather::Kind;
+use super::hooks::Wants;
 use super::subscriptions::limit_reached;
 use crate::mesh::item::{Caller, Interest, Item, ReplyTo};
 use crate::protocol::error_code::CommandError;
@@ -9,6 +10,20 @@ use crate::room::pattern::Pattern;
 
 impl Shard {
     pub(super) fn subscribe_pattern(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        pattern: Pattern,
+    ) -> Result<(), CommandError> {
+        if self.pattern_needs_leave() {
+            self.hold(slot, caller.reply, Wants::Subscribe(pattern));
+            return Ok(());
+        }
+        self.add_pattern(slot, caller, pattern)
+    }
+
+    /// The same with leave.
+    pub(super) fn add_pattern(
         &mut self,
         slot: usize,
         caller: Caller,

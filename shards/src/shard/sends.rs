@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::Shard;
 use super::gather::{Kind, Part};
+use super::hooks::Wants;
 use crate::access::limits::{RetryAfter, scaled};
 use crate::access::token::UserType;
 use crate::clock::Now;
 use crate::config::{Limits, Rate, Sanitize};
 use crate::mesh::item::{Caller, ReplyTo};
 use crate::mesh::operation::Operation;
+use crate::protocol::catalog::Event;
 use crate::protocol::command::Draft;
 use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::json::escape_strings;
@@ -25,8 +27,31 @@ impl Shard {
         now: Now,
     ) -> Result<(), CommandError> {
         self.check_draft(slot, &draft)?;
+        if self.publish_needs_leave(Event::MessageSend, &draft.room) {
+            self.check_sender(slot, &draft.room)?;
+            self.take_message(slot, now)?;
+            self.hold(slot, caller.reply, Wants::Send(Box::new(draft)));
+            return Ok(());
+        }
         let outside = self.check_sender(slot, &draft.room)?;
         self.take_message(slot, now)?;
+        self.publish_draft(slot, caller, draft, outside);
+        Ok(())
+    }
+
+    /// The same with leave.
+    pub(super) fn send_with_leave(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        draft: Draft,
+    ) -> Result<(), CommandError> {
+        let outside = self.check_sender(slot, &draft.room)?;
+        self.publish_draft(slot, caller, draft, outside);
+        Ok(())
+    }
+
+    fn publish_draft(&mut self, slot: usize, caller: Caller, draft: Draft, outside: Option<bool>) {
         let room: Arc<str> = match self.directory.find(&draft.room) {
             Some(key) => Arc::clone(&self.directory.get(key).name),
             None => draft.room.as_str().into(),
@@ -36,7 +61,6 @@ impl Shard {
         let sender = Arc::clone(&self.identity(slot).user);
         let draft = self.sanitized(draft);
         self.ask(caller, room, Operation::Publish { sender, session, draft, confirm, outside });
-        Ok(())
     }
 
     /// Whether a connection may send to a room. For one that is not in it: whether it may do so whoever else may.
@@ -105,11 +129,20 @@ impl Shard {
     ) -> Result<(), CommandError> {
         self.check_draft(slot, &draft)?;
         self.take_message(slot, now)?;
+        if self.publish_needs_leave(Event::UserSend, &draft.room) {
+            self.hold(slot, caller.reply, Wants::UserSend(user.to_owned(), Box::new(draft)));
+        } else {
+            self.publish_to_user(slot, caller, user, draft);
+        }
+        Ok(())
+    }
+
+    /// The same with leave.
+    pub(super) fn publish_to_user(&mut self, slot: usize, caller: Caller, user: &str, draft: Draft) {
         let allowed = self.identity(slot).may_send_to_any(user);
         let confirm = wants_confirmation(&caller);
         let draft = self.sanitized(draft);
         self.ask_user_send(caller, draft, allowed, confirm);
-        Ok(())
     }
 
     /// Asks the owner of a user's room to accept a message there.

@@ -3,12 +3,16 @@
 //! An event is the native envelope, so that from here on it is a request like any other. What makes no sense ends the
 //! session's transport, as the protocol wants it; what makes sense and cannot be had is an error.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Shard;
 use super::engine::MALFORMED;
 use super::events::Happened;
+use super::hooks::Wants;
 use crate::access::permission::Identity;
+use crate::backend::Verdict;
 use crate::clock::Now;
 use crate::connection::engine::{App, Assembly, Own, Role};
 use crate::connection::outbound_queue::FrameClass;
@@ -31,7 +35,7 @@ const NAMESPACE_BYTES_MAX: usize = 256;
 
 /// What a client says to enter a namespace.
 #[derive(Debug, Default)]
-struct Credentials {
+pub(super) struct Credentials {
     token: Option<String>,
     /// The session that it wants to resume.
     pid: Option<String>,
@@ -149,7 +153,13 @@ impl Shard {
         let client = &self.connections[slot];
         let token = client.engine().and_then(|session| session.token.as_deref().map(str::to_owned));
         match self.judge(slot, namespace, token.or(credentials.token.clone()).as_deref(), now) {
-            Ok(identity) => self.enter_namespace(slot, namespace, identity, credentials, now),
+            Ok(identity) if self.connect_needs_leave() => {
+                let wants = Wants::Enter(namespace, Arc::new(identity), Box::new(credentials));
+                self.hold(slot, ReplyTo::Nobody, wants);
+            }
+            Ok(identity) => {
+                self.enter_namespace(slot, namespace, identity, (credentials, Verdict::default()), now);
+            }
             Err(error) => self.refuse_namespace(slot, namespace, &error, now),
         }
     }
@@ -191,7 +201,13 @@ impl Shard {
         }
     }
 
-    fn refuse_namespace(&mut self, slot: usize, namespace: &Namespace, error: &CommandError, now: Now) {
+    pub(super) fn refuse_namespace(
+        &mut self,
+        slot: usize,
+        namespace: &Namespace,
+        error: &CommandError,
+        now: Now,
+    ) {
         self.metrics.count_error(error.code);
         let profile = self.connections[slot].variant.profile;
         self.send(slot, write::refused(namespace.wire_name(), profile, error), FrameClass::Reply);
@@ -209,12 +225,12 @@ impl Shard {
     }
 
     /// The client is let in: as this connection, or as a child of it when that is in a namespace already.
-    fn enter_namespace(
+    pub(super) fn enter_namespace(
         &mut self,
         slot: usize,
         namespace: &'static Namespace,
         identity: Identity,
-        credentials: Credentials,
+        (credentials, verdict): (Credentials, Verdict),
         now: Now,
     ) {
         let (id, profile) = (self.connections[slot].id, self.connections[slot].variant.profile);
@@ -231,6 +247,7 @@ impl Shard {
             session.children.push((namespace, child));
         }
         let identity = self.own_name(at, namespace, identity);
+        let identity = self.with_additions(at, identity, verdict);
         let client = &mut self.connections[at];
         client.agent = agent;
         client.variant.dialect = crate::protocol::profile::Dialect::SocketIo;
@@ -245,7 +262,7 @@ impl Shard {
             let resume = Resume { caller: None, user: "".into(), positions: Vec::new(), place };
             rare.resume = Some(Box::new(resume));
         }
-        self.attach(at, identity, None, now);
+        self.let_in(at, identity, None, now);
     }
 
     /// Who has no name is called after its session, so that it is the same user when it comes back to that.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Shard;
+use super::hooks::Wants;
 use crate::clock::Now;
 use crate::config::RoomClass;
 use crate::connection::Subscription;
@@ -40,8 +41,25 @@ impl Shard {
         history: usize,
         recover: Option<Position>,
     ) -> Result<(), CommandError> {
+        let wish = Wish { history, recover, only_missed: false };
+        if self.join_needs_leave(room) {
+            self.check_entry(slot, room)?;
+            self.hold(slot, caller.reply, Wants::Join(room.to_owned(), wish));
+            return Ok(());
+        }
+        self.enter_room(slot, caller, room, wish)
+    }
+
+    /// The same with leave.
+    pub(super) fn enter_room(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        room: &str,
+        wish: Wish,
+    ) -> Result<(), CommandError> {
         self.check_entry(slot, room)?;
-        self.subscribe(slot, caller, room, false, Wish { history, recover, only_missed: false });
+        self.subscribe(slot, caller, room, false, wish);
         Ok(())
     }
 

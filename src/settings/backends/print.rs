@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::{FileBackends, KEYS};
+use super::{FileBackends, KEYS, hooks};
 use crate::settings::print::comment;
 
 impl FileBackends {
@@ -18,6 +18,29 @@ impl FileBackends {
             comment(out, &format!("{key}: {help}"));
         }
         tables(out, "routes", self.tables.clone());
+        out.push_str("\n# HOOKS\n\n");
+        comment(
+            out,
+            "What needs a backend's leave: tables [hooks.connect], [hooks.join] and [hooks.publish], with url and most of \
+             the keys of routes. Default: timeout 2s, concurrency 64, queue 4096.",
+        );
+        for (key, help) in hooks::KEYS {
+            comment(out, &format!("{key}: {help}"));
+        }
+        self.render_hooks(out);
+    }
+
+    fn render_hooks(&self, out: &mut String) {
+        let mut hooks = self.hook_tables.clone();
+        for (kind, table) in &mut hooks {
+            if table.as_table_mut().is_some_and(|table| table.remove("headers").is_some()) {
+                comment(out, &format!("The headers of hooks.{kind} are left out here."));
+            }
+        }
+        if !hooks.is_empty() {
+            out.push('\n');
+            out.push_str(&Table::from_iter([("hooks".to_owned(), Value::Table(hooks))]).to_string());
+        }
     }
 }
 

@@ -72,6 +72,33 @@ fn what_a_route_gets_wrong_is_named() {
 }
 
 #[test]
+fn a_hook_is_what_its_table_says() {
+    let file = read(
+        "[hooks.connect]\nurl = 'http://b/'\non-failure = 'allow'\n\
+         [hooks.publish]\nurl = 'http://b/'\nrooms = ['a.*']\nevents = 'message:send'\ntimeout = '1s'\n",
+    )
+    .expect("good");
+    assert!(file.hooks.connect.as_ref().is_some_and(|hook| hook.allows_on_failure));
+    let publish = file.hooks.publish.as_ref().expect("a hook");
+    assert!(publish.concerns("message:send", Some("a.b")) && !publish.concerns("message:edit", Some("a.b")));
+    assert!(file.hooks.join.is_none() && file.settings.hooks.len() == 2);
+    let mut out = String::new();
+    file.render(&mut out);
+    assert_eq!(read(&out).expect("it reads again").settings.hooks.len(), 2);
+    for (text, expected) in [
+        ("hooks = 1", "hooks: expected tables"),
+        ("[hooks.conect]\nurl='http://b'", "hooks: unknown hook \"conect\" (did you mean \"connect\"?)"),
+        ("[hooks.connect]\nurl='http://b'\nrooms='a'", "hooks.connect: unknown key \"rooms\""),
+        ("[hooks.join]\nurl='http://b'\nevents='a'", "hooks.join: unknown key \"events\""),
+        ("[hooks.join]\non-failure='deny'", "hooks.join.url: is required"),
+        ("[hooks.join]\nurl='http://b'\non-failure='perhaps'", "hooks.join.on-failure: "),
+    ] {
+        let error = read(text).expect_err(text);
+        assert!(error.contains(expected), "{error} has no {expected}");
+    }
+}
+
+#[test]
 fn secrets_are_read_where_the_gateway_serves() {
     let text = "[[routes]]\nevents = 'a'\nurl = 'http://b/'\nsecret-file = '/nowhere'";
     let file = read(text).expect("a good table");

@@ -131,6 +131,10 @@ fn a_socketio_client_gets_the_answer_as_its_ack() {
     ben.try_send_binary(&[1, 2, 3]);
     ben.event("order:file");
     assert_eq!(backend.request(3).body["data"], json!({"bytes": {"_base64": "AQID"}}));
+    backend.becomes(Does::say(json!({"bytes": {"_base64": "BAUG"}})));
+    let id = ben.post("order:create", &json!({}));
+    let answer = ben.expect("an answer", |message| message.kind == '3' && message.id == Some(id));
+    assert_eq!(answer.attachments, [[4, 5, 6]], "{}", answer.raw);
 }
 
 #[test]

@@ -45,15 +45,7 @@ impl OpenEvent {
             Vec::new()
         };
         let mut text = Vec::with_capacity(body.len() + 32);
-        match attachments.len() {
-            0 => text.extend_from_slice(b"42"),
-            count => {
-                text.extend_from_slice(b"45");
-                display(&mut text, count);
-                text.push(b'-');
-            }
-        }
-        text.extend_from_slice(namespace.prefix.as_bytes());
+        head(&mut text, namespace, (b'2', b'5'), attachments.len());
         if let Some(ack) = ack {
             display(&mut text, ack);
         }
@@ -73,6 +65,19 @@ impl OpenEvent {
         }
         [&text[..], &self.attachments].concat().into()
     }
+}
+
+/// Writes the head of a packet that is of the one kind, or of the other when it has attachments.
+fn head(out: &mut Vec<u8>, namespace: &Namespace, (plain, binary): (u8, u8), attachments: usize) {
+    out.push(b'4');
+    if attachments == 0 {
+        out.push(plain);
+    } else {
+        out.push(binary);
+        display(out, attachments);
+        out.push(b'-');
+    }
+    out.extend_from_slice(namespace.prefix.as_bytes());
 }
 
 fn arguments(out: &mut Vec<u8>, event: &str, data: impl FnOnce(&mut Vec<u8>)) {
@@ -107,6 +112,22 @@ pub fn ack(out: &mut Vec<u8>, namespace: &Namespace, id: &str, data: impl FnOnce
     out.push(b'[');
     data(out);
     out.push(b']');
+}
+
+/// The frames of an answer that may have attachments inside.
+#[must_use]
+pub fn ack_with_attachments(namespace: &Namespace, id: &str, data: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    let mut body = vec![b'['];
+    data(&mut body);
+    body.push(b']');
+    let (body, attachments) = binary::extract(&body, ATTACHMENTS_MAX);
+    let mut text = Vec::with_capacity(body.len() + 32);
+    head(&mut text, namespace, (b'3', b'6'), attachments.len());
+    text.extend_from_slice(id.as_bytes());
+    text.extend_from_slice(&body);
+    let mut frames = frame::text(&text).to_vec();
+    attachments.iter().for_each(|data| frames.extend_from_slice(&frame::binary(data)));
+    frames.into()
 }
 
 /// The packet that lets a client into a namespace; `pid` names the session that it may resume.
@@ -198,6 +219,9 @@ mod tests {
     #[test]
     fn attachments_follow_their_event() {
         let data = |out: &mut Vec<u8>| binary::write(out, &[1, 2]);
+        let text = br#"461-12[{"_placeholder":true,"num":0}]"#;
+        let frames = ack_with_attachments(&ROOT, "12", data);
+        assert_eq!(frames, [&frame::text(text)[..], &frame::binary(&[1, 2])].concat());
         let frames = OpenEvent::new(&ROOT, "a", (true, None), data).close(Some(Place::Start));
         let text = br#"451-["a",{"_placeholder":true,"num":0},"0"]"#;
         assert_eq!(frames, [&frame::text(text)[..], &frame::binary(&[1, 2])].concat());

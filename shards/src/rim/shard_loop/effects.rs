@@ -5,7 +5,6 @@ use crate::effect::{Admission, AdmissionEvent, Moved, Release, SocketEffect};
 use crate::id::{ConnectionId, ShardId};
 use crate::rim::inbox::Accepted;
 use crate::rim::{HttpConnection, sys};
-use crate::shard::unavailable;
 
 impl ShardLoop {
     pub(super) fn apply_effects(&mut self) {
@@ -38,8 +37,7 @@ impl ShardLoop {
     fn pass_on_news(&mut self) {
         for inquiry in std::mem::take(&mut self.shard.effects.inquiries) {
             if let Err(inquiry) = self.inbox.control.inquire(self.shard.id(), inquiry) {
-                self.shard.metrics.control_overflows += 1;
-                self.shard.on_control(&inquiry.caller, Err(unavailable("control")), self.now);
+                self.shard.on_unasked(inquiry, self.now);
             }
         }
         if !self.shard.effects.events.is_empty() {
