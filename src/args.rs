@@ -44,6 +44,8 @@ pub(crate) enum Subcommands {
     /// Print the effective settings as a configuration file, secrets left out
     #[command(after_help = NOTATION)]
     Config(TypedSettings),
+    /// Print the OpenAPI 3.1 description of the server API
+    Openapi,
     /// Print the catalogue of events: names, data, replies, pushes, errors and close codes
     Events(EventsArgs),
 }

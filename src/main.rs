@@ -42,6 +42,7 @@ fn run() -> Result<(), Failure> {
         Subcommands::Token(args) => token::run(&args),
         Subcommands::Check(typed) => check::run(&settings::check(typed).map_err(Failure::settings)?),
         Subcommands::Config(typed) => print(&settings::config_file(typed).map_err(Failure::settings)?),
+        Subcommands::Openapi => print(control::openapi::pretty()),
         Subcommands::Events(args) => print(&events::render(args.form())),
     }
 }

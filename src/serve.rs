@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use roomcast_shards::clock::Clock;
 use roomcast_shards::config::{Config, SessionKey, StoreMode};
 use roomcast_shards::rim::{Shards, StartError, StoreStart};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::acceptor::{Acceptor, bind};
@@ -33,7 +33,7 @@ const DRAIN_SPREAD_PERCENT: u64 = 60;
 /// # Errors
 /// [`Failure`] when the gateway cannot start, or was told to stop before it had drained.
 pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
-    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(Failure::other)?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(Failure::other)?;
     // Before anything is bound: who connects while it is read is refused, as by a process that is not there yet.
     let mut data_plane = settings.data_plane;
     let (store, saved) = open_store(settings.store, &mut data_plane)?;
@@ -76,7 +76,14 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
         history_bytes_max: config.history.total_bytes_max as u64,
         ring_items_max: config.ring_items_max as u64,
     };
-    let control_settings = ControlSettings { admin_listener, dev_page, limits, backends: settings.backends };
+    let control_settings = ControlSettings {
+        admin_listener,
+        dev_page,
+        limits,
+        backends: settings.backends,
+        api: settings.api,
+        config: Arc::clone(&config),
+    };
     let control =
         control::start(pending, Arc::clone(&shards), control_settings, extra).map_err(Failure::other)?;
     let acceptor =
@@ -92,7 +99,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     if let (Some(dev), Some(address)) = (&settings.dev, addresses.first()) {
         greet(dev, address);
     }
-    let signal = wait(&mut signals, &shards)?;
+    let signal = wait(&mut signals, &shards, &control)?;
     tracing::info!(event = "draining", signal, connections = shards.connections());
     drain(&shards, &control, &mut signals, settings.drain_timeout_ms)?;
     acceptor.stop();
@@ -123,14 +130,17 @@ fn open_store(
     Ok((Some(store), Some(start)))
 }
 
-/// Waits for a signal.
+/// Waits for a signal to end; at SIGHUP files are read again.
 ///
 /// # Errors
 /// [`Failure`] when a shard has ended by itself: what it owned is lost, and only a new start brings it back.
-fn wait(signals: &mut Signals, shards: &Shards) -> Result<i32, Failure> {
+fn wait(signals: &mut Signals, shards: &Shards, control: &Control) -> Result<i32, Failure> {
     loop {
-        if let Some(signal) = signals.pending().next() {
-            return Ok(signal);
+        for signal in signals.pending() {
+            match signal {
+                SIGHUP => control.reload(),
+                signal => return Ok(signal),
+            }
         }
         if !shards.are_running() {
             tracing::error!(event = "shard_ended");
@@ -147,7 +157,7 @@ fn drain(shards: &Shards, control: &Control, signals: &mut Signals, timeout_ms: 
     shards.drain(timeout_ms * DRAIN_SPREAD_PERCENT / 100, timeout_ms);
     let deadline = Instant::now() + Duration::from_millis(timeout_ms);
     while Instant::now() < deadline && shards.connections() > 0 {
-        if signals.pending().next().is_some() {
+        if signals.pending().any(|signal| signal != SIGHUP) {
             return Err(Failure::other("a second signal ended the drain"));
         }
         sleep(DRAIN_POLL);

@@ -6,6 +6,7 @@
 //! adds what needs no set-up, `print` writes it all down again.
 
 mod access;
+mod api;
 mod backends;
 mod dev;
 mod engine;
@@ -27,6 +28,7 @@ use roomcast_shards::protocol::socketio::Namespaces;
 
 use crate::args::TypedSettings;
 use crate::backend::BackendSettings;
+use crate::control::ApiSettings;
 use crate::engine::redis::RedisSettings;
 use crate::host::{Host, LOCKED_BYTES_PER_SHARD};
 use crate::logging::{LogFormat, LogSettings, parse_level};
@@ -64,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) store: Option<StoreSettings>,
     /// How to log.
     pub(crate) log: LogSettings,
+    /// The server API.
+    pub(crate) api: ApiSettings,
     /// Present in `roomcast dev`.
     pub(crate) dev: Option<DevMode>,
     /// What is allowed but unwise; to be logged at start.
@@ -125,6 +129,7 @@ fn with_keys(layers: &Layers, mut settings: Settings) -> Result<Settings, Settin
     }
     let backends = layers.backends().with_secrets(&mut settings.warnings);
     settings.backends = backends.map_err(|error| SettingError(format!("--config: {error}")))?;
+    settings.api.keys = api::keys(layers)?;
     // Sessions live in this process, so their key need not outlive it; with a store it is replaced by the store's.
     settings.data_plane.session_key = SessionKey(rand::random());
     Ok(settings)
@@ -195,6 +200,7 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
     let drain_timeout_ms = layers.parse("drain-timeout", value::duration_ms)?;
     let memory_max = memory_max(layers, host)?;
     let backends = layers.backends().settings.clone();
+    let api = api::without_keys(layers)?;
     Ok(Settings {
         data_plane,
         engine,
@@ -205,6 +211,7 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         backends,
         store,
         log,
+        api,
         dev: None,
         warnings,
     })

@@ -4,6 +4,7 @@
 //! no clock, no thread. What it wants done it leaves in [`Shard::effects`] for the rim, or for a simulation.
 
 mod ack_requests;
+mod administration;
 mod answers;
 mod attach;
 mod backends;
@@ -57,6 +58,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use slab::Slab;
 
+use crate::access::revocations::Revocations;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::connection::Connection;
@@ -173,6 +175,7 @@ pub struct Shard {
     /// Connections whose request is answered, and that may have sent another behind it.
     carriers: VecDeque<ConnectionId>,
     ack_requests: AckRequests,
+    revocations: Revocations,
     timers: TimerWheel<Timer>,
     message_ids: MessageIds,
     /// Items for this shard itself: the local branch of the mesh, in the same order as a ring would give.
@@ -231,6 +234,7 @@ impl Shard {
             polling_by_peer: HashMap::default(),
             carriers: VecDeque::new(),
             ack_requests: AckRequests::default(),
+            revocations: Revocations::default(),
             timers: TimerWheel::new(now.ms),
             message_ids: MessageIds::default(),
             local: VecDeque::new(),

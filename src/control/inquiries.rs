@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::health::{self, Numbers};
+use super::health::{self, Health, Numbers};
 use super::metrics::{self, Usage};
 use super::routes::Gateway;
 use super::snapshots::Snapshot;
@@ -102,6 +102,11 @@ fn write_stats(gateway: &Gateway, snapshot: &Snapshot) -> Option<Vec<u8>> {
 }
 
 fn write_health(gateway: &Gateway, snapshot: &Snapshot) -> Option<Vec<u8>> {
+    members(&health_of(gateway, snapshot))
+}
+
+/// What is near which limit.
+pub(super) fn health_of(gateway: &Gateway, snapshot: &Snapshot) -> Health {
     let extra = &gateway.sources.extra;
     // Those of single addresses are their own affair.
     let refused = [&extra.refused.refused_full, &extra.refused.refused_backlog];
@@ -112,7 +117,7 @@ fn write_health(gateway: &Gateway, snapshot: &Snapshot) -> Option<Vec<u8>> {
         engine_down: extra.engine.as_ref().is_some_and(|engine| !engine.is_up()),
         ..Numbers::new(snapshot, Usage::read())
     };
-    members(&health::judge(&numbers, &gateway.limits))
+    health::judge(&numbers, &gateway.limits)
 }
 
 /// An object as JSON, less its braces.

@@ -33,6 +33,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use roomcast_shards::backend::Answered;
+use roomcast_shards::config::Config;
 use roomcast_shards::protocol::error_code::{CommandError, Detail, ErrorCode};
 use roomcast_shards::rim::{ControlAnswer, Shards};
 use tokio::net::TcpListener;
@@ -41,8 +42,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 pub(crate) use acceptor_metrics::AcceptorMetrics;
-#[allow(unused_imports, reason = "for whoever publishes from this thread")]
-pub(crate) use api::{DataPlane, Publish};
+pub(crate) use api::{ApiSettings, KeyFile, openapi};
+#[allow(unused_imports, reason = "for those who publish and listen on this thread")]
+pub(crate) use api::{DataPlane, DomainEvent, DomainEvents, Publish};
 pub(crate) use chat_page::chat_page;
 pub(crate) use health::HealthLimits;
 pub(crate) use sink::{Job, Pending, channel};
@@ -53,7 +55,7 @@ use crate::listeners::bus;
 use crate::store::StoreMetrics;
 
 use crate::engine::redis::EngineStatus;
-use api::Owners;
+use api::{Api, Owners};
 use inquiries::{Answer, Inquiries};
 use metrics::Sources;
 use places::Places;
@@ -78,6 +80,10 @@ pub(crate) struct ControlSettings {
     pub(crate) limits: HealthLimits,
     /// The backends that are asked.
     pub(crate) backends: BackendSettings,
+    /// The server API.
+    pub(crate) api: ApiSettings,
+    /// What the shards obey.
+    pub(crate) config: Arc<Config>,
 }
 
 /// What the metrics show that no shard counts.
@@ -96,6 +102,7 @@ pub(crate) struct Extra {
 /// The running control plane. Dropping it tells the thread to stop, but does not wait.
 #[derive(Debug)]
 pub(crate) struct Control {
+    keys: Option<Arc<KeyFile>>,
     draining: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
     thread: JoinHandle<()>,
@@ -164,16 +171,22 @@ fn start_with(
         .build()?;
     let listener = settings.admin_listener.map(|listener| register(&runtime, listener)).transpose()?;
     let draining = Arc::new(AtomicBool::new(false));
-    let places = Arc::new(Places::new());
+    let keys = settings.api.keys.clone();
+    let places = Arc::new(Places::new(u32::try_from(settings.api.connections_max).unwrap_or(u32::MAX)));
+    let api = Arc::clone(data_plane.counts());
     let backends = Arc::new(backends);
-    let sources = Sources { extra, places: Arc::clone(&places), backends: Arc::clone(&backends) };
+    let sources = Sources { extra, places: Arc::clone(&places), backends: Arc::clone(&backends), api };
     let (limits, started) = (settings.limits, Instant::now());
     let gateway = Gateway { snapshots, draining: Arc::clone(&draining), sources, limits, started };
     let gateway = Arc::new(gateway);
     let inquiries = Inquiries::new(Arc::clone(&gateway), answer);
+    let api_gateway = Arc::clone(&gateway);
+    let events = DomainEvents::default();
+    let api = Api::new(&settings.api, settings.config, Arc::clone(&data_plane), api_gateway, events);
     let (stop, stopped) = watch::channel(false);
     let server = Server {
         router: routes::router(gateway, settings.dev_page),
+        api: Arc::new(api),
         handed_over: if listener.is_some() { Access::Elsewhere } else { Access::HandedOver },
         places,
         stop: stopped,
@@ -183,7 +196,7 @@ fn start_with(
         // A lookup of a name may hang, and nobody waits for it any more.
         runtime.shutdown_background();
     })?;
-    Ok(Control { draining, stop, thread })
+    Ok(Control { keys, draining, stop, thread })
 }
 
 fn register(runtime: &Runtime, listener: std::net::TcpListener) -> io::Result<TcpListener> {
@@ -231,6 +244,13 @@ impl Control {
     /// Makes `/readyz` answer 503 from now on.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Reads the keys of the server API again.
+    pub(crate) fn reload(&self) {
+        if let Some(keys) = &self.keys {
+            keys.reload();
+        }
     }
 
     /// Lets running requests finish for at most [`STOP_TIME_MAX`], and waits for the thread. It holds no handle to

@@ -18,12 +18,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use super::places::Places;
+use super::api::Api;
+use super::places::{Place, Places};
 use super::replay::Replayed;
 use super::visit::{Access, Visit};
 
-/// A head must have arrived within this time of the answer before it; so an idle connection ends then, too.
-const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// A connection that asks for nothing for so long ends.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(10);
+/// A head must have arrived within this time of the answer before it; so an idle connection of a caller of the server API
+/// ends then, too.
+const HEAD_TIME_MAX: Duration = Duration::from_secs(90);
+/// How often it is looked whether a connection has been here for too long.
+const LOOK: Duration = Duration::from_secs(2);
 /// A connection asks for nothing more after this time, busy or not: nobody holds a place by reading slowly.
 const VISIT_TIME_MAX: Duration = Duration::from_secs(60);
 /// As [`VISIT_TIME_MAX`], for connections that are refused.
@@ -37,6 +43,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) router: Router,
+    pub(super) api: Arc<Api>,
     /// What connections may ask for that a shard handed over.
     pub(super) handed_over: Access,
     pub(super) places: Arc<Places>,
@@ -80,11 +87,11 @@ impl Server {
         };
         // An answer is written at once; that it may wait for an acknowledgement is only a matter of speed.
         let _ = stream.set_nodelay(true);
-        let visit = Visit::new(access, self.router.clone());
+        let place = Place::new(Arc::clone(&self.places), place);
+        let visit = Visit::new(access, self.router.clone(), Arc::clone(&self.api), place);
         let stop = self.stop.clone();
         tokio::spawn(async move {
             serve(Replayed::new(received, stream), visit, access, stop).await;
-            drop(place);
         });
     }
 }
@@ -92,6 +99,7 @@ impl Server {
 /// Serves one connection to its end.
 async fn serve(stream: Replayed<TcpStream>, visit: Visit, access: Access, mut stop: watch::Receiver<bool>) {
     let visit = Arc::new(visit);
+    let watched = Arc::clone(&visit);
     let service = service_fn(move |request| {
         let visit = Arc::clone(&visit);
         async move { Ok::<_, Infallible>(visit.answer(request).await) }
@@ -109,10 +117,15 @@ async fn serve(stream: Replayed<TcpStream>, visit: Visit, access: Access, mut st
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     // How a client's connection fails is its own affair; whoever asks sees it.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        _ = stop.wait_for(|stop| *stop) => {}
-        () = sleep(time_max) => {}
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = stop.wait_for(|stop| *stop) => break,
+            () = sleep(LOOK.min(time_max)) => {}
+        }
+        if watched.is_over(time_max, IDLE_TIME_MAX) {
+            break;
+        }
     }
     connection.as_mut().graceful_shutdown();
     let _ = timeout(LAST_ANSWER_TIME_MAX, connection).await;

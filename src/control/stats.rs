@@ -124,8 +124,9 @@ mod tests {
         }
         let sources = Sources {
             extra: Extra { logs_dropped: || 3, refused: Arc::default(), engine: None, store: None },
-            places: Arc::new(Places::new()),
+            places: Arc::new(Places::new(1)),
             backends: Arc::new(crate::backend::Backends::none()),
+            api: Arc::default(),
         };
         sources.extra.refused.refused_full.store(4, Ordering::Relaxed);
         let snapshot = Snapshot { shards, unresponsive: 1, caught_up: vec![true, true, false] };

@@ -212,7 +212,7 @@ fn a_websocket_cannot_begin_behind_plain_http() {
 #[test]
 fn a_large_body_is_refused_before_it_comes() {
     let fixture = Fixture::start();
-    let mut client = fixture.client("POST /v1 HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n");
+    let mut client = fixture.client("POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\n");
     assert_eq!(client.answer().status, 413);
     assert!(client.is_closed());
 }

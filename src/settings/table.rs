@@ -5,11 +5,13 @@
 //! made from this list, so they cannot drift apart.
 
 mod access;
+mod api;
 mod nodes;
 mod socketio;
 mod store;
 
 use access::{AUTH, RULES};
+use api::API;
 use nodes::NODES;
 use socketio::SOCKET_IO;
 use store::STORE;
@@ -301,6 +303,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section { title: "Cores", settings: CORES },
     Section { title: "Authentication", settings: AUTH },
     Section { title: "Roles and rooms", settings: RULES },
+    Section { title: "Server API", settings: API },
     Section { title: "Limits", settings: LIMITS },
     Section { title: "Rooms", settings: ROOMS },
     Section { title: "Socket.IO", settings: SOCKET_IO },

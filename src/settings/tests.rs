@@ -45,7 +45,15 @@ fn defaults_of_the_table_are_those_of_the_data_plane() {
 #[test]
 fn a_bad_value_of_any_setting_is_refused_by_name() {
     // Any text will do for these, or it is only read where the keys are.
-    let free = ["jwt-secret", "jwt-issuer", "jwt-audience", "jwt-secret-file", "jwt-public-key-file", "jwks"];
+    let free = [
+        "jwt-secret",
+        "jwt-issuer",
+        "jwt-audience",
+        "jwt-secret-file",
+        "jwt-public-key-file",
+        "jwks",
+        "api-key-file",
+    ];
     for setting in table::all().filter(|setting| !free.contains(&setting.name)) {
         let error =
             resolve(&format!("{} = ' bad\\ value '", setting.name)).expect_err(setting.name).to_string();

@@ -50,6 +50,7 @@ mod seed_001;
 mod seed_002;
 mod seed_003;
 mod seed_004;
+mod server_api;
 mod sessions;
 mod slow_consumer;
 mod socketio;

@@ -12,7 +12,7 @@ use roomcast_shards::connection::handshake;
 use roomcast_shards::id::{Epoch, MessageIds};
 use roomcast_shards::protocol::command::Request;
 use roomcast_shards::protocol::json::{Parser, Value};
-use roomcast_shards::protocol::message::{Lane, MessageType, Publication};
+use roomcast_shards::protocol::message::{Except, Lane, MessageType, Publication};
 use roomcast_shards::protocol::profile::{Dialect, Profile, Profiles, Variant};
 use roomcast_shards::protocol::push::Push;
 use roomcast_shards::protocol::{event, topic};
@@ -102,7 +102,7 @@ impl Encode {
             metadata: None,
             client_id: None,
             unix_ms: START_UNIX_MS,
-            exclude: None,
+            exclude: Except::Nobody,
             lane: Lane::Streaming,
             revision: None,
             audience: None,

@@ -2,5 +2,6 @@
 
 pub mod limits;
 pub mod permission;
+pub mod revocations;
 pub mod table;
 pub mod token;

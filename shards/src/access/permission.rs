@@ -4,6 +4,7 @@
 //! a room exists.
 
 mod additions;
+mod administration;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ struct Lists {
     rooms: Vec<Arc<str>>,
     /// What a hook says besides, as the text of an object.
     claims: Option<Arc<str>>,
+    /// The token's own id, within the account if there is tenancy.
+    token: Option<Box<str>>,
 }
 
 /// One permission: an action and the rooms for which it is granted.
@@ -106,12 +109,15 @@ impl Identity {
         let account: Option<Arc<str>> = claims.account_id.map(Into::into);
         let namespace = namespace_of(tenancy.then(|| account.as_deref().unwrap_or_default()), realm);
         let inside = |name: &str| -> Arc<str> { qualify(namespace.as_deref(), name).into() };
-        let lists = (!claims.permissions.is_empty() || !claims.rooms.is_empty()).then(|| {
+        let says_more = !claims.permissions.is_empty() || !claims.rooms.is_empty() || claims.jti.is_some();
+        let within = tenancy.then(|| account.as_deref().unwrap_or_default());
+        let lists = says_more.then(|| {
             Box::new(Lists {
                 grants: claims.permissions.iter().filter_map(|text| Grant::parse(text)).collect(),
                 permissions: claims.permissions,
                 rooms: claims.rooms.iter().map(|room| inside(room)).collect(),
                 claims: None,
+                token: claims.jti.map(|jti| qualify(within, &jti).into()),
             })
         });
         Self {

@@ -68,11 +68,14 @@ pub enum TokenError {
     /// No key has that `kid`; or, without `kid`, not exactly one key fits.
     #[error("token names no key of this gateway")]
     UnknownKey,
+    /// It was revoked, or its user blocked.
+    #[error("token is revoked")]
+    Revoked,
 }
 
 impl TokenError {
     /// Every label that [`TokenError::label`] can give.
-    pub const LABELS: [&'static str; 10] = [
+    pub const LABELS: [&'static str; 11] = [
         "malformed",
         "signature",
         "algorithm",
@@ -83,6 +86,7 @@ impl TokenError {
         "subject",
         "claims",
         "unknown_key",
+        "revoked",
     ];
 
     /// The decision's stable name in metrics and logs.
@@ -99,6 +103,7 @@ impl TokenError {
             Self::Subject => "subject",
             Self::Claims(_) => "claims",
             Self::UnknownKey => "unknown_key",
+            Self::Revoked => "revoked",
         }
     }
 }

@@ -427,6 +427,12 @@ impl Connection {
         !matches!(self.phase, Phase::Closing { .. })
     }
 
+    /// Whether it is a user's.
+    #[must_use]
+    pub fn is_user(&self, user: &str) -> bool {
+        self.identity.as_ref().is_some_and(|identity| *identity.user == *user)
+    }
+
     /// The subscription to a room.
     #[must_use]
     pub fn subscription(&self, room: RoomKey) -> Option<&Subscription> {

@@ -294,7 +294,7 @@ impl SavedRoom {
         let Some(first) = self.entries.front().map(|first| first.offset) else { return };
         let index = of.checked_sub(first).and_then(|index| usize::try_from(index).ok());
         let Some(place) = index.and_then(|index| self.entries.get_mut(index)) else { return };
-        let message = Publication { offset: of, exclude: place.exclude, ..change.clone() };
+        let message = Publication { offset: of, exclude: place.exclude.clone(), ..change.clone() };
         self.bytes = self.bytes + message.cost() - place.cost();
         *place = Arc::new(message);
     }

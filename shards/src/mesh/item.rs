@@ -145,6 +145,8 @@ pub enum ReplyTo {
     Leave,
     /// A user whom the connection watches has perhaps come into its sight.
     Sight,
+    /// To the client, as a push: the control plane has put it into a room.
+    Placed,
     /// To the control plane, which called its request so.
     Api(u64),
 }

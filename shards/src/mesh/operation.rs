@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::administration::Administration;
 use crate::config::Rate;
 use crate::id::{ConnectionId, Epoch, MessageId, Offset, SessionId};
 use crate::protocol::app_event::AppEvent;
@@ -180,6 +181,17 @@ pub enum Operation {
         connection: ConnectionId,
         /// What it had.
         progress: Progress,
+    },
+    /// Do something with the connections of the shard that is asked.
+    Administer(Administration),
+    /// Create the room for somebody who does not enter it by that.
+    Found {
+        /// Whose it is to be.
+        owner: Arc<str>,
+        /// Whose account is told of it, if it is public.
+        account: Option<Arc<str>>,
+        /// What it is to be.
+        creation: Box<Creation>,
     },
     /// Something that every shard knows a part of.
     Everywhere(ShardQuestion),

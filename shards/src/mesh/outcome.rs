@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::administration::Listed;
 use crate::access::limits::SharedBucket;
 use crate::id::{Offset, SessionId};
 use crate::protocol::command::Draft;
@@ -10,7 +11,7 @@ use crate::protocol::message::Publication;
 use crate::protocol::push::PresenceChange;
 use crate::protocol::reply::{
     DeliveryStatus, HistoryPage, Joined, MessageStats, OnlinePage, Presence, PresenceCounts, ReceiptStatus,
-    RecoveryStats, RoomCard, RoomInfo, Sent, SessionError, Standing,
+    RecoveryStats, Reply, RoomCard, RoomInfo, Sent, SessionError, Standing,
 };
 use crate::user::progress::Progress;
 
@@ -59,6 +60,13 @@ pub enum Outcome {
         /// Users who are in the room, told or not.
         members: usize,
     },
+    /// Did something with so many connections.
+    Administered {
+        /// Connections of the shard.
+        connections: usize,
+    },
+    /// Described connections.
+    Listed(Listed),
     /// Changed a message.
     Revised(Arc<Publication>),
     /// Noted a receipt.
@@ -127,4 +135,28 @@ pub enum Outcome {
     RecoveryStats(RecoveryStats),
     /// A shard's latest events of connections: when, and the event already written.
     ConnectionEvents(Vec<(u64, Vec<u8>)>),
+}
+
+impl Outcome {
+    /// What it is for whoever asked for nothing else.
+    #[must_use]
+    pub fn into_reply(self) -> Option<Reply> {
+        Some(match self {
+            Self::Left { room } => Reply::Left { room },
+            Self::Created(card) => Reply::Created(card),
+            Self::Sent(sent) => Reply::Sent(sent),
+            Self::Revised(publication) => Reply::Revised(publication),
+            Self::Receipt(receipt) => Reply::Receipt(receipt),
+            Self::Typing { room, typing } => Reply::Typing { room, typing },
+            Self::Info(info) => Reply::Info(info),
+            Self::Online(page) => Reply::Online(page),
+            Self::History(page) => Reply::History(page),
+            Self::DeliveryStatus(status) => Reply::DeliveryStatus(status),
+            Self::TypingUsers { room, users } => Reply::TypingUsers { room, users },
+            Self::MessageStats(stats) => Reply::MessageStats(stats),
+            Self::StatusUpdated(presence) => Reply::StatusUpdated(presence),
+            Self::Presence(presence) => Reply::UserStatus(presence),
+            _ => return None,
+        })
+    }
 }

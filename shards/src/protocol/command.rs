@@ -1,5 +1,7 @@
 //! What a client asks for, whatever the dialect it asked in.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::catalog::Event;
@@ -423,6 +425,8 @@ pub struct Draft {
     pub client_id: Option<Box<str>>,
     /// Whether the sender's own session is left out.
     pub exclude_sender: bool,
+    /// A user who is left out; only the server API names one.
+    pub exclude_user: Option<Arc<str>>,
     /// Whether it may wait to share a write.
     pub lane: Lane,
     /// Whether it came with attachments, which stand in it in base64.

@@ -6,7 +6,7 @@ mod commands;
 mod data;
 
 use super::catalog::{Constants, Event};
-use super::command::{Rejection, Request, RequestId};
+use super::command::{Creation, Draft, Rejection, Request, RequestId};
 use super::error_code::{CommandError, Detail};
 use super::json::Value;
 use super::profile::Profile;
@@ -49,6 +49,22 @@ pub fn decode_named(
         Ok(command) => Ok(Request { event, id, command }),
         Err(error) => Err(Rejection { legible: true, event: Some(event), id, error }),
     }
+}
+
+/// Reads a message for a room, as `message:send` has it but for the room.
+///
+/// # Errors
+/// `INVALID_PAYLOAD` with the member that is wrong.
+pub fn read_draft(data: Value<'_>, room: String) -> Result<Draft, CommandError> {
+    Data::of(Some(data), &[])?.draft(room)
+}
+
+/// Reads what a room that is to be created is to be, as `room:create` has it.
+///
+/// # Errors
+/// `INVALID_PAYLOAD` with the member that is wrong.
+pub fn read_creation(data: Value<'_>) -> Result<Creation, CommandError> {
+    Data::of(Some(data), &[])?.creation()
 }
 
 fn request_id(frame: Value<'_>) -> Result<RequestId, Rejection> {

@@ -147,6 +147,47 @@ impl Metadata {
     }
 }
 
+/// Who does not get something that everybody else in a room gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Except {
+    /// Everybody gets it.
+    Nobody,
+    /// A user, on all of its connections.
+    User(Arc<str>),
+    /// A session.
+    Session(SessionId),
+}
+
+/// Somebody who reads: as which user and session.
+#[derive(Debug, Clone, Copy)]
+pub struct Eyes<'a> {
+    /// The session.
+    pub session: SessionId,
+    /// The user.
+    pub user: &'a str,
+}
+
+impl Except {
+    /// Whether it is hidden from somebody.
+    #[must_use]
+    pub fn hides_from(&self, eyes: Eyes<'_>) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::User(user) => **user == *eyes.user,
+            Self::Session(session) => *session == eyes.session,
+        }
+    }
+
+    /// The session, if it is one.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::Session(session) => Some(*session),
+            _ => None,
+        }
+    }
+}
+
 /// One entry of a room's stream: a message, or a change of one; itself it never changes.
 ///
 /// A change bears the id and everything else of the message as it is afterwards, and the change's own offset. In a
@@ -173,8 +214,8 @@ pub struct Publication {
     pub client_id: Option<Box<str>>,
     /// When the owner accepted it.
     pub unix_ms: u64,
-    /// The session that must not get it.
-    pub exclude: Option<SessionId>,
+    /// Who must not get it.
+    pub exclude: Except,
     /// How soon it must go out.
     pub lane: Lane,
     /// The last change of the message.
@@ -206,7 +247,7 @@ impl Publication {
             metadata: None,
             client_id: None,
             unix_ms,
-            exclude: None,
+            exclude: Except::Nobody,
             lane: Lane::Streaming,
             revision: None,
             audience: None,

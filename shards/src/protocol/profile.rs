@@ -18,6 +18,21 @@ pub enum Dialect {
     SocketIo,
 }
 
+impl Dialect {
+    /// Every dialect.
+    pub const ALL: [Self; 3] = [Self::Event, Self::Topic, Self::SocketIo];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Topic => "topic",
+            Self::SocketIo => "socketio",
+        }
+    }
+}
+
 /// How an error looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorShape {

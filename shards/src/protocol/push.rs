@@ -8,12 +8,13 @@ use super::app_event::AppEvent;
 use super::command::Status;
 use super::error_code::{CommandError, Detail, ErrorCode};
 use super::frame;
+pub use super::message::Except;
 use super::message::{Publication, Revised};
 use super::profile::{Dialect, Variant};
 use super::reply::{ReceiptStatus, RoomCard};
 use super::socketio::write::OpenEvent;
 use super::write::{self, display, key, name, string, time};
-use crate::id::{Epoch, Offset, SessionId};
+use crate::id::{Epoch, Offset};
 use crate::room::name::local;
 
 /// A push to a client or to the members of a room.
@@ -68,17 +69,6 @@ pub struct Notice {
     pub except: Except,
     /// What they are told.
     pub news: News,
-}
-
-/// Who is not told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Except {
-    /// Everybody is.
-    Nobody,
-    /// A user who knows it already, on all of its connections.
-    User(Arc<str>),
-    /// A session that knows it already.
-    Session(SessionId),
 }
 
 /// What the members of a room are told.

@@ -141,7 +141,8 @@ impl Reply {
         }
     }
 
-    fn write_data(&self, out: &mut Vec<u8>, unix_ms: u64) {
+    /// Writes the `data` alone, as every dialect but the topic one has it.
+    pub fn write_data(&self, out: &mut Vec<u8>, unix_ms: u64) {
         if let Self::Revised(publication) = self {
             return write::revision(out, publication);
         }

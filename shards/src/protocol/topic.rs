@@ -100,6 +100,7 @@ fn message(frame: Value<'_>) -> Result<Draft, CommandError> {
         metadata: metadata.map(Metadata::read),
         client_id: None,
         exclude_sender: false,
+        exclude_user: None,
         lane: Lane::Streaming,
         binary: false,
         ack_requested: false,

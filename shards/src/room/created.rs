@@ -34,18 +34,28 @@ impl CreatedRooms {
     /// # Errors
     /// Which bound is reached.
     pub fn admit(&self, owner: &str, shards: usize) -> Result<(), Full> {
+        self.admit_any(shards)?;
+        let owned = self.by_owner.get(owner).copied().unwrap_or_default();
+        if owned >= ROOMS_PER_OWNER_MAX {
+            let message = "the user has created too many rooms and not closed them";
+            return Err(Full { message, limit: ROOMS_PER_OWNER_MAX });
+        }
+        Ok(())
+    }
+
+    /// Whether another room may be created, whoever does it.
+    ///
+    /// # Errors
+    /// Which bound is reached.
+    pub fn admit_any(&self, shards: usize) -> Result<(), Full> {
         let rooms_max = (ROOMS_MAX / shards).max(1);
         let bytes_max = BYTES_MAX / shards;
-        let owned = self.by_owner.get(owner).copied().unwrap_or_default();
         let full = |message, limit| Err(Full { message, limit });
         if self.rooms >= rooms_max {
             return full("too many rooms were created and not closed", rooms_max);
         }
         if self.bytes >= bytes_max {
             return full("the rooms that were created and not closed take too many bytes", bytes_max);
-        }
-        if owned >= ROOMS_PER_OWNER_MAX {
-            return full("the user has created too many rooms and not closed them", ROOMS_PER_OWNER_MAX);
         }
         Ok(())
     }

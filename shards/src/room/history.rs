@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::config::HistoryLimits;
-use crate::id::{MessageId, Offset, SessionId};
-use crate::protocol::message::Publication;
+use crate::id::{MessageId, Offset};
+use crate::protocol::message::{Eyes, Publication};
 
 /// A room's kept messages.
 #[derive(Debug, Default)]
@@ -137,7 +137,7 @@ impl History {
         self.bytes
     }
 
-    /// Everything behind `offset` up to `last` that `session` may see, or `None` when any of it is gone or it is too
+    /// Everything behind `offset` up to `last` that somebody may see, or `None` when any of it is gone or it is too
     /// much. Never a part: a client gets exactly what it missed, or nothing.
     ///
     /// Messages come in their present state, so changes of them are not listed apart; what has become of an earlier
@@ -147,7 +147,7 @@ impl History {
         &self,
         offset: Offset,
         last: Offset,
-        session: SessionId,
+        eyes: Eyes<'_>,
         bytes_max: usize,
     ) -> Option<Vec<Arc<Publication>>> {
         if offset >= last {
@@ -155,12 +155,12 @@ impl History {
         }
         let skipped = self.index(offset + 1)?;
         let entries = self.messages.iter().skip(skipped).take_while(|entry| entry.offset <= last);
-        // What the session is not shown itself says nothing of its changes either.
-        let is_shown = |at| at > offset && self.at(at).is_some_and(|message| visible(session)(&message));
+        // What somebody is not shown itself says nothing of its changes either.
+        let is_shown = |at| at > offset && self.at(at).is_some_and(|message| visible(eyes)(&message));
         let wanted = |entry: &&Arc<Publication>| {
             entry.change().is_none_or(|change| !is_shown(change.of) && self.is_last_change(entry, last))
         };
-        let missed: Vec<_> = entries.filter(visible(session)).filter(wanted).cloned().collect();
+        let missed: Vec<_> = entries.filter(visible(eyes)).filter(wanted).cloned().collect();
         let bytes: usize = missed.iter().map(|message| message.cost()).sum();
         (bytes <= bytes_max).then_some(missed)
     }
@@ -172,10 +172,10 @@ impl History {
         !later.any(|entry| entry.id == change.id)
     }
 
-    /// The newest `count` messages that `session` may see, oldest first, as far as `bytes_max` reaches.
+    /// The newest `count` messages that somebody may see, oldest first, as far as `bytes_max` reaches.
     #[must_use]
-    pub fn newest(&self, count: usize, session: SessionId, bytes_max: usize) -> Vec<Arc<Publication>> {
-        self.page_back(None, count, session, bytes_max).messages
+    pub fn newest(&self, count: usize, eyes: Eyes<'_>, bytes_max: usize) -> Vec<Arc<Publication>> {
+        self.page_back(None, count, eyes, bytes_max).messages
     }
 
     /// A page between two exclusive bounds: forward from `after`, else backward from `before` or the end.
@@ -185,20 +185,20 @@ impl History {
         before: Option<Offset>,
         after: Option<Offset>,
         limit: usize,
-        session: SessionId,
+        eyes: Eyes<'_>,
         bytes_max: usize,
     ) -> Page {
-        let Some(bound) = after else { return self.page_back(before, limit, session, bytes_max) };
+        let Some(bound) = after else { return self.page_back(before, limit, eyes, bytes_max) };
         let inside = |message: &&Arc<Publication>| {
             message.offset > bound && before.is_none_or(|end| message.offset < end)
         };
-        let candidates = self.messages.iter().filter(inside).filter(visible(session)).filter(is_message);
+        let candidates = self.messages.iter().filter(inside).filter(visible(eyes)).filter(is_message);
         take(candidates, limit, bytes_max)
     }
 
-    fn page_back(&self, before: Option<Offset>, limit: usize, session: SessionId, bytes_max: usize) -> Page {
+    fn page_back(&self, before: Option<Offset>, limit: usize, eyes: Eyes<'_>, bytes_max: usize) -> Page {
         let inside = |message: &&Arc<Publication>| before.is_none_or(|end| message.offset < end);
-        let candidates = self.messages.iter().rev().filter(inside).filter(visible(session));
+        let candidates = self.messages.iter().rev().filter(inside).filter(visible(eyes));
         let candidates = candidates.filter(is_message);
         let mut page = take(candidates, limit, bytes_max);
         page.messages.reverse();
@@ -225,8 +225,8 @@ fn is_message(entry: &&Arc<Publication>) -> bool {
     entry.change().is_none()
 }
 
-fn visible<'a>(session: SessionId) -> impl FnMut(&&'a Arc<Publication>) -> bool {
-    move |message| message.exclude != Some(session)
+fn visible<'a>(eyes: Eyes<'_>) -> impl FnMut(&&'a Arc<Publication>) -> bool {
+    move |message| !message.exclude.hides_from(eyes)
 }
 
 /// Takes messages while they fit; at least one, so that a page always advances.
@@ -250,11 +250,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::message::{Revised, Revision};
+    use crate::id::SessionId;
+    use crate::protocol::message::{Except, Revised, Revision};
 
-    const ME: SessionId = SessionId(1);
+    const ME: Eyes<'_> = Eyes { session: SessionId(1), user: "me" };
 
-    fn message(offset: Offset, content: &str, exclude: Option<SessionId>) -> Arc<Publication> {
+    fn message(offset: Offset, content: &str, exclude: Except) -> Arc<Publication> {
         let content = Bytes::copy_from_slice(content.as_bytes());
         Arc::new(Publication { content, exclude, ..Publication::sample("r", offset, offset * 1000) })
     }
@@ -274,7 +275,7 @@ mod tests {
     fn filled(last: Offset, limits: &HistoryLimits) -> History {
         let mut history = History::default();
         for offset in 1..=last {
-            history.push(message(offset, "x", None), limits);
+            history.push(message(offset, "x", Except::Nobody), limits);
         }
         history
     }
@@ -296,12 +297,18 @@ mod tests {
     }
 
     #[test]
-    fn what_a_session_was_excluded_from_stays_hidden() {
+    fn what_somebody_was_excluded_from_stays_hidden() {
         let mut history = filled(2, &HistoryLimits::default());
-        history.push(message(3, "x", Some(ME)), &HistoryLimits::default());
+        history.push(message(3, "x", Except::Session(ME.session)), &HistoryLimits::default());
+        history.push(message(4, "x", Except::User("you".into())), &HistoryLimits::default());
+        let you = Eyes { user: "you", ..ME };
+        assert_eq!(history.after(0, 4, you, 9999).as_deref().map(offsets), Some(vec![1, 2]));
         assert_eq!(history.after(0, 3, ME, 9999).as_deref().map(offsets), Some(vec![1, 2]));
-        assert_eq!(offsets(&history.newest(9, SessionId(2), 9999)), [1, 2, 3]);
-        assert_eq!(offsets(&history.newest(1, ME, 9999)), [2]);
+        assert_eq!(
+            offsets(&history.newest(9, Eyes { session: SessionId(2), user: "me" }, 9999)),
+            [1, 2, 3, 4]
+        );
+        assert_eq!(offsets(&history.newest(1, you, 9999)), [2]);
     }
 
     #[test]
@@ -325,7 +332,7 @@ mod tests {
         assert_eq!(history.len(), 3);
         history.expire(50_000, &limits, None);
         assert_eq!((history.len(), history.bytes()), (0, 0));
-        let one = message(1, "x", None).cost();
+        let one = message(1, "x", Except::Nobody).cost();
         let limits = HistoryLimits { bytes_max: one * 2, ..HistoryLimits::default() };
         assert_eq!(filled(5, &limits).len(), 2);
     }
@@ -371,7 +378,7 @@ mod tests {
         for offset in 1..=5 {
             let id = ids.next(1, &mut rand::rng());
             known.push(id);
-            let message = Publication { id, ..Publication::clone(&message(offset, "x", None)) };
+            let message = Publication { id, ..Publication::clone(&message(offset, "x", Except::Nobody)) };
             history.push(Arc::new(message), &HistoryLimits::default());
         }
         edit(&mut history, 2, "y");

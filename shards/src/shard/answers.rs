@@ -58,7 +58,15 @@ impl Shard {
     fn on_outcome(&mut self, caller: Caller, outcome: Outcome, now: Now) {
         match (caller.reply.clone(), outcome) {
             (ReplyTo::Sight, Outcome::Appeared(change)) => self.on_appeared(caller.connection, change, now),
-            (ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Sight | ReplyTo::Leave | ReplyTo::Api(_), _) => {}
+            (
+                ReplyTo::Nobody
+                | ReplyTo::Session
+                | ReplyTo::Sight
+                | ReplyTo::Leave
+                | ReplyTo::Placed
+                | ReplyTo::Api(_),
+                _,
+            ) => {}
             (ReplyTo::Check(room), _) => self.on_checked(caller.connection, room, false, now),
             (ReplyTo::Attach, _) => self.on_attached(caller.connection, now),
             (ReplyTo::Part { gather, index }, Outcome::Standing(standing)) => {
@@ -71,7 +79,7 @@ impl Shard {
                 self.seek_acquaintance(caller, draft, confirm, now);
             }
             (ReplyTo::Client { .. }, outcome) => {
-                if let Some(reply) = reply_of(outcome) {
+                if let Some(reply) = outcome.into_reply() {
                     self.answer_client(&caller, &reply, now);
                 }
             }
@@ -131,6 +139,11 @@ impl Shard {
                 return self.note_entry(&caller, &room, (base, offset), fresh, now);
             }
             ReplyTo::Client { .. } => self.answer_client(&caller, &Reply::Joined(joined), now),
+            ReplyTo::Placed => {
+                let reply = ReplyTo::Client { event: Event::RoomJoin, id: None };
+                let caller = Caller { connection: caller.connection, reply };
+                self.answer_client(&caller, &Reply::Joined(joined), now);
+            }
         }
         self.give_kept(&caller, &room, &kept, resync, now);
         self.note_entry(&caller, &room, (base, offset), fresh, now);
@@ -277,7 +290,7 @@ impl Shard {
     /// Tells whoever asked that it failed.
     pub(super) fn fail(&mut self, caller: &Caller, error: &CommandError, now: Now) {
         match &caller.reply {
-            ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Sight | ReplyTo::Leave => {}
+            ReplyTo::Nobody | ReplyTo::Session | ReplyTo::Sight | ReplyTo::Leave | ReplyTo::Placed => {}
             ReplyTo::Api(token) => self.effects.api_answers.push((*token, Err(error.clone()))),
             ReplyTo::Check(room) => {
                 let denied = error.code == ErrorCode::RoomAccessDenied;
@@ -365,25 +378,4 @@ fn part(outcome: Outcome) -> Part {
         outcome => return Part::Shard(outcome),
     }
     Part::Written(out)
-}
-
-/// What an outcome is for the client that asked for nothing else.
-fn reply_of(outcome: Outcome) -> Option<Reply> {
-    Some(match outcome {
-        Outcome::Left { room } => Reply::Left { room },
-        Outcome::Created(card) => Reply::Created(card),
-        Outcome::Sent(sent) => Reply::Sent(sent),
-        Outcome::Revised(publication) => Reply::Revised(publication),
-        Outcome::Receipt(receipt) => Reply::Receipt(receipt),
-        Outcome::Typing { room, typing } => Reply::Typing { room, typing },
-        Outcome::Info(info) => Reply::Info(info),
-        Outcome::Online(page) => Reply::Online(page),
-        Outcome::History(page) => Reply::History(page),
-        Outcome::DeliveryStatus(status) => Reply::DeliveryStatus(status),
-        Outcome::TypingUsers { room, users } => Reply::TypingUsers { room, users },
-        Outcome::MessageStats(stats) => Reply::MessageStats(stats),
-        Outcome::StatusUpdated(presence) => Reply::StatusUpdated(presence),
-        Outcome::Presence(presence) => Reply::UserStatus(presence),
-        _ => return None,
-    })
 }

@@ -55,7 +55,7 @@ impl Shard {
 
     fn authenticate(&mut self, slot: usize, (event, id): (Event, RequestId), token: &str, now: Now) {
         let Some(verifier) = &self.config.verifier else { return };
-        match verifier.verify(token, now.unix_ms) {
+        match self.verify(verifier, token, now) {
             Ok(claims) => {
                 let identity = Identity::from_claims(claims, &self.config.access, self.config.tenancy, "");
                 self.attach(slot, identity, Some((event, id)), now);
@@ -195,7 +195,7 @@ impl Shard {
             self.answer_auth(slot, event, id, now);
             return Ok(());
         };
-        let claims = verifier.verify(token, now.unix_ms).map_err(|error| {
+        let claims = self.verify(verifier, token, now).map_err(|error| {
             self.metrics.count_auth_failure(error);
             auth_failed(error)
         })?;

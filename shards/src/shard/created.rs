@@ -16,6 +16,7 @@ use crate::protocol::command::Creation;
 use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::push::{Except, News, Notice};
 use crate::protocol::reply::RoomCard;
+use crate::room::created::Full;
 use crate::room::name::{account_room, user_room};
 use crate::room::owned::OwnedRoom;
 
@@ -125,6 +126,29 @@ impl Shard {
         self.announce_room(&card, account.as_deref(), named, session);
         self.note_room_created(&card);
         self.answer(from, caller, Ok(Outcome::Created(card)));
+    }
+
+    /// A room is created for somebody who is not here; the application may have as many as there is room for.
+    pub(super) fn own_found(
+        &mut self,
+        name: &Arc<str>,
+        owner: &Arc<str>,
+        account: Option<&str>,
+        creation: Creation,
+        now: Now,
+    ) -> Result<Outcome, CommandError> {
+        if self.known(name).is_some() {
+            return Err(exists());
+        }
+        let full = |full: Full| limit_reached(full.message, full.limit);
+        self.created.admit_any(self.config.shards).map_err(full)?;
+        let key = self.own(name, now);
+        let named = creation.members.clone();
+        let card = self.owned[key].create(creation, owner, now);
+        self.created.add(owner, self.owned[key].created_bytes());
+        self.announce_room(&card, account, named, SessionId(0));
+        self.note_room_created(&card);
+        Ok(Outcome::Created(card))
     }
 
     /// Those who may want to enter a new room hear of it.

@@ -17,7 +17,7 @@ use crate::connection::outbound_queue::{FrameClass, Pushed};
 use crate::connection::{Connection, Phase};
 use crate::mesh::item::{Caller, ReplyTo};
 use crate::protocol::close_code::CloseCode;
-use crate::protocol::message::{Audience, Lane, Publication};
+use crate::protocol::message::{Audience, Eyes, Lane, Publication};
 use crate::protocol::profile::{Dialect, Variant};
 use crate::protocol::push::{Except, News, Notice, Push};
 use crate::protocol::socketio::write::OpenEvent;
@@ -110,11 +110,16 @@ impl Shard {
         let class = if class == RoomClass::Ephemeral { FrameClass::Ephemeral } else { FrameClass::Reliable };
         let began_us = self.stopwatch.as_ref().map(|stopwatch| stopwatch.0());
         let push = Push::Message(Arc::clone(publication));
-        let exclude = publication.exclude;
+        let exclude = publication.exclude.session();
         if let Some(key) = self.directory.find(&publication.room) {
             let room = self.directory.get_mut(key);
             (room.epoch, room.offset) = (publication.epoch, publication.offset);
-            self.push_to_room(key, &push, class, now, |client| Some(client.session) != exclude);
+            match &publication.exclude {
+                Except::User(user) => {
+                    self.push_to_room(key, &push, class, now, |client| !client.is_user(user))
+                }
+                _ => self.push_to_room(key, &push, class, now, |client| Some(client.session) != exclude),
+            }
         }
         if !self.patterns.is_empty() {
             self.push_to_patterns(publication, &push, class, now);
@@ -138,7 +143,7 @@ impl Shard {
         let wanted = |client: &Connection| match &notice.except {
             Except::Nobody => true,
             Except::Session(session) => client.session != *session,
-            Except::User(user) => client.identity.as_ref().is_none_or(|identity| identity.user != *user),
+            Except::User(user) => !client.is_user(user),
         };
         let class = if notice.is_ephemeral() { FrameClass::Ephemeral } else { FrameClass::Reliable };
         self.push_to_room(key, &Push::Room(notice.clone()), class, now, wanted);
@@ -300,9 +305,10 @@ impl Shard {
             let allowed = client.identity.as_ref().is_some_and(|identity| {
                 let named = |audience: &Arc<Audience>| audience.0.contains(&identity.user);
                 let open = publication.audience.as_ref().is_none_or(named) || identity.is_entitled(room);
-                identity.may_enter(room) && open
+                let eyes = Eyes { session: client.session, user: &identity.user };
+                identity.may_enter(room) && open && !publication.exclude.hides_from(eyes)
             });
-            !member && allowed && Some(client.session) != publication.exclude
+            !member && allowed
         });
         self.metrics.deliveries += slots.len() as u64;
         self.push_to(&slots, push, class, now);

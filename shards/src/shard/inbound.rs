@@ -117,7 +117,7 @@ impl Shard {
             return self.refuse(slot, &refusal, now);
         }
         let verified = match (&upgrade.token, &self.config.verifier) {
-            (Some((origin, token)), Some(verifier)) => Some((*origin, verifier.verify(token, now.unix_ms))),
+            (Some((origin, token)), Some(verifier)) => Some((*origin, self.verify(verifier, token, now))),
             _ => None,
         };
         if let Some((TokenOrigin::Header, Err(error))) = &verified {

@@ -85,6 +85,10 @@ impl Shard {
             Operation::Park { session, connection, progress } => {
                 return self.on_park(from, &room, (session, connection), progress, now);
             }
+            Operation::Administer(administration) => self.administer(administration, now),
+            Operation::Found { owner, account, creation } => {
+                self.own_found(&room, &owner, account.as_deref(), *creation, now)
+            }
             Operation::Everywhere(question) => Ok(self.on_shard_question(question, now)),
         };
         self.answer(from, caller, outcome);

@@ -192,7 +192,7 @@ impl Shard {
             return Ok(Identity::anonymous(&session.to_string(), access, tenancy, realm));
         };
         let Some(token) = token else { return Err(CommandError::new(ErrorCode::AuthFailed, "no token")) };
-        match verifier.verify(token, now.unix_ms) {
+        match self.verify(verifier, token, now) {
             Ok(claims) => Ok(Identity::from_claims(claims, access, tenancy, realm)),
             Err(error) => {
                 self.metrics.count_auth_failure(error);

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::mesh::operation::{Question, Reader};
 use crate::mesh::outcome::Outcome;
 use crate::protocol::error_code::{CommandError, ErrorCode};
+use crate::protocol::message::Eyes;
 use crate::protocol::reply::OnlinePage;
 use crate::room::owned::{OwnedRoom, unknown_message};
 
@@ -37,7 +38,7 @@ impl Shard {
             Question::Online { limit, cursor } => Outcome::Online(room.online(cursor.as_deref(), limit)),
             Question::History { session, before, after, limit } => {
                 let page = |room: &mut OwnedRoom, config: &Config| {
-                    room.history(session, (before, after), limit, now, config)
+                    room.history(Eyes { session, user: &reader.user }, (before, after), limit, now, config)
                 };
                 Outcome::History(self.change_room(key, page))
             }

@@ -75,6 +75,7 @@ fn publish(shard: &mut Shard, user: &str, room: &str, now: Now) {
         metadata: None,
         client_id: None,
         exclude_sender: false,
+        exclude_user: None,
         lane: Lane::Streaming,
         binary: false,
         ack_requested: false,

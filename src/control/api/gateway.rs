@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use roomcast_shards::effect::ApiAnswer;
 use roomcast_shards::id::{SessionId, ShardId};
+use roomcast_shards::mesh::administration::Administration;
 use roomcast_shards::mesh::item::Ask;
 use roomcast_shards::mesh::operation::Operation;
 use roomcast_shards::mesh::outcome::Outcome;
@@ -72,12 +73,24 @@ type Answer = Result<Outcome, CommandError>;
 pub(crate) struct DataPlane {
     owners: Arc<dyn Owners>,
     waiting: Mutex<Waiting>,
-    /// Questions that found no place.
-    refused: AtomicU64,
+    counts: Arc<Counts>,
     /// Shards that were asked something and not woken yet, one bit each.
     unrung: AtomicU64,
     asked: Notify,
     answer_time_max: Duration,
+}
+
+/// What the way to the shards and the server API count; only ever shown.
+#[derive(Debug, Default)]
+pub(in crate::control) struct Counts {
+    /// Requests that succeeded.
+    pub(in crate::control) succeeded: AtomicU64,
+    /// Requests whose fault it was.
+    pub(in crate::control) refused: AtomicU64,
+    /// Requests for which something was missing here.
+    pub(in crate::control) failed: AtomicU64,
+    /// Questions that found no place.
+    pub(in crate::control) overflows: AtomicU64,
 }
 
 /// Who waits for answers.
@@ -102,6 +115,7 @@ pub(crate) struct Publish {
 
 impl Publish {
     /// A message of the gateway's or a backend's own: content that is JSON, for a room.
+    #[allow(dead_code, reason = "for backends and listeners")]
     pub(crate) fn new(room: impl Into<String>, content: Bytes) -> Self {
         let draft = Draft {
             room: room.into(),
@@ -110,11 +124,29 @@ impl Publish {
             metadata: None,
             client_id: None,
             exclude_sender: false,
+            exclude_user: None,
             lane: Lane::Streaming,
             binary: false,
             ack_requested: false,
         };
         Self { sender: None, draft, except: Except::Nobody }
+    }
+
+    /// What the room's owner is asked.
+    fn into_question(self) -> (Arc<str>, Operation) {
+        let Self { sender, mut draft, except } = self;
+        let mut session = SessionId(0);
+        match except {
+            Except::Nobody => {}
+            Except::User(user) => draft.exclude_user = Some(user),
+            Except::Session(excluded) => {
+                draft.exclude_sender = true;
+                session = excluded;
+            }
+        }
+        let sender = sender.unwrap_or_else(|| SYSTEM.into());
+        let room = draft.room.as_str().into();
+        (room, Operation::Publish { sender, session, draft, confirm: true, outside: Some(true) })
     }
 }
 
@@ -123,7 +155,7 @@ impl DataPlane {
         Self {
             owners,
             waiting: Mutex::default(),
-            refused: AtomicU64::new(0),
+            counts: Arc::default(),
             unrung: AtomicU64::new(0),
             asked: Notify::new(),
             answer_time_max: ANSWER_TIME_MAX,
@@ -135,21 +167,29 @@ impl DataPlane {
     /// # Errors
     /// What the room's owner says against it, or that it cannot be asked.
     pub(crate) async fn publish(&self, publish: Publish) -> Result<Sent, CommandError> {
-        let Publish { sender, mut draft, except } = publish;
-        let sender = sender.unwrap_or_else(|| SYSTEM.into());
-        let session = match except {
-            Except::Session(session) => {
-                draft.exclude_sender = true;
-                session
-            }
-            _ => SessionId(0),
+        let (room, operation) = publish.into_question();
+        sent(self.ask(room, operation).await)
+    }
+
+    /// Publishes messages, all of which are on their way before the first answer is waited for. Those of one room keep
+    /// their order; what is an error already stays one.
+    pub(crate) async fn publish_all(
+        &self,
+        messages: Vec<Result<Publish, CommandError>>,
+    ) -> Vec<Result<Sent, CommandError>> {
+        let put = |publish: Publish| {
+            let (room, operation) = publish.into_question();
+            self.put(None, room, operation)
         };
-        let room = draft.room.as_str().into();
-        let operation = Operation::Publish { sender, session, draft, confirm: true, outside: Some(true) };
-        match self.ask(room, operation).await? {
-            Outcome::Sent(sent) => Ok(sent),
-            outcome => Err(unexpected(&outcome)),
+        let asked: Vec<_> = messages.into_iter().map(|message| message.and_then(put)).collect();
+        let mut results = Vec::with_capacity(asked.len());
+        for asked in asked {
+            results.push(match asked {
+                Ok(asked) => sent(self.answer(asked).await),
+                Err(error) => Err(error),
+            });
         }
+        results
     }
 
     /// Tells the members of a room something that is no message: it has no offset, and nobody gets it later. How many
@@ -177,8 +217,51 @@ impl DataPlane {
         self.ask_of(None, room, operation).await
     }
 
+    /// Asks the owners of several rooms at once; answers come in the order of the questions.
+    pub(crate) async fn ask_many(&self, questions: Vec<(Arc<str>, Operation)>) -> Vec<Answer> {
+        let asked: Vec<_> =
+            questions.into_iter().map(|(room, operation)| self.put(None, room, operation)).collect();
+        let mut answers = Vec::with_capacity(asked.len());
+        for asked in asked {
+            answers.push(match asked {
+                Ok(asked) => self.answer(asked).await,
+                Err(error) => Err(error),
+            });
+        }
+        answers
+    }
+
+    /// Asks one shard about its own connections.
+    ///
+    /// # Errors
+    /// As [`DataPlane::ask`].
+    pub(crate) async fn ask_shard(&self, shard: ShardId, operation: Operation) -> Answer {
+        self.ask_of(Some(shard), "".into(), operation).await
+    }
+
+    /// Has every shard do something with its connections; how many those were.
+    ///
+    /// # Errors
+    /// The first of any shard; others may have done it, and it may be asked again.
+    pub(crate) async fn administer(&self, administration: &Administration) -> Result<usize, CommandError> {
+        let shards = (0..u16::try_from(self.shards()).unwrap_or(u16::MAX)).map(ShardId);
+        let put = |shard| self.put(Some(shard), "".into(), Operation::Administer(administration.clone()));
+        let asked: Vec<_> = shards.map(put).collect();
+        let mut connections = 0;
+        for asked in asked {
+            match self.answer(asked?).await? {
+                Outcome::Administered { connections: more } => connections += more,
+                outcome => return Err(unexpected(&outcome)),
+            }
+        }
+        Ok(connections)
+    }
+
     async fn ask_of(&self, shard: Option<ShardId>, room: Arc<str>, operation: Operation) -> Answer {
-        let answer = self.put(shard, room, operation)?;
+        self.answer(self.put(shard, room, operation)?).await
+    }
+
+    async fn answer(&self, answer: oneshot::Receiver<Answer>) -> Answer {
         match timeout(self.answer_time_max, answer).await {
             Ok(Ok(answer)) => answer,
             // A place is given up only by answering.
@@ -193,13 +276,15 @@ impl DataPlane {
         operation: Operation,
     ) -> Result<oneshot::Receiver<Answer>, CommandError> {
         let (sender, answer) = oneshot::channel();
-        let asked = self.waiting().enter(sender).and_then(|token| {
+        // The lock is released before the shard is asked: whoever is refused needs it again.
+        let token = self.waiting().enter(sender);
+        let asked = token.and_then(|token| {
             let ask = Box::new(Ask::of_api(token, room, operation));
             let sent = self.owners.request(shard, ask);
             sent.map_err(|_| self.waiting().leave(token)).ok()
         });
         let Some(shard) = asked else {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+            self.counts.overflows.fetch_add(1, Ordering::Relaxed);
             return Err(unavailable("too many requests wait for a shard"));
         };
         // Whoever finds nobody unrung calls for the bell; whoever comes until it is rung shares that.
@@ -240,9 +325,14 @@ impl DataPlane {
         self.owners.count()
     }
 
+    /// What is counted.
+    pub(in crate::control) fn counts(&self) -> &Arc<Counts> {
+        &self.counts
+    }
+
     /// Questions that are on their way, and those so far that found no place.
     pub(in crate::control) fn load(&self) -> (usize, u64) {
-        (self.waiting().places.len(), self.refused.load(Ordering::Relaxed))
+        (self.waiting().places.len(), self.counts.overflows.load(Ordering::Relaxed))
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -272,6 +362,13 @@ impl Waiting {
 impl fmt::Debug for DataPlane {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("DataPlane").field("load", &self.load()).finish_non_exhaustive()
+    }
+}
+
+fn sent(answer: Answer) -> Result<Sent, CommandError> {
+    match answer? {
+        Outcome::Sent(sent) => Ok(sent),
+        outcome => Err(unexpected(&outcome)),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::control::snapshots::Snapshot;
 use crate::engine::redis::EngineStatus;
 
 pub(super) fn families(snapshot: &Snapshot, sources: &Sources) -> Vec<Family> {
-    let Sources { extra, places, .. } = sources;
+    let Sources { extra, places, api, .. } = sources;
     let acceptor = &*extra.refused;
     let counter = |name, help, value| Family::single(Counter, name, None, help, Value::Whole(value));
     let gauge = |name, help, value| Family::single(Gauge, name, None, help, Value::Whole(value));
@@ -47,6 +47,23 @@ pub(super) fn families(snapshot: &Snapshot, sources: &Sources) -> Vec<Family> {
             "control_connections_refused",
             "HTTP connections refused because the control plane served too many.",
             places.refused(),
+        ),
+        gauge("api_connections", "Connections of callers of the server API now.", places.callers()),
+        Family {
+            head: Head {
+                kind: Counter,
+                name: "api_requests",
+                unit: None,
+                help: "Requests of the server API: succeeded, refused by their own fault, failed for want of something.",
+            },
+            series: [("succeeded", &api.succeeded), ("refused", &api.refused), ("failed", &api.failed)]
+                .map(|(outcome, count)| (vec![("outcome", outcome.to_owned())], Value::Whole(read(count))))
+                .into(),
+        },
+        counter(
+            "api_overflows",
+            "Requests of the control plane that found the queue of a shard full.",
+            read(&api.overflows),
         ),
         gauge(
             "shards_unresponsive",

@@ -19,6 +19,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Map, Number, Value};
 
 use super::Extra;
+use super::api::Counts;
 use super::places::Places;
 use super::snapshots::Snapshot;
 use crate::backend::Backends;
@@ -36,6 +37,7 @@ pub(super) struct Sources {
     pub(super) extra: Extra,
     pub(super) places: Arc<Places>,
     pub(super) backends: Arc<Backends>,
+    pub(super) api: Arc<Counts>,
 }
 
 /// Writes all families.

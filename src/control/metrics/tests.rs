@@ -77,7 +77,12 @@ impl Exposition {
 fn sources() -> Sources {
     let extra = Extra { logs_dropped: || 3, refused: Arc::default(), engine: None, store: None };
     extra.refused.refused_address.store(5, Ordering::Relaxed);
-    Sources { extra, places: Arc::new(Places::new()), backends: Arc::new(Backends::none()) }
+    Sources {
+        extra,
+        places: Arc::new(Places::new(1)),
+        backends: Arc::new(Backends::none()),
+        api: Arc::default(),
+    }
 }
 
 fn exposition() -> Exposition {

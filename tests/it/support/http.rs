@@ -82,6 +82,14 @@ pub(crate) fn try_read_response(stream: &mut TcpStream) -> Result<Response, Stri
     read_from(stream, Vec::new(), true)
 }
 
+/// Reads the next of several responses; `waiting` is what has arrived behind the one before.
+pub(crate) fn read_next(stream: &mut TcpStream, waiting: &mut Vec<u8>) -> Response {
+    let read = read_from(stream, std::mem::take(waiting), true);
+    let mut response = read.unwrap_or_else(|error| panic!("no response: {error}"));
+    *waiting = std::mem::take(&mut response.tail);
+    response
+}
+
 /// Reads one response of which `bytes` have arrived already; one to HEAD has no body, whatever its length says.
 pub(super) fn read_from(
     stream: &mut TcpStream,

@@ -435,6 +435,7 @@ fn labels_are_distinct_and_listed() {
         TokenError::Subject,
         TokenError::Claims(""),
         TokenError::UnknownKey,
+        TokenError::Revoked,
     ];
     assert_eq!(errors.map(TokenError::label), TokenError::LABELS);
     fn shareable<T: Send + Sync + fmt::Debug>() {}

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Kind;
 use crate::durable::record::{Card, Cursor, Record, RoomRecord, SessionRecord, Space};
 use crate::id::{Epoch, MessageId, SessionId};
-use crate::protocol::message::{Lane, MessageType, Metadata, Publication, Revised, Revision};
+use crate::protocol::message::{Except, Lane, MessageType, Metadata, Publication, Revised, Revision};
 use crate::room::dedupe::Accepted;
 use crate::user::progress::{Place, Progress, Step, Steps};
 use crate::user::session::SessionRoom;
@@ -116,13 +116,22 @@ impl Input<'_> {
                 Ok(Metadata { raw: input.owned()?, for_topics: input.option(Self::owned)? })
             })?,
             client_id: self.option(|input| input.text().map(Into::into))?,
-            exclude: self.option(|input| input.word().map(SessionId))?,
+            exclude: self.except()?,
             revision: self.option(Self::revision)?,
             lane: if flags & 4 == 0 { Lane::Streaming } else { Lane::BatchDelay },
             audience: None,
             binary: flags & 1 != 0,
             ack_requested: flags & 2 != 0,
         })
+    }
+
+    fn except(&mut self) -> Read<Except> {
+        match self.byte()? {
+            0 => Ok(Except::Nobody),
+            1 => Ok(Except::Session(SessionId(self.word()?))),
+            2 => Ok(Except::User(self.name()?)),
+            _ => Err(Malformed),
+        }
     }
 
     fn revision(&mut self) -> Read<Box<Revision>> {

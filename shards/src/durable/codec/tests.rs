@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::durable::record::{Card, Record, RoomRecord, SessionRecord, Space};
 use crate::id::{Epoch, SessionId};
-use crate::protocol::message::{Metadata, Publication, Revised, Revision};
+use crate::protocol::message::{Except, Metadata, Publication, Revised, Revision};
 use crate::room::dedupe::Accepted;
 use crate::user::progress::{Place, Progress, Step, Steps};
 use crate::user::session::SessionRoom;
@@ -19,7 +19,7 @@ fn entry() -> Publication {
             for_topics: Some(Bytes::from_static(b"{ }")),
         }),
         client_id: Some("c".into()),
-        exclude: Some(SessionId(u64::MAX)),
+        exclude: Except::Session(SessionId(u64::MAX)),
         revision: Some(Box::new(revision)),
         binary: true,
         ..Publication::sample("7 room:é", 1 << 40, 1_700_000_000_000)

@@ -3,7 +3,7 @@
 use super::Kind;
 use crate::durable::record::{Card, Cursor, Record, RoomRecord, SessionRecord};
 use crate::id::{Epoch, MessageId};
-use crate::protocol::message::{Lane, Publication, Revised};
+use crate::protocol::message::{Except, Lane, Publication, Revised};
 use crate::room::dedupe::Accepted;
 use crate::user::progress::{Place, Progress};
 
@@ -100,12 +100,26 @@ fn put_entry(out: &mut Vec<u8>, entry: &Publication) {
         put_option(out, metadata.for_topics.as_ref(), |out, bytes| put_bytes(out, bytes));
     });
     put_option(out, entry.client_id.as_ref(), |out, id| put_text(out, id));
-    put_option(out, entry.exclude, |out, session| put_word(out, session.0));
+    put_except(out, &entry.exclude);
     put_option(out, entry.revision.as_ref(), |out, revision| {
         out.push(u8::from(revision.kind == Revised::Deleted));
         put_text(out, &revision.by);
         put_numbers(out, [revision.unix_ms, revision.offset, revision.of]);
     });
+}
+
+fn put_except(out: &mut Vec<u8>, except: &Except) {
+    match except {
+        Except::Nobody => out.push(0),
+        Except::Session(session) => {
+            out.push(1);
+            put_word(out, session.0);
+        }
+        Except::User(user) => {
+            out.push(2);
+            put_text(out, user);
+        }
+    }
 }
 
 fn put_room(out: &mut Vec<u8>, room: &RoomRecord) {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::durable::SessionRecord;
 use crate::id::SessionId;
-use crate::protocol::message::Revision;
+use crate::protocol::message::{Except, Revision};
 use crate::user::progress::Progress;
 
 fn message(offset: Offset, client_id: Option<&str>) -> Publication {
@@ -32,21 +32,21 @@ fn a_room_is_what_was_sent_in_it_within_its_bounds() {
 
 #[test]
 fn a_change_shows_in_its_message() {
-    let first = Publication { exclude: Some(SessionId(3)), ..message(1, None) };
+    let first = Publication { exclude: Except::Session(SessionId(3)), ..message(1, None) };
     let revision = Revision { kind: Revised::Edited, unix_ms: 9_000, by: "s".into(), offset: 2, of: 1 };
     let change = Publication {
         content: Bytes::from_static(b"2"),
         offset: 2,
         revision: Some(Box::new(revision)),
-        exclude: None,
+        exclude: Except::Nobody,
         ..first.clone()
     };
     let saved = replayed(entries([first, change]), 9);
     let room = &saved.rooms["r"];
     let original = &room.entries[0];
     assert_eq!(
-        (&original.content[..], original.offset, original.exclude),
-        (&b"2"[..], 1, Some(SessionId(3)))
+        (&original.content[..], original.offset, &original.exclude),
+        (&b"2"[..], 1, &Except::Session(SessionId(3)))
     );
     assert!(original.change().is_none() && room.entries[1].change().is_some());
     assert_eq!((room.counts, room.active_unix_ms), ((1, 1, 0), 9_000));

@@ -120,7 +120,7 @@ impl Data<'_> {
         Ok((self.limit(ONLINE_LIMIT_DEFAULT, ONLINE_LIMIT_MAX)?, cursor))
     }
 
-    fn creation(self) -> Result<Creation, CommandError> {
+    pub(super) fn creation(self) -> Result<Creation, CommandError> {
         let private = match self.optional_text("visibility")? {
             None | Some("public") => false,
             Some("private") => true,
@@ -150,7 +150,7 @@ impl Data<'_> {
         self.get_any("content").ok_or_else(|| CommandError::invalid("content", "is required"))
     }
 
-    fn draft(self, room: String) -> Result<Draft, CommandError> {
+    pub(super) fn draft(self, room: String) -> Result<Draft, CommandError> {
         let content = self.content()?;
         let kind = self.optional_text("type")?.unwrap_or("chat");
         let kind =
@@ -178,6 +178,7 @@ impl Data<'_> {
             metadata: metadata.map(Metadata::read),
             client_id: client_id.map(Into::into),
             exclude_sender: self.flag("excludeSender", false)?,
+            exclude_user: None,
             lane,
             binary: false,
             ack_requested: self.flag("ackRequested", false)?,

@@ -10,7 +10,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::id::MessageId;
 use crate::protocol::error_code::{CommandError, ErrorCode};
-use crate::protocol::message::{Lane, Metadata, Publication, Revised, Revision};
+use crate::protocol::message::{Except, Lane, Metadata, Publication, Revised, Revision};
 
 /// A changed message.
 #[derive(Debug)]
@@ -77,7 +77,12 @@ impl OwnedRoom {
             };
         }
         let present = self.revised(Publication::clone(message), user, (content, binary), now);
-        Ok(Prepared::Change(Box::new(Publication { offset: self.offset + 1, exclude: None, ..present })))
+        // A session may learn what became of a message that it sent itself.
+        let exclude = match &present.exclude {
+            Except::User(user) => Except::User(Arc::clone(user)),
+            _ => Except::Nobody,
+        };
+        Ok(Prepared::Change(Box::new(Publication { offset: self.offset + 1, exclude, ..present })))
     }
 
     /// The change has its place in the stream, and the message is as it says.
@@ -97,7 +102,7 @@ impl OwnedRoom {
             Revised::Deleted => contents.counts.deletes += 1,
         }
         if let Some(message) = contents.history.at(of).filter(|message| message.id == change.id) {
-            let exclude = message.exclude;
+            let exclude = message.exclude.clone();
             contents.history.replace(Arc::new(Publication { offset: of, exclude, ..change.clone() }));
         }
         let change = Arc::new(change);

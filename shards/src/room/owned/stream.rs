@@ -7,7 +7,7 @@ use crate::clock::Now;
 use crate::config::{Config, RoomClass};
 use crate::id::{Epoch, MessageId, Offset, SessionId};
 use crate::protocol::command::{Draft, Position};
-use crate::protocol::message::Publication;
+use crate::protocol::message::{Except, Eyes, Publication};
 use crate::protocol::reply::{HistoryPage, Joined, MessageStats, Sent};
 use crate::room::dedupe::Accepted;
 
@@ -106,14 +106,13 @@ impl OwnedRoom {
     pub fn arrive(&mut self, user: &str, wanted: Wanted, now: Now, config: &Config) -> Arrival {
         self.expire(now, config);
         let bytes_max = config.history.replay_bytes_max;
-        let recovered = wanted.recover.map(|position| {
-            self.recover(position, wanted.until.unwrap_or(self.offset), wanted.session, bytes_max)
-        });
+        let eyes = Eyes { session: wanted.session, user };
+        let recovered = wanted
+            .recover
+            .map(|position| self.recover(position, wanted.until.unwrap_or(self.offset), eyes, bytes_max));
         let messages = match &recovered {
             Some(Some(missed)) => Some(missed.clone()),
-            _ if wanted.history > 0 => {
-                Some(self.contents().history.newest(wanted.history, wanted.session, bytes_max))
-            }
+            _ if wanted.history > 0 => Some(self.contents().history.newest(wanted.history, eyes, bytes_max)),
             Some(None) => Some(Vec::new()),
             None => None,
         };
@@ -125,7 +124,7 @@ impl OwnedRoom {
         let waited = self.contents.as_mut().and_then(|contents| contents.absent.as_mut()?.arrive(user));
         if let (Some(offset), false) = (waited, matches!(recovered, Some(Some(_)))) {
             base = offset;
-            (kept, resync) = self.kept_behind(offset, wanted.session);
+            (kept, resync) = self.kept_behind(offset, eyes);
             let first = messages.as_ref().and_then(|messages| messages.first());
             kept.retain(|message| first.is_none_or(|first| message.offset < first.offset));
         }
@@ -137,7 +136,7 @@ impl OwnedRoom {
         &self,
         position: Position,
         until: Offset,
-        session: SessionId,
+        eyes: Eyes<'_>,
         bytes_max: usize,
     ) -> Option<Vec<Arc<Publication>>> {
         if self.class == RoomClass::Ephemeral || position.epoch != Some(self.epoch) {
@@ -147,15 +146,15 @@ impl OwnedRoom {
             // Live messages have overtaken the position: all behind it has come.
             return (position.offset <= self.offset).then(Vec::new);
         }
-        self.contents().history.after(position.offset, until, session, bytes_max)
+        self.contents().history.after(position.offset, until, eyes, bytes_max)
     }
 
     /// What is kept behind an offset, and whether some of it is not.
-    fn kept_behind(&self, offset: Offset, session: SessionId) -> (Vec<Arc<Publication>>, bool) {
+    fn kept_behind(&self, offset: Offset, eyes: Eyes<'_>) -> (Vec<Arc<Publication>>, bool) {
         let first = self.contents().history.first_offset().unwrap_or(self.offset + 1);
         let resync = first > offset + 1;
         let from = if resync { first - 1 } else { offset };
-        let kept = self.contents().history.after(from, self.offset, session, usize::MAX).unwrap_or_default();
+        let kept = self.contents().history.after(from, self.offset, eyes, usize::MAX).unwrap_or_default();
         (kept, resync)
     }
 
@@ -222,7 +221,11 @@ impl OwnedRoom {
             metadata: draft.metadata,
             client_id: draft.client_id,
             unix_ms: now.unix_ms,
-            exclude: draft.exclude_sender.then_some(session),
+            exclude: match draft.exclude_user {
+                Some(user) => Except::User(user),
+                None if draft.exclude_sender => Except::Session(session),
+                None => Except::Nobody,
+            },
             lane: draft.lane,
             revision: None,
             audience: self.contents().audience.clone(),
@@ -279,15 +282,14 @@ impl OwnedRoom {
     /// A page of the messages.
     pub fn history(
         &mut self,
-        session: SessionId,
+        eyes: Eyes<'_>,
         (before, after): (Option<Offset>, Option<Offset>),
         limit: usize,
         now: Now,
         config: &Config,
     ) -> HistoryPage {
         self.expire(now, config);
-        let page =
-            self.contents().history.page(before, after, limit, session, config.history.replay_bytes_max);
+        let page = self.contents().history.page(before, after, limit, eyes, config.history.replay_bytes_max);
         HistoryPage {
             room: Arc::clone(&self.name),
             epoch: self.epoch,
