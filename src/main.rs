@@ -7,6 +7,7 @@ mod args;
 mod backend;
 mod check;
 mod control;
+mod emitter;
 mod engine;
 mod events;
 mod exit;

@@ -83,6 +83,9 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
         backends: settings.backends,
         api: settings.api,
         config: Arc::clone(&config),
+        listeners: settings.listeners,
+        outbox: store.as_ref().map(Store::handle),
+        emitter: settings.emitter,
     };
     let control =
         control::start(pending, Arc::clone(&shards), control_settings, extra).map_err(Failure::other)?;

@@ -12,6 +12,7 @@ mod dev;
 mod engine;
 mod keys;
 mod layers;
+mod listeners;
 mod nearest;
 mod print;
 mod profiles;
@@ -23,14 +24,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use roomcast_shards::config::{AuthMode, Config, HistoryLimits, Limits, Sanitize, SessionKey, SocketIo};
-use roomcast_shards::gateway_event::EventKinds;
 use roomcast_shards::protocol::socketio::Namespaces;
 
 use crate::args::TypedSettings;
 use crate::backend::BackendSettings;
 use crate::control::ApiSettings;
+use crate::emitter::EmitterSettings;
 use crate::engine::redis::RedisSettings;
 use crate::host::{Host, LOCKED_BYTES_PER_SHARD};
+use crate::listeners::ListenersSettings;
 use crate::logging::{LogFormat, LogSettings, parse_level};
 use crate::store::StoreSettings;
 pub(crate) use backends::SecretSource;
@@ -64,6 +66,10 @@ pub(crate) struct Settings {
     pub(crate) backends: BackendSettings,
     /// The durable store, if there is one.
     pub(crate) store: Option<StoreSettings>,
+    /// Who is told of what.
+    pub(crate) listeners: ListenersSettings,
+    /// Where backends emit in the way of Socket.IO.
+    pub(crate) emitter: Option<EmitterSettings>,
     /// How to log.
     pub(crate) log: LogSettings,
     /// The server API.
@@ -130,6 +136,9 @@ fn with_keys(layers: &Layers, mut settings: Settings) -> Result<Settings, Settin
     let backends = layers.backends().with_secrets(&mut settings.warnings);
     settings.backends = backends.map_err(|error| SettingError(format!("--config: {error}")))?;
     settings.api.keys = api::keys(layers)?;
+    let tenancy = settings.data_plane.tenancy;
+    let listeners = layers.listeners().finish(tenancy, &mut settings.warnings);
+    settings.listeners = listeners.map_err(|error| SettingError(format!("--config: {error}")))?;
     // Sessions live in this process, so their key need not outlive it; with a store it is replaced by the store's.
     settings.data_plane.session_key = SessionKey(rand::random());
     Ok(settings)
@@ -188,19 +197,21 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         sanitize: layers
             .parse("sanitize", value::word(&[("off", Sanitize::Off), ("escape", Sanitize::Escape)]))?,
         socketio: socketio(layers)?,
-        events: EventKinds::default(),
         routes: layers.backends().routes.clone(),
         hooks: layers.backends().hooks.clone(),
         store: store::mode(store.as_ref()),
         epoch_seeds: None,
         // Known once the engine was reached.
         node: None,
+        events: layers.listeners().settings.kinds(),
     };
     let engine = engine::redis(layers, &data_plane)?;
     let drain_timeout_ms = layers.parse("drain-timeout", value::duration_ms)?;
     let memory_max = memory_max(layers, host)?;
     let backends = layers.backends().settings.clone();
     let api = api::without_keys(layers)?;
+    let listeners = layers.listeners().settings.clone();
+    let emitter = listeners::emitter(layers, &data_plane)?;
     Ok(Settings {
         data_plane,
         engine,
@@ -210,6 +221,8 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         drain_timeout_ms,
         backends,
         store,
+        listeners,
+        emitter,
         log,
         api,
         dev: None,

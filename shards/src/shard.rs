@@ -12,6 +12,7 @@ mod checkpoints;
 mod commands;
 mod created;
 mod echo;
+mod emissions;
 mod engine;
 mod events;
 mod fan_out;

@@ -51,8 +51,9 @@ pub(crate) use sink::{Job, Pending, channel};
 
 use crate::backend::{BackendSettings, Backends, Node};
 
-use crate::listeners::bus;
-use crate::store::StoreMetrics;
+use crate::emitter::{self, EmitterCounts, EmitterSettings};
+use crate::listeners::{Bus, ListenersSettings};
+use crate::store::{Handle, StoreMetrics};
 
 use crate::engine::redis::EngineStatus;
 use api::{Api, Owners};
@@ -84,6 +85,12 @@ pub(crate) struct ControlSettings {
     pub(crate) api: ApiSettings,
     /// What the shards obey.
     pub(crate) config: Arc<Config>,
+    /// Who is told of what.
+    pub(crate) listeners: ListenersSettings,
+    /// Where what they are yet to be told is kept.
+    pub(crate) outbox: Option<Handle>,
+    /// Where backends emit in the way of Socket.IO.
+    pub(crate) emitter: Option<EmitterSettings>,
 }
 
 /// What the metrics show that no shard counts.
@@ -175,7 +182,22 @@ fn start_with(
     let places = Arc::new(Places::new(u32::try_from(settings.api.connections_max).unwrap_or(u32::MAX)));
     let api = Arc::clone(data_plane.counts());
     let backends = Arc::new(backends);
-    let sources = Sources { extra, places: Arc::clone(&places), backends: Arc::clone(&backends), api };
+    let emitter = Arc::new(EmitterCounts::default());
+    let bus = {
+        let _inside = runtime.enter();
+        if let Some(settings) = settings.emitter.clone() {
+            tokio::spawn(emitter::run(settings, Arc::clone(&data_plane), Arc::clone(&emitter)));
+        }
+        Bus::start(&settings.listeners, &data_plane, settings.outbox.clone())?
+    };
+    let sources = Sources {
+        extra,
+        places: Arc::clone(&places),
+        backends: Arc::clone(&backends),
+        api,
+        bus: Arc::clone(&bus),
+        emitter,
+    };
     let (limits, started) = (settings.limits, Instant::now());
     let gateway = Gateway { snapshots, draining: Arc::clone(&draining), sources, limits, started };
     let gateway = Arc::new(gateway);
@@ -192,7 +214,7 @@ fn start_with(
         stop: stopped,
     };
     let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
-        runtime.block_on(run(server, inquiries, data_plane, backends, pending, listener));
+        runtime.block_on(run(server, inquiries, data_plane, (backends, bus), pending, listener));
         // A lookup of a name may hang, and nobody waits for it any more.
         runtime.shutdown_background();
     })?;
@@ -210,7 +232,7 @@ async fn run(
     server: Server,
     inquiries: Inquiries,
     data_plane: Arc<DataPlane>,
-    backends: Arc<Backends>,
+    (backends, bus): (Arc<Backends>, Arc<Bus>),
     waiting: Pending,
     listener: Option<TcpListener>,
 ) {
@@ -222,7 +244,7 @@ async fn run(
         tokio::join!(
             server.serve_handovers(waiting.handovers),
             inquiries.serve(waiting.inquiries),
-            bus::run(waiting.events),
+            bus.run(waiting.events),
             backends.serve(waiting.backends),
         )
     };

@@ -127,6 +127,8 @@ mod tests {
             places: Arc::new(Places::new(1)),
             backends: Arc::new(crate::backend::Backends::none()),
             api: Arc::default(),
+            bus: Arc::new(crate::listeners::Bus::none()),
+            emitter: Arc::default(),
         };
         sources.extra.refused.refused_full.store(4, Ordering::Relaxed);
         let snapshot = Snapshot { shards, unresponsive: 1, caught_up: vec![true, true, false] };

@@ -4,7 +4,7 @@
 //! Errors are texts that begin with the key, such as `routes.robot.timeout`; `layers` adds which file. Secrets are read
 //! only where the gateway serves.
 
-mod endpoint;
+pub(super) mod endpoint;
 mod hooks;
 mod print;
 
@@ -175,7 +175,7 @@ fn event_pattern(text: &str) -> Result<EventPattern, String> {
 }
 
 /// Reads a list, or a single text that stands for a list of one; an absent one is empty.
-fn list<T>(
+pub(super) fn list<T>(
     at: &str,
     table: &Table,
     key: &str,

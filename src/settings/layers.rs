@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::Value;
 
 use super::backends::FileBackends;
+use super::listeners::FileListeners;
 use super::nearest::{did_you_mean, nearest};
 use super::profiles::FileProfiles;
 use super::table::{self, Kind};
@@ -51,6 +52,7 @@ pub(crate) struct Layers {
     entries: BTreeMap<&'static str, Entry>,
     profiles: FileProfiles,
     backends: FileBackends,
+    listeners: FileListeners,
 }
 
 impl Layers {
@@ -81,6 +83,7 @@ impl Layers {
             entries: defaults.collect(),
             profiles: FileProfiles::default(),
             backends: FileBackends::default(),
+            listeners: FileListeners::default(),
         }
     }
 
@@ -102,6 +105,14 @@ impl Layers {
             }
             if key == "hooks" {
                 self.backends.read_hooks(value).map_err(error)?;
+                continue;
+            }
+            if key == "listeners" {
+                self.listeners.read_listeners(value).map_err(error)?;
+                continue;
+            }
+            if key == "events" {
+                self.listeners.read_events(value).map_err(error)?;
                 continue;
             }
             let setting = table::find(&key).ok_or_else(|| {
@@ -138,6 +149,11 @@ impl Layers {
     /// The backends that the file names.
     pub(super) fn backends(&self) -> &FileBackends {
         &self.backends
+    }
+
+    /// The listeners that the file names.
+    pub(super) fn listeners(&self) -> &FileListeners {
+        &self.listeners
     }
 
     /// Whether somebody set it: a flag, a variable or the file.

@@ -28,6 +28,7 @@ pub(super) fn render(layers: &Layers, effective: &Config) -> String {
     }
     layers.profiles().render(&mut out);
     layers.backends().render(&mut out);
+    layers.listeners().render(&mut out);
     out
 }
 

@@ -36,7 +36,6 @@ pub(super) struct Queue {
 
 /// A value's change, as it is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "listeners keep their events with it")]
 pub(crate) struct Written(u64);
 
 /// Key spaces, kept by the store when there is one, and in memory otherwise. Cheap to clone.
@@ -81,9 +80,9 @@ impl StoreSink for Queue {
     }
 }
 
-#[allow(dead_code, reason = "listeners keep their events with it")]
 impl Handle {
     /// Key spaces in memory alone.
+    #[allow(dead_code, reason = "for whoever keeps something with and without a store")]
     pub(crate) fn in_memory() -> Self {
         Self::new(Arc::default(), None, watch::channel(u64::MAX).1)
     }
@@ -119,6 +118,7 @@ impl Handle {
     }
 
     /// A value.
+    #[allow(dead_code, reason = "for whoever keeps something under a known key")]
     pub(crate) fn get(&self, space: Space, key: impl Into<Bytes>) -> Option<Bytes> {
         self.values().get(space, &key.into()).cloned()
     }

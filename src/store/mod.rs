@@ -30,11 +30,9 @@ use roomcast_shards::rim::StoreStart;
 use tokio::sync::watch;
 
 pub(crate) use error::StoreError;
-#[allow(unused_imports, reason = "whoever writes values names them")]
 pub(crate) use handle::{Handle, Written};
 pub(crate) use metrics::StoreMetrics;
 pub(crate) use open::Secrets;
-#[allow(unused_imports, reason = "whoever writes values names it")]
 pub(crate) use values::NoRoom;
 
 use handle::{Message, Queue};
@@ -127,7 +125,6 @@ impl Store {
     }
 
     /// The key spaces.
-    #[allow(dead_code, reason = "listeners keep their events with it")]
     pub(crate) fn handle(&self) -> Handle {
         self.handle.clone()
     }

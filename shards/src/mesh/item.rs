@@ -87,6 +87,7 @@ impl Item {
                 Operation::Revise { content, .. } => content.as_ref().map_or(0, Bytes::len),
                 Operation::Park { progress, .. } => progress.cost(),
                 Operation::Push { event, .. } => event.data.len(),
+                Operation::Emit(emission) => emission.cost(),
                 _ => 0,
             },
             Self::Publish(publication) => publication.content.len(),

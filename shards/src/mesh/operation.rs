@@ -9,6 +9,7 @@ use crate::config::Rate;
 use crate::id::{ConnectionId, Epoch, MessageId, Offset, SessionId};
 use crate::protocol::app_event::AppEvent;
 use crate::protocol::command::{Creation, Draft, Position, StatusUpdate, UpTo};
+use crate::protocol::emission::Emission;
 use crate::protocol::push::Except;
 use crate::room::seats::Seat;
 use crate::user::progress::Progress;
@@ -195,6 +196,8 @@ pub enum Operation {
     },
     /// Something that every shard knows a part of.
     Everywhere(ShardQuestion),
+    /// Something for connections of the shard that is asked.
+    Emit(Arc<Emission>),
 }
 
 /// What an owner may say about a room.

@@ -4,6 +4,7 @@ pub mod app_event;
 pub mod catalog;
 pub mod close_code;
 pub mod command;
+pub mod emission;
 pub mod error_code;
 pub mod event;
 pub mod frame;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::app_event::AppEvent;
 use super::command::Status;
+use super::emission::Emitted;
 use super::error_code::{CommandError, Detail, ErrorCode};
 use super::frame;
 pub use super::message::Except;
@@ -58,6 +59,8 @@ pub enum Push {
         /// Milliseconds to wait.
         reconnect_ms: u64,
     },
+    /// Something that a backend emitted.
+    Emitted(Arc<Emitted>),
 }
 
 /// News for the members of a room who are on a shard.
@@ -203,6 +206,9 @@ impl Push {
         if matches!(self, Self::Recovered(_)) {
             return None;
         }
+        if let Self::Emitted(event) = self {
+            return Some(OpenEvent::emitted(variant.namespace, event));
+        }
         let edges = variant.profile.presence_edges;
         let event = variant.profile.outbound(self.event(edges));
         let binary = match self {
@@ -231,6 +237,7 @@ impl Push {
             Self::Recovered(_) => "connection:recovered",
             Self::Expiring { .. } => "auth:expiring",
             Self::Draining { .. } => "server:draining",
+            Self::Emitted(event) => &event.name,
         }
     }
 
@@ -244,11 +251,12 @@ impl Push {
             Self::Room(Notice { news: News::Custom(event), .. }) => {
                 return out.extend_from_slice(&event.data);
             }
+            Self::Emitted(event) => return out.extend_from_slice(&event.data),
             _ => {}
         }
         out.push(b'{');
         match self {
-            Self::Message(_) | Self::Kept(_) => {}
+            Self::Message(_) | Self::Kept(_) | Self::Emitted(_) => {}
             Self::Room(notice) => notice.write(out),
             Self::Presence(change) if presence_edges && change.edge => write::user(out, &change.user),
             Self::Presence(change) => change.write(out),
@@ -285,6 +293,7 @@ impl Push {
             Self::Message(publication) | Self::Kept(publication) => publication.content.len(),
             Self::Recovered(rooms) => rooms.iter().map(Vec::len).sum(),
             Self::Room(Notice { news: News::Custom(event), .. }) => event.data.len(),
+            Self::Emitted(event) => event.arguments.len() + event.data.len(),
             _ => 0,
         }
     }

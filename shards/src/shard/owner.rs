@@ -90,6 +90,7 @@ impl Shard {
                 self.own_found(&room, &owner, account.as_deref(), *creation, now)
             }
             Operation::Everywhere(question) => Ok(self.on_shard_question(question, now)),
+            Operation::Emit(emission) => Ok(self.on_emission(&emission, now)),
         };
         self.answer(from, caller, outcome);
     }

@@ -18,6 +18,7 @@ use roomcast_shards::mesh::operation::Operation;
 use roomcast_shards::mesh::outcome::Outcome;
 use roomcast_shards::protocol::app_event::AppEvent;
 use roomcast_shards::protocol::command::Draft;
+use roomcast_shards::protocol::emission::Emission;
 use roomcast_shards::protocol::error_code::{CommandError, Detail, ErrorCode};
 use roomcast_shards::protocol::message::{Lane, MessageType};
 use roomcast_shards::protocol::push::Except;
@@ -67,7 +68,7 @@ impl Owners for Shards {
 }
 
 /// What became of a question.
-type Answer = Result<Outcome, CommandError>;
+pub(crate) type Answer = Result<Outcome, CommandError>;
 
 /// Asks the shards, and waits for what they answer.
 pub(crate) struct DataPlane {
@@ -207,6 +208,19 @@ impl DataPlane {
             Outcome::Pushed { members } => Ok(members),
             outcome => Err(unexpected(&outcome)),
         }
+    }
+
+    /// Has every shard do something with those of its connections that are meant. The answers need not be waited for.
+    ///
+    /// # Errors
+    /// That one of the shards cannot be asked; others may have been.
+    pub(crate) fn emit(
+        &self,
+        emission: &Arc<Emission>,
+    ) -> Result<Vec<oneshot::Receiver<Answer>>, CommandError> {
+        let shard = |index| ShardId(u16::try_from(index).expect("shards are few"));
+        let ask = |index| self.put(Some(shard(index)), "".into(), Operation::Emit(Arc::clone(emission)));
+        (0..self.shards()).map(ask).collect()
     }
 
     /// Asks a room's owner.

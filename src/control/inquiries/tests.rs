@@ -34,6 +34,8 @@ fn inquiries(shards: usize, ask: impl Fn(Answers) + Send + Sync + 'static) -> (I
             places: Arc::new(Places::new(1)),
             backends: Arc::new(crate::backend::Backends::none()),
             api: Arc::default(),
+            bus: Arc::new(crate::listeners::Bus::none()),
+            emitter: Arc::default(),
         },
         limits: HealthLimits { connections_max: 10, ..HealthLimits::default() },
         started: Instant::now(),

@@ -1,11 +1,13 @@
 //! The metrics as text, made anew from a snapshot each time that somebody asks.
 //!
-//! `families` says what each number of a shard is called, `gateway`, `backends` and `process` what belongs to no shard.
+//! `families` says what each number of a shard is called, `gateway`, `backends`, `listeners` and `process` what belongs to
+//! no shard.
 
 mod backends;
 mod families;
 mod family;
 mod gateway;
+mod listeners;
 mod process;
 mod store;
 #[cfg(test)]
@@ -23,6 +25,8 @@ use super::api::Counts;
 use super::places::Places;
 use super::snapshots::Snapshot;
 use crate::backend::Backends;
+use crate::emitter::EmitterCounts;
+use crate::listeners::Bus;
 pub(super) use families::{auth_failures, closes, errors};
 use family::Families;
 pub(super) use process::Usage;
@@ -38,6 +42,8 @@ pub(super) struct Sources {
     pub(super) places: Arc<Places>,
     pub(super) backends: Arc<Backends>,
     pub(super) api: Arc<Counts>,
+    pub(super) bus: Arc<Bus>,
+    pub(super) emitter: Arc<EmitterCounts>,
 }
 
 /// Writes all families.
@@ -53,6 +59,8 @@ pub(super) fn render(snapshot: &Snapshot, sources: &Sources) -> Result<String, f
     if let Some(store) = &sources.extra.store {
         gateway.register_collector(Box::new(Families(store::families(store))));
     }
+    gateway
+        .register_collector(Box::new(Families(listeners::families(&sources.bus.report(), &sources.emitter))));
     let process = registry.sub_registry_with_prefix("process");
     process.register_collector(Box::new(Families(process::families())));
     let mut out = String::new();

@@ -8,6 +8,7 @@ use roomcast_shards::protocol::close_code::CloseCode;
 use roomcast_shards::protocol::error_code::ErrorCode;
 
 use super::*;
+use crate::listeners::Bus;
 
 #[derive(Debug, Default)]
 struct Exposition {
@@ -82,6 +83,8 @@ fn sources() -> Sources {
         places: Arc::new(Places::new(1)),
         backends: Arc::new(Backends::none()),
         api: Arc::default(),
+        bus: Arc::new(Bus::none()),
+        emitter: Arc::default(),
     }
 }
 

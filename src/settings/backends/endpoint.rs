@@ -18,7 +18,7 @@ const OWN_HEADERS: [&str; 7] = [
     "x-roomcast-signature",
 ];
 
-pub(super) fn read(at: &str, table: &Table) -> Result<EndpointSettings, String> {
+pub(in crate::settings) fn read(at: &str, table: &Table) -> Result<EndpointSettings, String> {
     let url = table.get("url").ok_or_else(|| format!("{at}.url: is required"))?;
     let url = parse(&format!("{at}.url"), url, crate::backend::http_client::parse_url)?;
     let answer_bytes_max = one(at, table, "max-response", value::size(1 << 10..=16 << 20))?;
@@ -77,7 +77,7 @@ fn short_duration_ms(text: &str) -> Result<u64, String> {
     }
 }
 
-fn one<T>(
+pub(in crate::settings) fn one<T>(
     at: &str,
     table: &Table,
     key: &str,
@@ -105,7 +105,7 @@ fn headers(at: &str, value: Option<&Value>) -> Result<HeaderMap, String> {
     table.iter().map(read).collect()
 }
 
-pub(super) fn secret_source(at: &str, table: &Table) -> Result<Option<SecretSource>, String> {
+pub(in crate::settings) fn secret_source(at: &str, table: &Table) -> Result<Option<SecretSource>, String> {
     let text = |key: &str| one(at, table, key, |text| Ok(text.to_owned()));
     match (text("secret-file")?, text("secret-env")?) {
         (Some(_), Some(_)) => Err(format!("{at}.secret-env: cannot be set together with secret-file")),
@@ -116,7 +116,7 @@ pub(super) fn secret_source(at: &str, table: &Table) -> Result<Option<SecretSour
 }
 
 /// The secrets of a source.
-pub(super) fn secrets(
+pub(in crate::settings) fn secrets(
     at: &str,
     source: Option<&SecretSource>,
     warnings: &mut Vec<String>,

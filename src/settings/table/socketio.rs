@@ -38,6 +38,20 @@ pub(super) const SOCKET_IO: &[Setting] = &[
          be repeated, or separated by commas.",
     ),
     Setting {
+        name: "socketio-emitter",
+        value: "URL",
+        kind: Kind::Secret,
+        default: None,
+        help: "Redis that backends emit through with @socket.io/redis-emitter; what they emit reaches clients of all \
+               dialects. Not with --tenancy account.",
+    },
+    one(
+        "socketio-emitter-key",
+        "TEXT",
+        "socket.io",
+        "What the channels of those emitters begin with, as their option key says.",
+    ),
+    Setting {
         name: "socketio-echo",
         value: "BOOL",
         kind: Kind::Switch,

@@ -84,7 +84,15 @@ impl Backend {
 
     /// One that looks at each request.
     pub(crate) fn with(behaviour: impl Fn(&Request) -> Does + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), behaviour)
+    }
+
+    /// The same at an address.
+    pub(crate) fn at(
+        address: SocketAddr,
+        behaviour: impl Fn(&Request) -> Does + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let state = Arc::new(State {
             behaviour: Mutex::new(Box::new(behaviour)),

@@ -23,7 +23,7 @@ fn assert_installed(path: &Path) {
 
 /// Node with a script of that folder.
 pub(crate) fn node(script: &str) -> Command {
-    for package in ["ws", "socket.io-client"] {
+    for package in ["ws", "socket.io-client", "@socket.io/redis-emitter"] {
         assert_installed(&folder().join("node_modules").join(package));
     }
     let mut command = Command::new("node");

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::Namespace;
 use super::binary;
+use crate::protocol::emission::Emitted;
 use crate::protocol::error_code::CommandError;
 use crate::protocol::frame;
 use crate::protocol::profile::Profile;
@@ -37,6 +38,23 @@ impl OpenEvent {
     ) -> Self {
         let mut body = Vec::with_capacity(512);
         arguments(&mut body, event, data);
+        Self::with_body(namespace, body, binary, ack)
+    }
+
+    /// An event that a backend emitted, with any number of arguments.
+    #[must_use]
+    pub fn emitted(namespace: &Namespace, event: &Emitted) -> Self {
+        let mut body = Vec::with_capacity(64 + event.arguments.len());
+        body.push(b'[');
+        string(&mut body, &event.name);
+        if !event.arguments.is_empty() {
+            body.push(b',');
+            body.extend_from_slice(&event.arguments);
+        }
+        Self::with_body(namespace, body, event.binary, None)
+    }
+
+    fn with_body(namespace: &Namespace, mut body: Vec<u8>, binary: bool, ack: Option<u64>) -> Self {
         let attachments = if binary {
             let (text, attachments) = binary::extract(&body, ATTACHMENTS_MAX);
             body = text;

@@ -1,0 +1,67 @@
+//! Listeners: what happens in the application and in the gateway is told to rooms, webhooks, streams and the log.
+
+mod gateway;
+mod redis_streams;
+mod rooms;
+
+mod webhooks;
+
+use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
+use serde_json::Value;
+
+use crate::support::backend::Request;
+use crate::support::server::ServerBuilder;
+use crate::support::{Redis, Server, TemporaryFile, http};
+
+/// A gateway that reads its events from a stream, and that Redis.
+struct Desk {
+    server: Server,
+    redis: Redis,
+}
+
+/// Writes a configuration with these listeners, and a source of events.
+fn config(name: &str, redis: &Redis, listeners: &str) -> TemporaryFile {
+    let source =
+        format!("[events.redis]\nurl = \"{}\"\nstream = \"events\"\nconsumer = \"one\"\n", redis.url());
+    TemporaryFile::with(&format!("listeners-{name}.toml"), &format!("{source}\n{listeners}"))
+}
+
+impl Desk {
+    fn start(name: &str, listeners: &str) -> Self {
+        Self::start_with(name, |_| listeners.to_owned(), Server::builder().shards(2))
+    }
+
+    fn start_with(name: &str, listeners: impl Fn(&Redis) -> String, builder: ServerBuilder) -> Self {
+        let redis = Redis::start();
+        let file = config(name, &redis, &listeners(&redis));
+        let server = builder.with(&["--config", file.path()]).start();
+        Self { server, redis }
+    }
+
+    /// Something happens in the application; the id of the stream's entry, which is the event's.
+    fn emit(&self, name: &str, data: &Value) -> String {
+        emit(&self.redis, name, data)
+    }
+}
+
+fn emit(redis: &Redis, name: &str, data: &Value) -> String {
+    redis.command(&["XADD", "events", "*", "name", name, "data", &data.to_string()])
+}
+
+/// The value of one series of the metrics, less its prefix; nothing counts as 0.
+fn series(server: &Server, series: &str) -> f64 {
+    let exposition = http::get(server.address, "/metrics").body;
+    let value = exposition.lines().find_map(|line| {
+        let (known, value) = line.strip_prefix("roomcast_")?.rsplit_once(' ')?;
+        (known == series).then(|| value.parse().expect("a number"))
+    });
+    value.unwrap_or_default()
+}
+
+/// Checks a request's signature as a receiver does.
+fn verify(request: &Request, secret: &str) {
+    let signed = format!("{}.{}", request.header("x-roomcast-timestamp"), request.text);
+    let tag = sign(&Key::new(HMAC_SHA256, secret.as_bytes()), signed.as_bytes());
+    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(request.header("x-roomcast-signature"), format!("v1={hex}"));
+}
