@@ -43,8 +43,7 @@ use tokio::time::timeout;
 
 pub(crate) use acceptor_metrics::AcceptorMetrics;
 pub(crate) use api::{ApiSettings, KeyFile, openapi};
-#[allow(unused_imports, reason = "for those who publish and listen on this thread")]
-pub(crate) use api::{DataPlane, DomainEvent, DomainEvents, Publish};
+pub(crate) use api::{DataPlane, Publish};
 pub(crate) use chat_page::chat_page;
 pub(crate) use health::HealthLimits;
 pub(crate) use sink::{Job, Pending, channel};
@@ -203,8 +202,8 @@ fn start_with(
     let gateway = Arc::new(gateway);
     let inquiries = Inquiries::new(Arc::clone(&gateway), answer);
     let api_gateway = Arc::clone(&gateway);
-    let events = DomainEvents::default();
-    let api = Api::new(&settings.api, settings.config, Arc::clone(&data_plane), api_gateway, events);
+    let api =
+        Api::new(&settings.api, settings.config, Arc::clone(&data_plane), api_gateway, Arc::clone(&bus));
     let (stop, stopped) = watch::channel(false);
     let server = Server {
         router: routes::router(gateway, settings.dev_page),

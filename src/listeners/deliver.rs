@@ -183,7 +183,7 @@ fn pause(attempts: u32, (first_ms, longest_ms): (u64, u64)) -> Duration {
 }
 
 /// The present time.
-pub(super) fn unix_ms() -> u64 {
+pub(crate) fn unix_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

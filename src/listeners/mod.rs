@@ -7,7 +7,6 @@
 //!
 //! All of it runs on the control thread, and nobody in it waits for a listener: each has a bounded queue of its own.
 
-#[allow(dead_code, reason = "the server API lists dead letters and has them tried again")]
 mod bus;
 mod deliver;
 mod event;
@@ -15,7 +14,6 @@ mod gateway_events;
 pub(crate) mod gateway_queue;
 mod lanes;
 mod numbers;
-#[allow(dead_code, reason = "as of the bus")]
 mod outbox;
 mod pattern;
 mod payload;
@@ -26,6 +24,8 @@ mod template;
 mod transport;
 
 pub(crate) use bus::{Bus, BusReport};
+pub(crate) use deliver::unix_ms;
+pub(crate) use event::{Event, Written};
 pub(crate) use lanes::LaneLimits;
 pub(crate) use numbers::Report;
 pub(crate) use pattern::NamePattern;

@@ -44,6 +44,19 @@ pub(crate) struct DeadLetter {
     pub(crate) reason: Arc<str>,
 }
 
+impl DeadLetter {
+    /// As it is listed.
+    pub(crate) fn describe(&self) -> serde_json::Value {
+        let event = serde_json::from_str::<serde_json::Value>(&self.event.to_json()).unwrap_or_default();
+        serde_json::json!({
+            "number": self.number,
+            "listener": &*self.listener,
+            "reason": &*self.reason,
+            "event": event,
+        })
+    }
+}
+
 /// The outbox and the dead letters of all listeners.
 #[derive(Debug)]
 pub(crate) struct Outbox {

@@ -1,8 +1,10 @@
 //! Listeners: what happens in the application and in the gateway is told to rooms, webhooks, streams and the log.
 
+mod crash;
 mod gateway;
 mod redis_streams;
 mod rooms;
+mod support_desk;
 
 mod webhooks;
 
@@ -64,4 +66,32 @@ fn verify(request: &Request, secret: &str) {
     let tag = sign(&Key::new(HMAC_SHA256, secret.as_bytes()), signed.as_bytes());
     let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(request.header("x-roomcast-signature"), format!("v1={hex}"));
+}
+/// A service with a key of the server API.
+struct Api(TemporaryFile);
+
+const KEY: &str = "a-key-of-sixteen-bytes-or-more";
+
+impl Api {
+    fn new(name: &str) -> Self {
+        Self(TemporaryFile::with(&format!("{name}.keys"), &format!("tests:{KEY}\n")))
+    }
+
+    /// What the gateway is told of it.
+    fn arguments(&self) -> [&str; 2] {
+        ["--api-key-file", self.0.path()]
+    }
+
+    fn post(&self, server: &Server, path: &str, body: &Value) -> http::Response {
+        self.ask(server, "POST", path, &body.to_string())
+    }
+
+    fn ask(&self, server: &Server, method: &str, path: &str, body: &str) -> http::Response {
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: roomcast\r\nConnection: close\r\nAuthorization: Bearer {KEY}\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        http::exchange(server.address, request)
+    }
 }

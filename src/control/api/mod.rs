@@ -6,7 +6,6 @@
 
 mod answer;
 mod call;
-mod domain;
 mod gate;
 mod gateway;
 mod handlers;
@@ -30,9 +29,9 @@ use roomcast_shards::protocol::error_code::CommandError;
 use roomcast_shards::protocol::json::{JsonError, Parser, Value};
 
 use super::routes::Gateway;
+use crate::listeners::Bus;
 use answer::{Answer, Failure};
 use call::Call;
-pub(crate) use domain::{DomainEvent, DomainEvents};
 use gate::{Caller, Gate};
 pub(super) use gateway::{Counts, Owners, QUESTIONS_MAX};
 pub(crate) use gateway::{DataPlane, Publish};
@@ -59,7 +58,7 @@ pub(super) struct Api {
     body_bytes_max: usize,
     data_plane: Arc<DataPlane>,
     gateway: Arc<Gateway>,
-    events: DomainEvents,
+    bus: Arc<Bus>,
     parser: Mutex<Parser>,
 }
 
@@ -69,14 +68,14 @@ impl Api {
         config: Arc<Config>,
         data_plane: Arc<DataPlane>,
         gateway: Arc<Gateway>,
-        events: DomainEvents,
+        bus: Arc<Bus>,
     ) -> Self {
         Self {
             gate: Gate::new(settings.keys.clone(), Arc::clone(&config), settings.rate),
             body_bytes_max: settings.body_bytes_max,
             data_plane,
             gateway,
-            events,
+            bus,
             parser: Mutex::new(Parser::new(config.limits.depth_max)),
             config,
         }

@@ -23,6 +23,8 @@ pub(super) enum Route {
     Connections,
     DisconnectConnection,
     Event,
+    DeadLetters,
+    RetryDeadLetter,
     Stats,
     Node,
     Cluster,
@@ -298,7 +300,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         )
     },
     Endpoint {
-        description: "Goes to the listeners that the configuration names; 503 when there are none, or they are behind.",
+        description: "Goes to the listeners that the configuration names. Once it is answered they have it, as far as the store promises; after a 503 it may be handed in again with the same id.",
         ..endpoint(
             Route::Event,
             "POST",
@@ -306,6 +308,32 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             "Hand in a domain event",
             Some("Event"),
             (202, "Accepted"),
+        )
+    },
+    Endpoint {
+        description: "Oldest first; `next` is the `after` of the next page.",
+        query: &[
+            param("after", "integer", "Only those behind the one of this number."),
+            param("limit", "integer", "Dead letters of the page, from 1 to 1000; 100 by default."),
+        ],
+        ..endpoint(
+            Route::DeadLetters,
+            "GET",
+            "/v1/dead-letters",
+            "List events that could not be delivered",
+            None,
+            (200, "DeadLetters"),
+        )
+    },
+    Endpoint {
+        errors: &[404],
+        ..endpoint(
+            Route::RetryDeadLetter,
+            "POST",
+            "/v1/dead-letters/{number}/retry",
+            "Have another try at one",
+            None,
+            (200, "Retried"),
         )
     },
     endpoint(Route::Stats, "GET", "/v1/stats", "Count what the node does", None, (200, "Stats")),

@@ -1,6 +1,7 @@
 //! What each endpoint does.
 
 mod connections;
+mod events;
 mod messages;
 mod node;
 mod rooms;
@@ -33,7 +34,9 @@ impl Api {
             Route::RestoreToken => self.revoke_token(call, false).await,
             Route::Connections => self.connections(call).await,
             Route::DisconnectConnection => self.disconnect_connection(call).await,
-            Route::Event => self.event(call),
+            Route::Event => self.event(call).await,
+            Route::DeadLetters => self.dead_letters(call),
+            Route::RetryDeadLetter => self.retry_dead_letter(call).await,
             Route::Stats => self.stats(call).await,
             Route::Node => self.node(call).await,
             Route::Cluster => self.cluster(call).await,
