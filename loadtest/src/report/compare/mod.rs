@@ -13,8 +13,18 @@ use self::figures::{CONNECTS, FIGURES, Figure};
 use super::Report;
 
 /// Settings that may differ between runs of the same load.
-const HARMLESS: [&str; 9] =
-    ["json", "html", "quiet", "server_pid", "url", "secret_file", "user_prefix", "room_prefix", "cpu"];
+const HARMLESS: [&str; 10] = [
+    "json",
+    "html",
+    "quiet",
+    "server_pid",
+    "kill_pid",
+    "url",
+    "secret_file",
+    "user_prefix",
+    "room_prefix",
+    "cpu",
+];
 /// Standard deviations by which counts of losses must differ to be told apart.
 const LOSS_DEVIATIONS: f64 = 1.96;
 
