@@ -115,10 +115,8 @@ impl Shard {
             let room = self.directory.get_mut(key);
             (room.epoch, room.offset) = (publication.epoch, publication.offset);
             match &publication.exclude {
-                Except::User(user) => {
-                    self.push_to_room(key, &push, class, now, |client| !client.is_user(user))
-                }
-                _ => self.push_to_room(key, &push, class, now, |client| Some(client.session) != exclude),
+                Except::User(user) => self.push_to_room(key, &push, class, now, |it| !it.is_user(user)),
+                _ => self.push_to_room(key, &push, class, now, |it| Some(it.session) != exclude),
             }
         }
         if !self.patterns.is_empty() {
