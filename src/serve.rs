@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use roomcast_shards::clock::Clock;
 use roomcast_shards::config::{Config, SessionKey, StoreMode};
 use roomcast_shards::rim::{Shards, StartError, StoreStart};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::acceptor::{Acceptor, bind};
@@ -52,6 +52,9 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
         config.store = StoreMode::Off;
     }
     let saved = saved.filter(|_| config.node.is_none());
+    if let (Some(store), None) = (&store, &saved) {
+        store.stand_alone();
+    }
     let config = Arc::new(config);
     let (sink, pending) = control::channel();
     let engine = reached.as_ref().map(|reached| &reached.engine);
@@ -126,6 +129,8 @@ fn open_store(
     config: &mut Config,
 ) -> Result<(Option<Store>, Option<StoreStart>), Failure> {
     let Some(settings) = settings else { return Ok((None, None)) };
+    // A file that may not grow (ulimit -f) is a disk that is full, and no reason to die.
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).map_err(Failure::other)?;
     let (store, saved, secrets) = Store::open(settings, &config.history).map_err(Failure::other)?;
     config.session_key = SessionKey(secrets.session_key);
     config.epoch_seeds = Some(secrets.epoch_seeds);

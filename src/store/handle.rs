@@ -19,6 +19,8 @@ pub(super) enum Message {
     Attach(ShardId, Arc<StoreLink>),
     /// A shard leaves something behind.
     Shard(ShardId, Batch),
+    /// No shard will: rooms are kept elsewhere, and all there is are values.
+    Alone,
     /// A value of a key space has changed.
     Values(Batch),
     /// Write what is there, and say that nothing is missing.

@@ -115,6 +115,7 @@ impl Store {
             segment: Some(opened.segment),
             sizes: opened.sizes,
             links: Vec::new(),
+            alone: false,
             book: Book::new(log_bytes),
         };
         let thread = Builder::new()
@@ -137,6 +138,11 @@ impl Store {
     /// What shards begin with.
     pub(crate) fn start(&self, saved: Saved) -> StoreStart {
         StoreStart { sink: Arc::new(self.queue.clone()), saved }
+    }
+
+    /// No shard will write: rooms are kept elsewhere.
+    pub(crate) fn stand_alone(&self) {
+        let _ = self.queue.sender.send(Message::Alone);
     }
 
     /// Writes what was handed over, and says that nothing is missing.

@@ -58,6 +58,8 @@ pub(super) struct Writer {
     /// Bytes of all segments by number, the present one at what it had when it was begun.
     pub(super) sizes: BTreeMap<u64, u64>,
     pub(super) links: Vec<Arc<StoreLink>>,
+    /// Whether no shard writes.
+    pub(super) alone: bool,
     pub(super) book: Book,
 }
 
@@ -158,6 +160,7 @@ impl Writer {
                 self.links.push(link);
             }
             Message::Shard(shard, batch) => self.take_batch(Source::Shard(shard.index()), batch),
+            Message::Alone => self.alone = true,
             Message::Values(batch) => self.take_batch(Source::Values, batch),
             Message::Stop => self.book.stopping = true,
         }

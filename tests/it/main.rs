@@ -61,6 +61,7 @@ mod socketio_hardness;
 mod socketio_node;
 mod socketio_python;
 mod socketio_rust;
+mod store;
 mod storm;
 mod support;
 mod system_calls;

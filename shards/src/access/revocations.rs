@@ -75,6 +75,15 @@ impl Revocations {
         is_refused(Subject::User(qualify(namespace, &claims.sub).into())) || token.is_some_and(is_refused)
     }
 
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = Revocation> {
+        let revocation = |(subject, until): (&Subject, &u64)| Revocation {
+            subject: subject.clone(),
+            until_unix_ms: Some(*until),
+        };
+        self.until.iter().map(revocation)
+    }
+
     /// Number of revocations, some of which may be over.
     #[must_use]
     pub fn len(&self) -> usize {

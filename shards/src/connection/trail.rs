@@ -109,6 +109,7 @@ impl Trail {
             steps: self.runs.iter().map(step).collect(),
             acknowledged: self.acknowledged,
             named: self.named,
+            is_cut: false,
         }
     }
 

@@ -28,10 +28,11 @@ enum Kind {
     Values,
     Told,
     SessionRoom,
+    Revoked,
 }
 
 impl Kind {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Entry,
         Self::Room,
         Self::Gone,
@@ -48,6 +49,7 @@ impl Kind {
         Self::Values,
         Self::Told,
         Self::SessionRoom,
+        Self::Revoked,
     ];
 }
 

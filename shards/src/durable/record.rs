@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::access::revocations::Revocation;
 use crate::id::{Epoch, Offset, SessionId};
 use crate::protocol::message::Publication;
 use crate::room::dedupe::Accepted;
@@ -106,6 +107,8 @@ pub enum Record {
         /// Whether it is there now.
         online: bool,
     },
+    /// A user or a token is refused, or no longer.
+    Revoked(Revocation),
     /// How many streams have ended at a place.
     Place {
         /// The place.
@@ -140,13 +143,11 @@ pub enum Space {
     Outbox = 1,
     /// Events for backends that could not be delivered.
     DeadLetters = 2,
-    /// Tokens and users that were revoked.
-    Revocations = 3,
 }
 
 impl Space {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Meta, Self::Outbox, Self::DeadLetters, Self::Revocations];
+    pub const ALL: [Self; 3] = [Self::Meta, Self::Outbox, Self::DeadLetters];
 }
 
 /// A room, without what was sent in it.

@@ -12,6 +12,7 @@ use ahash::HashMap;
 use bytes::Bytes;
 
 use super::record::{Card, Cursor, Record, RoomRecord, Space};
+use crate::access::revocations::{Revocation, Subject};
 use crate::config::HistoryLimits;
 use crate::id::{Epoch, Offset};
 use crate::protocol::message::{Publication, Revised};
@@ -27,6 +28,8 @@ pub struct Saved {
     pub rooms: HashMap<Arc<str>, SavedRoom>,
     /// Users by name.
     pub users: HashMap<Arc<str>, SavedUser>,
+    /// Users and tokens that are refused, and until when.
+    pub revoked: HashMap<Subject, u64>,
     /// Streams that have ended, by the place of their names.
     pub ended: HashMap<u64, u64>,
     /// The latest moment that was told of.
@@ -158,6 +161,12 @@ impl Replay {
                 let user = saved.users.entry(user).or_default();
                 (user.account, user.seen) = (account, Some((unix_ms, online)));
             }
+            Record::Revoked(Revocation { subject, until_unix_ms: Some(until) }) => {
+                saved.revoked.insert(subject, until);
+            }
+            Record::Revoked(Revocation { subject, until_unix_ms: None }) => {
+                saved.revoked.remove(&subject);
+            }
             Record::Place { place, ended } => saved.end(place, ended),
             Record::Value { space, key, value: Some(value) } => {
                 saved.values.insert((space, key), value);
@@ -194,7 +203,10 @@ impl Saved {
     /// Every stream goes on under another epoch, because the end of any may be missing; what to write of that.
     pub fn renew(&mut self, mut epoch: impl FnMut() -> Epoch) -> Vec<Record> {
         let mut records = Vec::with_capacity(self.rooms.len());
-        for (name, room) in &mut self.rooms {
+        let mut rooms: Vec<_> = self.rooms.iter_mut().collect();
+        // Maps have no order; the simulation needs one.
+        rooms.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (name, room) in rooms {
             room.renew(epoch());
             records.push(Record::Renewed { room: Arc::clone(name), epoch: room.epoch });
         }
@@ -208,11 +220,16 @@ impl Saved {
     }
 
     fn part(&self) -> Self {
-        Self { ended: self.ended.clone(), latest_unix_ms: self.latest_unix_ms, ..Self::default() }
+        Self {
+            revoked: self.revoked.clone(),
+            ended: self.ended.clone(),
+            latest_unix_ms: self.latest_unix_ms,
+            ..Self::default()
+        }
     }
 
     /// Parts the rooms and users among shards, by the index of each room's owner: a user's is that of the user's room. What
-    /// ended is told to all of them.
+    /// ended and who is refused is told to all of them.
     #[must_use]
     pub fn split(self, shards: usize, owner: impl Fn(&str) -> usize) -> Vec<Self> {
         let mut parts: Vec<Self> = (0..shards).map(|_| self.part()).collect();

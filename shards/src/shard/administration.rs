@@ -96,6 +96,7 @@ impl Shard {
         self.revocations
             .note(revocation, now.unix_ms)
             .map_err(|_| limit_reached("too many revocations", REVOCATIONS_MAX))?;
+        self.store_revocation(revocation);
         if revocation.until_unix_ms.is_none_or(|until| until <= now.unix_ms) {
             return Ok(0);
         }

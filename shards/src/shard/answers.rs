@@ -93,6 +93,7 @@ impl Shard {
         let offset = joined.offset;
         let base = if self.counts_reply(&caller, &joined) { offset } else { base };
         let fresh = self.complete_join(&caller, &room, (sequence, base, resync), &joined);
+        self.tell_entered(caller.connection, fresh, now);
         if let (Some(bucket), Some(client)) = (bucket, self.client_mut(caller.connection)) {
             client.messages = Some(bucket);
         }

@@ -113,6 +113,11 @@ impl Shard {
         creation: Creation,
         now: Now,
     ) {
+        if creation.private && self.known(name).is_none() {
+            // An empty room of the name may have had its epoch, and others were told of that.
+            let ended = self.epochs.stream_ended(name);
+            self.store_gone(name, ended);
+        }
         let key = self.own(name, now);
         let (owner, account) = (Arc::clone(&joining.reader.user), joining.account.clone());
         let session = joining.session;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::Shard;
 use super::restoring::Telling;
+use crate::access::revocations::Revocation;
 use crate::clock::Now;
 use crate::config::{RoomClass, StoreMode};
 use crate::durable::{Batch, Record};
@@ -36,6 +37,7 @@ pub(super) struct Storing {
     pub(super) looked_at: usize,
     /// What is being told anew.
     pub(super) telling: Option<Telling>,
+    pub(super) telling_until_ms: u64,
     /// Whether so much waits to be written that no client is read.
     pub(super) is_full: bool,
 }
@@ -60,6 +62,7 @@ impl Storing {
             held_bytes: 0,
             looked_at: 0,
             telling: None,
+            telling_until_ms: 0,
             is_full: false,
         }
     }
@@ -147,6 +150,13 @@ impl Shard {
 
 /// What owners leave behind of what they do.
 impl Shard {
+    /// Who is refused: all shards are told the same, and the first writes it.
+    pub(super) fn store_revocation(&mut self, revocation: &Revocation) {
+        if self.storing.is_on && self.id.index() == 0 {
+            self.store(Record::Revoked(revocation.clone()));
+        }
+    }
+
     /// A room that somebody has created.
     pub(super) fn store_room(&mut self, key: usize, now: Now) {
         if self.storing.is_on {

@@ -7,6 +7,7 @@ use super::dice::Dice;
 use super::ledger::Ledger;
 use super::network::{ClientEnd, Network, ServerEnd};
 use super::scenario::Scenario;
+use super::store::Store;
 use crate::clock::Now;
 use crate::connection::http::TurnAway;
 use crate::effect::{AdmissionEvent, Release, SocketEffect};
@@ -92,6 +93,9 @@ impl Host {
         // The load of a shard, and so how long frames wait to share a write, may change at any moment.
         let busy = around.dice.percent(50);
         self.shard.set_coalescing(if busy { around.scenario.config.latency_budget_ms } else { 0 }, now);
+        let store = std::mem::replace(&mut around.network.store, Store::new(0));
+        store.tell(self, now);
+        around.network.store = store;
         self.read_clients(around);
         self.drain_rings(around);
         if self.next_tick_ms <= now.ms {
@@ -102,6 +106,7 @@ impl Host {
         self.flush(around);
         self.apply_socket_effects(around);
         self.take_admissions(around);
+        self.leave_behind(around);
         self.fill_rings(around);
         self.check_queues(around);
     }
@@ -143,6 +148,13 @@ impl Host {
                 budget -= 1;
                 self.shard.on_ring(ShardId(from), item, around.now);
             }
+        }
+    }
+
+    fn leave_behind(&mut self, around: &mut Around<'_>) {
+        self.shard.tell_on(around.now);
+        if let Some(batch) = self.shard.take_batch() {
+            around.network.store.take(self.shard.id(), batch, around.now, around.dice);
         }
     }
 

@@ -20,6 +20,20 @@ pub(super) use created::Creation;
 pub(super) use receipts::Reading;
 pub(super) use revisions::{Edit, State};
 
+/// What a crash may break when nothing waits for the disk: the last that was told is lost, under another epoch.
+const UNSAFE: [&str; 10] = [
+    "what is kept can be recovered",
+    "deleted stays deleted",
+    "a queued message reaches its user",
+    "a session can be resumed in its time",
+    "a session's rooms come back",
+    "excludeSender never reaches its session",
+    "no gap at a member",
+    "sends take effect in the order sent",
+    "what is allowed is done",
+    "the final state is everywhere the same",
+];
+
 /// A promise of the gateway that a run saw broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -140,6 +154,12 @@ pub(super) struct Ledger {
     absences: BTreeSet<Absence>,
     /// Users that clients have heard of.
     pub(super) users: Vec<String>,
+    /// Whether streams went on under other epochs, in which nobody need hear again what stands where.
+    pub(super) renewed: bool,
+    /// Whether a process was killed, and clients that came back to a session while they still had it: what the connection
+    /// that they left has confirmed by then, and not handled, may count as theirs afterwards.
+    pub(super) crashed: bool,
+    pub(super) crossed: BTreeSet<u64>,
     pub(super) violation: Option<Violation>,
     pub(super) totals: Totals,
     /// What happened, when somebody wants to read it; padding is left out.
@@ -148,6 +168,9 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn violate(&mut self, invariant: &'static str, what: impl Into<String>) {
+        if self.renewed && UNSAFE.contains(&invariant) {
+            return;
+        }
         let what = what.into();
         self.note(|| format!("VIOLATION {invariant}: {what}"));
         self.violation.get_or_insert(Violation { invariant, what });
@@ -283,6 +306,9 @@ impl Ledger {
                 self.totals.losses += 1;
                 continue;
             }
+            if self.crashed && self.crossed.contains(&(absence.connection / 1_000)) {
+                continue;
+            }
             let stream = self.stream(&absence.room, &absence.epoch);
             match stream.and_then(|stream| stream.get(&absence.offset)).cloned() {
                 Some(entry) if entry.change.is_some() => {
@@ -314,13 +340,13 @@ impl Ledger {
     fn check_unknown(&mut self, mut unexplained: BTreeMap<(u64, String), (i64, bool)>) {
         let placed: Vec<_> = self.places.keys().map(|(number, _)| *number).collect();
         for (number, send) in self.sends.iter().enumerate() {
-            if send.exclude && placed.binary_search(&number).is_err() {
+            if send.exclude && (self.renewed || placed.binary_search(&number).is_err()) {
                 unexplained.entry((send.connection / 1_000, send.room.clone())).or_default().0 -= 1;
             }
         }
         for ((_, room), (count, replayed)) in &mut unexplained {
             if *replayed {
-                let unheard = self.edits.iter().filter(|edit| !edit.placed);
+                let unheard = self.edits.iter().filter(|edit| self.renewed || !edit.placed);
                 let here = unheard.filter(|edit| self.sends[edit.number].room == *room).count();
                 *count -= i64::try_from(here).unwrap_or(i64::MAX);
             }

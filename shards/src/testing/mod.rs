@@ -11,6 +11,7 @@ mod ledger;
 mod network;
 mod scenario;
 mod simulation;
+mod store;
 mod token;
 mod totals;
 mod wire;

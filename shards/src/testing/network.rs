@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::store::Store;
 use crate::connection::http::TurnAway;
 use crate::effect::Release;
 use crate::mesh::item::Item;
@@ -183,6 +184,17 @@ impl Socket {
         self.client != ClientEnd::Open || (self.upstream.is_empty() && self.downstream.is_empty())
     }
 
+    /// The process that had it is gone, and so is whatever was under way.
+    pub(super) fn lose_server(&mut self, now_ms: u64) {
+        if self.server == ServerEnd::Open || self.server == ServerEnd::Finished {
+            self.release(Release::Reset);
+            self.accounted = Some(false);
+            self.released_ms = Some(now_ms);
+        }
+        // The next one knows of none of them.
+        self.told = Some((0, Vec::new()));
+    }
+
     /// The shard lets the socket go.
     pub(super) fn release(&mut self, how: Release) {
         self.server = ServerEnd::Released(how);
@@ -209,12 +221,19 @@ pub(super) struct Network {
     pub(super) rings: Vec<Vec<Ring>>,
     /// Of all connections ever made.
     pub(super) sockets: Vec<Socket>,
+    /// What outlives a process.
+    pub(super) store: Store,
 }
 
 impl Network {
     pub(super) fn new(shards: usize, ring_items_max: usize) -> Self {
         let row = || (0..shards).map(|_| Ring::new(ring_items_max)).collect();
-        Self { arrivals: Vec::new(), rings: (0..shards).map(|_| row()).collect(), sockets: Vec::new() }
+        Self {
+            arrivals: Vec::new(),
+            rings: (0..shards).map(|_| row()).collect(),
+            sockets: Vec::new(),
+            store: Store::new(shards),
+        }
     }
 
     /// Whether all shards know of a socket's end.
@@ -226,6 +245,8 @@ impl Network {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.rings.iter().flatten().all(Ring::is_empty) && self.sockets.iter().all(Socket::is_idle)
+        self.store.is_idle()
+            && self.rings.iter().flatten().all(Ring::is_empty)
+            && self.sockets.iter().all(Socket::is_idle)
     }
 }

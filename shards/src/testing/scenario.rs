@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::dice::Dice;
 use super::token::{self, Grant};
-use crate::config::{AuthMode, Config, HistoryLimits, Limits, Rate, RoomClass, RoomClassRule, SocketIo};
+use crate::config::{
+    AuthMode, Config, HistoryLimits, Limits, Rate, RoomClass, RoomClassRule, SocketIo, StoreMode,
+};
 
 /// Rooms in which clients meet; those of `eph.` are ephemeral, those of `queue.` queued.
 pub(super) const ROOMS: [&str; 10] = [
@@ -47,6 +49,8 @@ pub(super) struct Scenario {
     pub(super) padding_bytes_max: usize,
     /// How often shards pause, clients die and so on, in a thousand turns.
     pub(super) faults_permille: u32,
+    /// When the process is killed, the first of them last.
+    pub(super) crashes_ms: Vec<u64>,
 }
 
 impl Scenario {
@@ -54,15 +58,23 @@ impl Scenario {
         let tenancy = dice.percent(20);
         let grants = if tenancy || dice.percent(60) { grants(dice, tenancy) } else { Vec::new() };
         let (generous, limited) = (dice.percent(50), dice.percent(10));
-        let config = Config { tenancy, ..config(dice, !grants.is_empty(), generous, limited) };
+        let store = *dice.pick(&[StoreMode::Off, StoreMode::Batch, StoreMode::Batch, StoreMode::Async]);
+        let epoch_seeds = Some(std::array::from_fn(|_| dice.between(0, u64::MAX)));
+        let config = config(dice, !grants.is_empty(), generous, limited);
+        let config = Config { tenancy, store, epoch_seeds, ..config };
         let ring_delay_ms = if config.ring_items_max < 8 { 15 } else { *dice.pick(&[0, 5, 60, 300]) };
         // Where silence soon counts as death, a long answer must not take longer than that.
         let quick = config.ping_timeout_ms < 10_000;
         let send_buffer_bytes = if quick { dice.size(4_096, 16_384) } else { dice.size(64, 4_096) };
+        let active_ms = dice.between(3_000, 9_000);
+        let crashes = if store == StoreMode::Off { 0 } else { dice.size(0, 3) };
+        let mut crashes_ms: Vec<u64> = (0..crashes).map(|_| dice.between(100, active_ms)).collect();
+        crashes_ms.sort_unstable_by_key(|at| std::cmp::Reverse(*at));
         Self {
             config: Arc::new(config),
             clients: dice.size(3, 12),
-            active_ms: dice.between(3_000, 9_000),
+            active_ms,
+            crashes_ms,
             grants,
             generous,
             limited,

@@ -1,5 +1,7 @@
 //! A run from its seed: clients act, the storm settles, everybody is checked, everybody goes, nothing is left.
 
+mod crash;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use super::network::Network;
 use super::scenario::{Scenario, TENANTS};
 use super::totals::Totals;
 use crate::clock::Now;
+use crate::config::StoreMode;
 use crate::id::ShardId;
 use crate::protocol::close_code::CloseCode;
 use crate::shard::Shard;
@@ -89,6 +92,11 @@ struct Simulation {
     /// One for each namespace.
     ledgers: Vec<Ledger>,
     opened: u32,
+    /// Frames that were dropped, and clients that were too slow, in processes that have ended.
+    dropped: u64,
+    slow: u64,
+    /// What epochs are made from, in this process and those that trust its log.
+    epoch_seeds: [u64; 4],
 }
 
 /// An empty ledger of a namespace.
@@ -111,18 +119,35 @@ impl Simulation {
         let mesh_seed = dice.between(0, u64::MAX);
         let config = &scenario.config;
         let shards = u16::try_from(config.shards).expect("a simulation has few shards");
+        let epoch_seeds = config.epoch_seeds.unwrap_or_default();
         let shard = |id| Shard::new(ShardId(id), Arc::clone(config), mesh_seed, dice.seed(), now);
         let hosts = (0..shards).map(shard).map(Host::new).collect();
         let clients: Vec<Client> =
             (0..scenario.clients).map(|index| Client::new(index, &scenario.grants, &mut dice)).collect();
         let network = Network::new(config.shards, config.ring_items_max);
         let ledgers = (0..TENANTS.len()).map(|tenant| ledger(tenant, &clients)).collect();
-        Self { dice, now, hosts, clients, network, ledgers, opened: 0, scenario }
+        Self {
+            dice,
+            now,
+            hosts,
+            clients,
+            network,
+            ledgers,
+            opened: 0,
+            dropped: 0,
+            slow: 0,
+            epoch_seeds,
+            scenario,
+        }
     }
 
     fn play(&mut self) -> Result<(), Violation> {
         let drain_ms = self.dice.percent(15).then(|| self.dice.between(0, self.scenario.active_ms));
+        let mut crashes_ms = self.scenario.crashes_ms.clone();
         while self.now.ms < self.scenario.active_ms {
+            if crashes_ms.pop_if(|at| *at <= self.now.ms).is_some() {
+                self.crash();
+            }
             if drain_ms.is_some_and(|at| at <= self.now.ms) && self.ledgers[0].totals.drains == 0 {
                 self.drain_one();
             }
@@ -133,14 +158,16 @@ impl Simulation {
         self.each_client(Client::audit);
         self.settle()?;
         self.each_client(|client, around| client.check_complete(around));
-        let dropped = self.hosts.iter().map(|host| host.shard.metrics.frames_dropped).sum();
-        let slow =
-            self.hosts.iter().map(|host| host.shard.metrics.closes[CloseCode::SlowConsumer as usize]).sum();
+        let dropped = self.dropped();
+        let slow_now = |host: &Host| host.shard.metrics.closes[CloseCode::SlowConsumer as usize];
+        let slow = self.slow + self.hosts.iter().map(slow_now).sum::<u64>();
+        let crashes = self.ledgers[0].totals.crashes;
         for ledger in &mut self.ledgers {
             ledger.check_absences();
             ledger.check_send_order();
             ledger.check_flaps();
-            ledger.judge_suspicion(dropped, slow);
+            // What a client has confirmed just before a crash is perhaps given again.
+            ledger.judge_suspicion(dropped, slow + crashes);
         }
         self.check_losses();
         self.verdict()?;
@@ -181,6 +208,11 @@ impl Simulation {
         let step_ms = self.dice.between(1, step_ms_max);
         self.now = Now { ms: self.now.ms + step_ms, unix_ms: self.now.unix_ms + step_ms };
         let Self { dice, scenario, now, hosts, network, ledgers, .. } = self;
+        network.store.advance(*now);
+        if acts && scenario.config.store != StoreMode::Off && dice.permille(5) {
+            ledgers[0].totals.tellings += 1;
+            network.store.ask(hosts, *now);
+        }
         let first = dice.size(0, hosts.len() - 1);
         let mut around = Around { now: *now, dice, network, ledger: &mut ledgers[0], scenario };
         for index in 0..hosts.len() {
@@ -220,9 +252,13 @@ impl Simulation {
         Ok(())
     }
 
+    fn dropped(&self) -> u64 {
+        self.dropped + self.hosts.iter().map(|host| host.shard.metrics.frames_dropped).sum::<u64>()
+    }
+
     /// Every message that a member of an ephemeral room missed was dropped, and counted.
     fn check_losses(&mut self) {
-        let dropped: u64 = self.hosts.iter().map(|host| host.shard.metrics.frames_dropped).sum();
+        let dropped = self.dropped();
         let lost: u64 = self.ledgers.iter().map(|ledger| ledger.totals.losses).sum();
         if lost > dropped {
             let what = format!("{lost} lost, {dropped} counted");

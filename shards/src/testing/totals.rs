@@ -79,6 +79,10 @@ totals! {
     hand_overs,
     /// Clients that died.
     deaths,
+    /// Processes that ended without notice, and whose state the next one took up.
+    crashes,
+    /// Times at which all state was told anew to the store.
+    tellings,
     /// Clients that closed.
     client_closes,
     /// Frames that were no proper commands.

@@ -76,6 +76,8 @@ pub struct Steps {
     /// The place that it named as it came. Who names that again has perhaps got nothing since, be it that the same message
     /// was given once more.
     pub named: Option<Place>,
+    /// Whether the client was perhaps given more than is known, because its process ended without notice.
+    pub is_cut: bool,
 }
 
 impl Progress {
@@ -119,6 +121,11 @@ impl Progress {
                 room.offset = room.offset.max(offset);
             }
         }
+        if let (Place::Behind(epoch, offset), true) = (place, steps.is_cut && !steps.knows(place)) {
+            // It saw that message, and so what was before it in that room; of the others nobody can say.
+            let seen = rooms.iter_mut().filter(|room| room.epoch == epoch);
+            seen.for_each(|room| room.offset = room.offset.max(offset));
+        }
         Some(rooms)
     }
 }
@@ -127,7 +134,13 @@ impl Steps {
     /// Of a client that cannot be given what it missed, wherever it says that it is.
     #[must_use]
     pub fn unknown() -> Self {
-        Self { from: None, steps: Vec::new(), acknowledged: None, named: None }
+        Self { from: None, steps: Vec::new(), acknowledged: None, named: None, is_cut: false }
+    }
+
+    fn knows(&self, place: Place) -> bool {
+        let Place::Behind(epoch, offset) = place else { return true };
+        let holds = |step: &Step| step.epoch == epoch && (step.first..=step.last).contains(&offset);
+        self.named == Some(place) || self.steps.iter().any(holds)
     }
 
     /// How many whole steps lead to a place, and up to which offset of the one behind them it reaches.
@@ -166,7 +179,7 @@ mod tests {
             step(Epoch(9), None, 5, 5),
             step(A, Some(0), 4, 4),
         ];
-        let steps = Steps { from: Some(Place::Start), steps, acknowledged, named: None };
+        let steps = Steps { from: Some(Place::Start), steps, acknowledged, named: None, is_cut: false };
         Progress { rooms: [room("a", A, 0), room("b", B, 10)].into(), steps: Some(Arc::new(steps)) }
     }
 
@@ -198,6 +211,15 @@ mod tests {
         again.steps = again.steps.map(|steps| Arc::new(Steps { named, ..Steps::clone(&steps) }));
         assert_eq!(offsets(&again, Place::Behind(B, 11)), Some(vec![0, 10]));
         assert_eq!(offsets(&again, Place::Behind(A, 4)), Some(vec![4, 11]));
+    }
+
+    #[test]
+    fn a_place_that_a_lost_process_gave_counts_for_its_room() {
+        let mut cut = progress(None);
+        cut.steps = cut.steps.map(|steps| Arc::new(Steps { is_cut: true, ..Steps::clone(&steps) }));
+        assert_eq!(offsets(&cut, Place::Behind(A, 9)), Some(vec![9, 10]));
+        assert_eq!(offsets(&cut, Place::Behind(A, 2)), Some(vec![2, 10]));
+        assert_eq!(offsets(&cut, Place::Behind(Epoch(1), 1)), Some(vec![0, 10]));
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Writer {
     pub(super) fn shorten(&mut self) {
         let least = LOG_BYTES_MIN.min(self.settings.bytes_max / 4);
         let due = self.book.since_bytes > least.max(self.book.told_bytes);
-        if !due || self.book.telling.is_some() || self.segment.is_none() || self.links.is_empty() {
+        if !due || self.book.telling.is_some() || self.segment.is_none() || !self.can_tell() {
             return;
         }
         if let Err(error) = self.begin_telling() {
@@ -51,7 +51,7 @@ impl Writer {
 
     /// Tries whether the disk can be written again.
     pub(super) fn mend(&mut self) {
-        if self.links.is_empty() {
+        if !self.can_tell() {
             return;
         }
         // What is there is incomplete, and must not keep the whole from being written.
@@ -61,6 +61,11 @@ impl Writer {
         if let Err(error) = self.begin_telling() {
             self.lose(&error);
         }
+    }
+
+    /// Whether all who have something to tell are there.
+    fn can_tell(&self) -> bool {
+        self.alone || !self.links.is_empty()
     }
 
     fn begin_telling(&mut self) -> std::io::Result<()> {
@@ -82,6 +87,7 @@ impl Writer {
         let (round, missing) = (self.book.round, self.links.len());
         self.book.telling = Some(Telling { first, round, missing, since_bytes: self.book.since_bytes });
         self.links.iter().for_each(|link| link.ask(round));
+        self.finish_telling();
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 pub(crate) mod backend;
 mod client;
 mod connect;
+mod directory;
 pub(crate) mod engine;
 mod file;
 pub(crate) mod foreign;
@@ -27,6 +28,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub(crate) use client::Client;
 pub(crate) use connect::{Connect, Dialled};
+pub(crate) use directory::TemporaryDirectory;
 pub(crate) use file::TemporaryFile;
 pub(crate) use frame::Frame;
 pub(crate) use proxy::Proxy;

@@ -6,6 +6,7 @@ use ahash::HashSet;
 use bytes::Bytes;
 
 use super::Kind;
+use crate::access::revocations::{Revocation, Subject};
 use crate::durable::record::{Card, Cursor, Record, RoomRecord, SessionRecord, Space};
 use crate::id::{Epoch, MessageId, SessionId};
 use crate::protocol::message::{Except, Lane, MessageType, Metadata, Publication, Revised, Revision};
@@ -89,6 +90,11 @@ impl Input<'_> {
                 unix_ms: self.number()?,
                 online: self.number()? != 0,
             },
+            Kind::Revoked => {
+                let name = self.name()?;
+                let subject = if self.byte()? == 0 { Subject::User(name) } else { Subject::Token(name) };
+                Record::Revoked(Revocation { subject, until_unix_ms: self.option(Self::number)? })
+            }
             Kind::Place => Record::Place { place: self.number()?, ended: self.number()? },
             Kind::Value => {
                 Record::Value { space: self.space()?, key: self.owned()?, value: self.option(Self::owned)? }
@@ -174,7 +180,8 @@ impl Input<'_> {
         let steps = self.option(|input| {
             let mut place = || input.option(Self::place);
             let (from, acknowledged, named) = (place()?, place()?, place()?);
-            Ok(Arc::new(Steps { from, steps: input.list(Self::step)?, acknowledged, named }))
+            let steps = input.list(Self::step)?;
+            Ok(Arc::new(Steps { from, steps, acknowledged, named, is_cut: false }))
         })?;
         Ok(SessionRecord { user, session, until_unix_ms, progress: Progress { rooms: rooms.into(), steps } })
     }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::access::revocations::{Revocation, Subject};
 use crate::durable::record::{Card, Record, RoomRecord, SessionRecord, Space};
 use crate::id::{Epoch, SessionId};
 use crate::protocol::message::{Except, Metadata, Publication, Revised, Revision};
@@ -33,6 +34,7 @@ fn session() -> SessionRecord {
         steps: vec![step(None), step(Some(2))],
         acknowledged: None,
         named: Some(Place::Behind(Epoch(8), 1)),
+        is_cut: false,
     };
     let rooms = [SessionRoom { room: "r".into(), epoch: Epoch(1), offset: 2 }];
     SessionRecord {
@@ -91,9 +93,11 @@ fn records() -> Vec<Record> {
         },
         Record::SessionGone { user: Arc::clone(&user), session: SessionId(1) },
         Record::Seen { user, account: Some("7".into()), unix_ms: 5, online: true },
+        Record::Revoked(Revocation { subject: Subject::Token("t".into()), until_unix_ms: Some(9) }),
+        Record::Revoked(Revocation { subject: Subject::User("u".into()), until_unix_ms: None }),
         Record::Place { place: 65_535, ended: 1 },
         Record::Value { space: Space::Outbox, key: Bytes::from_static(b"k"), value: Some(Bytes::new()) },
-        Record::Value { space: Space::Revocations, key: Bytes::from_static(b"k"), value: None },
+        Record::Value { space: Space::DeadLetters, key: Bytes::from_static(b"k"), value: None },
         Record::Values,
         Record::Told { round: 128 },
     ]

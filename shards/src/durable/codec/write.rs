@@ -1,6 +1,7 @@
 //! Records become bytes.
 
 use super::Kind;
+use crate::access::revocations::{Revocation, Subject};
 use crate::durable::record::{Card, Cursor, Record, RoomRecord, SessionRecord};
 use crate::id::{Epoch, MessageId};
 use crate::protocol::message::{Except, Lane, Publication, Revised};
@@ -61,6 +62,15 @@ pub fn encode(record: &Record, out: &mut Vec<u8>) {
             begin(out, Kind::Seen, user);
             put_option(out, account.as_ref(), |out, account| put_text(out, account));
             put_numbers(out, [*unix_ms, u64::from(*online)]);
+        }
+        Record::Revoked(Revocation { subject, until_unix_ms }) => {
+            let (is_token, name) = match subject {
+                Subject::User(user) => (false, user),
+                Subject::Token(token) => (true, token),
+            };
+            begin(out, Kind::Revoked, name);
+            out.push(u8::from(is_token));
+            put_option(out, *until_unix_ms, |out, until| put_numbers(out, [until]));
         }
         Record::Place { place, ended } => {
             out.push(Kind::Place as u8);

@@ -27,6 +27,8 @@ pub struct SavedSession {
     pub rooms: Vec<SessionRoom>,
     /// What its client was given since.
     pub steps: Option<Steps>,
+    /// Rooms that it has left. What was told of it may be older than that, as it comes from elsewhere.
+    left: Vec<Arc<str>>,
 }
 
 impl SavedUser {
@@ -37,8 +39,8 @@ impl SavedUser {
         if self.sessions.len() >= SESSIONS_TOLD_MAX {
             self.sessions.remove(0);
         }
-        let (rooms, steps) = (Vec::new(), None);
-        self.sessions.push(SavedSession { id, is_open: false, until_unix_ms: None, rooms, steps });
+        let (rooms, steps, left) = (Vec::new(), None, Vec::new());
+        self.sessions.push(SavedSession { id, is_open: false, until_unix_ms: None, rooms, steps, left });
         self.sessions.last_mut().expect("one was added just now")
     }
 
@@ -54,6 +56,9 @@ impl SavedUser {
             session.rooms.extend(more);
         }
         session.steps = steps.map(Arc::unwrap_or_clone);
+        for left in std::mem::take(&mut session.left) {
+            session.leave(&left);
+        }
         (session.is_open, session.until_unix_ms) = (true, record.until_unix_ms);
     }
 
@@ -61,6 +66,7 @@ impl SavedUser {
     pub(super) fn enter(&mut self, session: SessionId, entered: SessionRoom) {
         let session = self.session(session);
         session.until_unix_ms = None;
+        session.left.retain(|room| *room != entered.room);
         match session.rooms.iter_mut().find(|room| room.room == entered.room) {
             Some(room) => *room = entered,
             None => session.rooms.push(entered),
@@ -68,11 +74,17 @@ impl SavedUser {
     }
 
     /// The session has left a room.
-    pub(super) fn leave(&mut self, session: SessionId, left: &str) {
-        let session = self.session(session);
-        let Some(at) = session.rooms.iter().position(|room| *room.room == *left) else { return };
-        session.rooms.remove(at);
-        let steps = session.steps.iter_mut().flat_map(|steps| &mut steps.steps);
+    pub(super) fn leave(&mut self, session: SessionId, left: &Arc<str>) {
+        self.session(session).leave(left);
+    }
+}
+
+impl SavedSession {
+    fn leave(&mut self, left: &Arc<str>) {
+        self.left.push(Arc::clone(left));
+        let Some(at) = self.rooms.iter().position(|room| room.room == *left) else { return };
+        self.rooms.remove(at);
+        let steps = self.steps.iter_mut().flat_map(|steps| &mut steps.steps);
         steps.for_each(|step: &mut Step| {
             step.room = match step.room.map(|room| room as usize) {
                 Some(room) if room > at => step.room.map(|room| room - 1),
@@ -81,16 +93,16 @@ impl SavedUser {
             }
         });
     }
-}
 
-impl SavedSession {
     /// The session, if it can still be resumed.
     pub(crate) fn restore(self, now: Now, config: &Config) -> Option<Session> {
         let left_ms = match self.until_unix_ms {
             Some(until) => until.saturating_sub(now.unix_ms).min(config.session_ttl_ms),
             None => config.session_ttl_ms,
         };
-        let progress = Progress { rooms: self.rooms.into(), steps: self.steps.map(Arc::new) };
+        let is_cut = self.until_unix_ms.is_none();
+        let steps = self.steps.map(|steps| Arc::new(Steps { is_cut, ..steps }));
+        let progress = Progress { rooms: self.rooms.into(), steps };
         let holder = Holder::Parked { until_ms: now.ms + left_ms, progress };
         (self.is_open && left_ms > 0).then(|| Session::new(self.id, holder))
     }

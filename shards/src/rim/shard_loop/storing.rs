@@ -12,7 +12,7 @@ impl ShardLoop {
             shard.on_stored(committed, self.now);
         }
         if round != store.heard.1 {
-            shard.tell_anew(round);
+            shard.tell_anew(round, self.now);
         }
         store.heard = (committed, round);
         shard.set_store_full(store.sink.is_full());

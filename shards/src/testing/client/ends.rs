@@ -84,6 +84,18 @@ impl Client {
         self.rest_until_ms = around.now.ms + around.dice.between(5, 900);
     }
 
+    /// All of its connections are reset at once.
+    pub(in super::super) fn cut(&mut self, around: &mut Around<'_>) {
+        for ghost in std::mem::take(&mut self.ghosts) {
+            let primary = self.link.replace(ghost);
+            self.vanish(around);
+            self.link = primary;
+        }
+        if self.link.is_some() {
+            self.vanish(around);
+        }
+    }
+
     /// The client dies: its socket is reset.
     pub(super) fn vanish(&mut self, around: &mut Around<'_>) {
         if let Some(link) = &self.link {

@@ -194,6 +194,7 @@ impl Client {
     pub(super) fn take_over(&mut self, around: &mut Around<'_>) {
         let Some(mut link) = self.link.take() else { return };
         around.ledger.totals.take_overs += 1;
+        around.ledger.crossed.insert(self.index as u64);
         link.replaced = true;
         if self.dialect == Dialect::SocketIo {
             // What still comes to the other connection is not handled: the session is where the client is now.

@@ -64,7 +64,9 @@ impl User {
     }
 
     fn records(&self, now: Now) -> Vec<Record> {
-        let sessions = self.sessions.iter().map(|session| session.record(&self.name, now));
+        // Those with a connection are told where that is.
+        let parked = self.sessions.iter().filter(|session| matches!(session.holder, Holder::Parked { .. }));
+        let sessions = parked.map(|session| session.record(&self.name, now));
         self.seen_record(now).into_iter().chain(sessions).collect()
     }
 }
