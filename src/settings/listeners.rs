@@ -320,9 +320,13 @@ fn conditions(at: &str, value: Option<&Value>) -> Result<Vec<Condition>, String>
 /// [`SettingError`] when the Redis cannot be one, or names cannot be told apart by account.
 pub(super) fn emitter(layers: &Layers, config: &Config) -> Result<Option<EmitterSettings>, SettingError> {
     let address = layers.parse_option("socketio-emitter", Address::parse)?;
-    let key = layers.parse("socketio-emitter-key", |text| match text {
-        "" => Err("expected a text"),
-        text => Ok(text.to_owned()),
+    let key = layers.parse("socketio-emitter-key", |text| {
+        // Channels are found by a pattern that begins with it, in which other signs stand for something.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:_-/".contains(&byte);
+        match !text.is_empty() && text.bytes().all(plain) {
+            true => Ok(text.to_owned()),
+            false => Err("expected letters, digits and . : _ - /"),
+        }
     })?;
     if address.is_some() && config.tenancy {
         let what = "is not possible with --tenancy account, as an emitter names no account";
