@@ -53,11 +53,13 @@ fn a_bad_value_of_any_setting_is_refused_by_name() {
         "jwt-public-key-file",
         "jwks",
         "api-key-file",
+        "store",
     ];
     for setting in table::all().filter(|setting| !free.contains(&setting.name)) {
         let error =
             resolve(&format!("{} = ' bad\\ value '", setting.name)).expect_err(setting.name).to_string();
-        assert!(error.starts_with(&format!("--{} (from test.toml): ", setting.name)), "{error}");
+        let named = format!("--{} (from test.toml): ", setting.name);
+        assert!(error.starts_with(&named), "{named}{error}");
     }
 }
 
