@@ -205,7 +205,7 @@ impl Saved {
         let mut records = Vec::with_capacity(self.rooms.len());
         let mut rooms: Vec<_> = self.rooms.iter_mut().collect();
         // Maps have no order; the simulation needs one.
-        rooms.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        rooms.sort_unstable_by_key(|(name, _)| Arc::clone(name));
         for (name, room) in rooms {
             room.renew(epoch());
             records.push(Record::Renewed { room: Arc::clone(name), epoch: room.epoch });

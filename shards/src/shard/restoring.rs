@@ -195,6 +195,6 @@ impl Shard {
 /// Maps have no order; the simulation needs one.
 fn in_order<T>(by_name: ahash::HashMap<Arc<str>, T>) -> Vec<(Arc<str>, T)> {
     let mut all: Vec<_> = by_name.into_iter().collect();
-    all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    all.sort_unstable_by_key(|(name, _)| Arc::clone(name));
     all
 }
