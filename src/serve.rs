@@ -60,7 +60,7 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     let engine = reached.as_ref().map(|reached| &reached.engine);
     let shards = Arc::new(Shards::start(&config, clock, &sink, saved, engine).map_err(start_failure)?);
     let engine_status = reached.as_ref().map(|reached| Arc::clone(&reached.status));
-    let engine = reached.map(|reached| redis::start(reached, Arc::clone(&shards)));
+    let engine = reached.map(|reached| redis::start(reached, Arc::<Shards>::clone(&shards)));
     let engine = engine.transpose().map_err(Failure::other)?;
     let metrics = Arc::new(AcceptorMetrics::default());
     let dev_page = settings

@@ -7,6 +7,9 @@ use std::fmt;
 
 use rand::Rng;
 
+/// Most shards of a process: sets of shards are one word.
+pub const SHARDS_MAX: usize = 64;
+
 /// One core's executor and its state; dense, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardId(pub u16);

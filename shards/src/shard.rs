@@ -6,6 +6,7 @@
 mod ack_requests;
 mod administration;
 mod answers;
+mod appending;
 mod attach;
 mod backends;
 mod checkpoints;
@@ -42,6 +43,7 @@ mod sequencing;
 mod sessions;
 mod socketio;
 mod storing;
+mod streams;
 mod subscriptions;
 mod tell;
 #[cfg(test)]
@@ -95,8 +97,7 @@ use sessions::Departed;
 use storing::Storing;
 use timers::Timer;
 
-/// Most shards of a process: sets of shards are one word.
-pub const SHARDS_MAX: usize = 64;
+pub use crate::id::SHARDS_MAX;
 
 /// How far a shard sheds load (architecture §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

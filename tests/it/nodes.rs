@@ -1,5 +1,6 @@
 //! Several nodes on a real Redis: one room, wherever its members are connected (architecture §7).
 
+mod chaos;
 mod outage;
 mod people;
 mod rooms;

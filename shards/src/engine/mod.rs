@@ -7,6 +7,7 @@
 //! on Redis.
 
 pub mod codec;
+pub mod memory;
 
 use std::sync::Arc;
 

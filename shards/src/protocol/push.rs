@@ -14,7 +14,7 @@ use super::message::{Publication, Revised};
 use super::profile::{Dialect, Variant};
 use super::reply::{ReceiptStatus, RoomCard};
 use super::socketio::write::OpenEvent;
-use super::write::{self, display, key, name, string, time};
+use super::write::{self, display, key, name, quoted, string, time};
 use crate::id::{Epoch, Offset};
 use crate::room::name::local;
 
@@ -317,12 +317,17 @@ impl Notice {
                 key(out, "isTyping");
                 display(out, typing);
             }
-            News::Trouble { kind, .. } => {
+            News::Trouble { kind, epoch, offset, .. } => {
                 let (code, reason) = kind.reason();
                 key(out, "code");
                 name(out, code.name());
                 key(out, "reason");
                 name(out, reason);
+                // From here on: the next message is the one behind it.
+                key(out, "epoch");
+                quoted(out, epoch);
+                key(out, "offset");
+                display(out, offset);
             }
             News::Closed | News::Created(_) | News::Receipt(_) | News::Custom(_) => {}
         }

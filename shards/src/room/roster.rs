@@ -9,7 +9,6 @@ use thin_vec::ThinVec;
 
 use crate::id::Offset;
 use crate::protocol::command::Status;
-use crate::shard::SHARDS_MAX;
 
 pub use super::seats::Seat;
 use super::seats::Seats;
@@ -108,7 +107,7 @@ impl Roster {
         }
         if let Some(gone_at_ms) = gone_at_ms.filter(|_| member.announced) {
             member.gone_at_ms = gone_at_ms;
-            member.gone_elsewhere = seat.shard.index() >= SHARDS_MAX;
+            member.gone_elsewhere = !seat.is_here();
             self.next_gone_ms = self.next_gone_ms.min(gone_at_ms);
             return Some(Edge::None);
         }

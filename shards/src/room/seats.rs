@@ -2,7 +2,7 @@
 
 use thin_vec::{ThinVec, thin_vec};
 
-use crate::id::ShardId;
+use crate::id::{SHARDS_MAX, ShardId};
 
 /// One connection in a room: its shard, and what tells that shard's subscriptions apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,14 @@ pub struct Seat {
     pub shard: ShardId,
     /// The subscription there.
     pub number: u32,
+}
+
+impl Seat {
+    /// Whether it is a connection of this node; the seats of other nodes name what is no shard here.
+    #[must_use]
+    pub fn is_here(self) -> bool {
+        self.shard.index() < SHARDS_MAX
+    }
 }
 
 /// Several of them, in no order.

@@ -15,7 +15,6 @@ use crate::config::RoomClass;
 use crate::connection::delivery_log::DeliveryLog;
 use crate::connection::outbound_queue::{FrameClass, Pushed};
 use crate::connection::{Connection, Phase};
-use crate::mesh::item::{Caller, ReplyTo};
 use crate::protocol::close_code::CloseCode;
 use crate::protocol::message::{Audience, Eyes, Lane, Publication};
 use crate::protocol::profile::{Dialect, Variant};
@@ -135,7 +134,7 @@ impl Shard {
             News::Edge { joined: true, .. } => room.users += 1,
             News::Edge { .. } => room.users = room.users.saturating_sub(1),
             News::Count { members } => room.users = *members,
-            News::Trouble { epoch, offset, .. } => (room.epoch, room.offset) = (*epoch, *offset),
+            News::Trouble { epoch, offset, .. } => self.change_stream(key, *epoch, *offset),
             _ => {}
         }
         let wanted = |client: &Connection| match &notice.except {
@@ -145,17 +144,10 @@ impl Shard {
         };
         let class = if notice.is_ephemeral() { FrameClass::Ephemeral } else { FrameClass::Reliable };
         self.push_to_room(key, &Push::Room(notice.clone()), class, now, wanted);
-        if matches!(notice.news, News::Closed) {
-            self.leave_closed(&notice.room);
-        }
-    }
-
-    /// Everybody is out of a room that was closed; those whose answer is yet to come enter another one.
-    fn leave_closed(&mut self, room: &str) {
-        let Some(key) = self.directory.find(room) else { return };
-        for slot in self.directory.get(key).members.clone() {
-            let connection = self.connections[slot as usize].id;
-            self.unsubscribe(slot as usize, Caller { connection, reply: ReplyTo::Nobody }, key, false);
+        match notice.news {
+            News::Closed => self.leave_closed(&notice.room),
+            News::Trouble { offset, .. } => self.note_stream(key, offset),
+            _ => {}
         }
     }
 

@@ -146,7 +146,7 @@ impl Shard {
                 }
             });
         }
-        self.begin_alone(key);
+        self.begin_alone(key, now);
         let revising = self.change_room(key, |owned, config| {
             owned.revise((user, moderator), message, (content, binary), now, config)
         })?;

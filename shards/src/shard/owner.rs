@@ -285,7 +285,7 @@ impl Shard {
             if self.is_shared(&Arc::clone(self.owned[key].name())) {
                 return self.append_message((from, caller), key, (&sender, session), draft, (now, id));
             }
-            self.begin_alone(key);
+            self.begin_alone(key, now);
         }
         let accepting =
             self.change_room(key, |room, config| room.publish(&sender, session, draft, now, config, id));

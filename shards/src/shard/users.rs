@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::Shard;
 use super::sends::rate_limited;
 use super::timers::Timer;
-use super::{SHARDS_MAX, Shard};
 use crate::access::limits::SharedBucket;
 use crate::clock::Now;
 use crate::id::ShardId;
@@ -50,7 +50,7 @@ impl Shard {
         let grace_ms = self.config.presence_grace_ms;
         let Some(user) = self.users.get_mut(name) else { return };
         let was_there = user.presence.is_there();
-        user.went_elsewhere = seat.shard.index() >= SHARDS_MAX;
+        user.went_elsewhere = !seat.is_here();
         let change = user.presence.disconnect(seat, grace_ms, now);
         if was_there && !user.presence.is_there() && !user.went_elsewhere {
             self.note_presence(name, false);

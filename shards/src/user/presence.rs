@@ -8,7 +8,6 @@ use std::num::NonZeroU64;
 use crate::clock::{Now, moment};
 use crate::protocol::command::{Status, StatusUpdate};
 use crate::room::seats::{Seat, Seats};
-use crate::shard::SHARDS_MAX;
 
 /// What watchers must be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +120,7 @@ impl Presence {
     /// Sockets; those by another node count as one.
     #[must_use]
     pub fn devices(&self) -> usize {
-        let is_here = |seat: &&Seat| seat.shard.index() < SHARDS_MAX;
+        let is_here = |seat: &&Seat| seat.is_here();
         let mut nodes: Vec<_> =
             self.devices.iter().filter(|seat| !is_here(seat)).map(|seat| seat.shard).collect();
         nodes.sort_unstable();

@@ -11,7 +11,6 @@ use redis::{PushInfo, PushKind, RedisError, Value};
 use roomcast_shards::engine::codec::read_member_name;
 use roomcast_shards::engine::{Event, Request, RoomState, Table};
 use roomcast_shards::id::ShardId;
-use roomcast_shards::rim::Shards;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -20,6 +19,7 @@ use super::connect::Backoff;
 use super::nodes::Nodes;
 use super::scripts::Scripts;
 use super::{EngineStatus, RedisSettings, Requests, keys};
+use crate::engine::Hearers;
 
 /// Commands of one batch.
 const COMMANDS_MAX: usize = 512;
@@ -50,7 +50,7 @@ pub(super) struct Link {
     style: Style,
     scripts: Scripts,
     session_key: [u8; 32],
-    shards: Arc<Shards>,
+    shards: Arc<dyn Hearers>,
     status: Arc<EngineStatus>,
     nodes: Nodes,
     followed: HashMap<Arc<str>, Followed>,
@@ -70,11 +70,11 @@ impl Link {
         style: Style,
         scripts: Scripts,
         session_key: [u8; 32],
-        shards: Arc<Shards>,
+        shards: Arc<dyn Hearers>,
         status: Arc<EngineStatus>,
     ) -> Self {
         let nodes = Nodes::new(style.keys.clone(), style.node, settings.lease, settings.card.clone());
-        let outbox = (0..shards.len()).map(|_| Vec::new()).collect();
+        let outbox = (0..shards.count()).map(|_| Vec::new()).collect();
         let followed = HashMap::new();
         Self { settings, style, scripts, session_key, shards, status, nodes, followed, outbox }
     }
@@ -318,6 +318,7 @@ impl Link {
                 if from == self.style.node || (number > 0 && number <= self.followed[&room].words) {
                     return;
                 }
+                self.nodes.see(from);
                 Event::Word { room, from, word }
             }
             None => return,

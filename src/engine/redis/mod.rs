@@ -25,7 +25,6 @@ use std::time::Duration;
 use redis::{AsyncTypedCommands as _, RedisError};
 use roomcast_shards::engine::{Engine, Full, NodeId, Request};
 use roomcast_shards::id::ShardId;
-use roomcast_shards::rim::Shards;
 use tokio::sync::{mpsc, watch};
 
 use batch::Style;
@@ -33,6 +32,8 @@ use connect::Address;
 use keys::Keys;
 use link::Link;
 use scripts::Scripts;
+
+use super::Hearers;
 
 /// Batches of requests that may wait for the engine's thread; beyond it they wait in their shards.
 const BATCHES_MAX: usize = 1_024;
@@ -158,7 +159,7 @@ async fn agree_on_key(settings: &RedisSettings) -> Result<[u8; 32], RedisError> 
 ///
 /// # Errors
 /// When the kernel has no thread or epoll set to give.
-pub(crate) fn start(reached: Reached, shards: Arc<Shards>) -> std::io::Result<RedisEngine> {
+pub(crate) fn start(reached: Reached, shards: Arc<dyn Hearers>) -> std::io::Result<RedisEngine> {
     let runtime = runtime()?;
     let (stop, stopped) = watch::channel(false);
     let Reached { settings, node, session_key, status, requests, .. } = reached;

@@ -43,6 +43,11 @@ impl Nodes {
         self.alive.len().max(1)
     }
 
+    /// A node was heard of: if it does not live when they are looked for next, it is gone.
+    pub(super) fn see(&mut self, node: NodeId) {
+        self.alive.insert(node);
+    }
+
     /// Whether a node lived when they were looked for last.
     pub(super) fn is_alive(&self, node: NodeId) -> bool {
         node == self.own || self.alive.contains(&node)

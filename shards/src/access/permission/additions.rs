@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Grant, Identity, Lists};
+use super::{Grant, Identity};
 use crate::access::token::UserType;
 
 /// What a hook adds to what a token says, for as long as the connection lasts.
@@ -45,7 +45,7 @@ impl Identity {
     /// What a hook said of the user besides, as the text of an object.
     #[must_use]
     pub fn added_claims(&self) -> Option<&str> {
-        self.lists.as_ref().and_then(|lists: &Box<Lists>| lists.claims.as_deref())
+        self.lists.as_ref().and_then(|lists| lists.claims.as_deref())
     }
 }
 

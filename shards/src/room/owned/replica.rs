@@ -194,28 +194,27 @@ impl OwnedRoom {
     /// Connections that a user has in the room by this node.
     #[must_use]
     pub fn seats_here(&self, user: &str) -> usize {
-        self.roster.seats(user, |seat| seat.shard.index() < self.interest.len())
+        self.roster.seats(user, |seat| seat.is_here())
     }
 
     /// The nodes beside this one by which a user is in the room.
     #[must_use]
     pub fn nodes_of(&self, user: &str) -> usize {
-        self.roster.seats(user, |seat| seat.shard.index() >= self.interest.len())
+        self.roster.seats(user, |seat| !seat.is_here())
     }
 
     /// The users who are in the room by a connection of this node.
     #[must_use]
     pub fn users_here(&self) -> Vec<Arc<str>> {
-        self.roster.users_where(|seat| seat.shard.index() < self.interest.len())
+        self.roster.users_where(|seat| seat.is_here())
     }
 
     /// The users who are in the room by another node; by that one, if one is named.
     #[must_use]
     pub fn users_elsewhere(&self, node: Option<ShardId>) -> Vec<(Arc<str>, Seat)> {
-        let here = self.interest.len();
         self.roster
             .seated()
-            .filter(|(_, seat)| node.map_or(seat.shard.index() >= here, |node| seat.shard == node))
+            .filter(|(_, seat)| node.map_or(!seat.is_here(), |node| seat.shard == node))
             .map(|(user, seat)| (Arc::clone(user), seat))
             .collect()
     }

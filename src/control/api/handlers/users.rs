@@ -57,7 +57,7 @@ impl Api {
                 |value: Value<'_>| user_in(namespace.as_deref(), value.as_str().unwrap_or(""), "userIds");
             users.map(user).collect::<Result<Vec<_>, _>>()
         })?;
-        let asked = users.iter().map(|user| presence_of(user)).collect();
+        let asked = users.iter().map(presence_of).collect();
         let mut found: Vec<Presence> = Vec::with_capacity(users.len());
         for outcome in self.data_plane.ask_many(asked).await {
             match outcome? {
