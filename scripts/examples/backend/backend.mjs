@@ -1,6 +1,6 @@
 // A backend of Roomcast: answers `order:create`, and publishes a message about it. Node 18 or later, no packages.
 //
-//   ROOMCAST_SECRET=hush node backend.mjs 8090
+//   SHOP_SECRET=hush node backend.mjs 8090
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { createServer } from 'node:http'
 
@@ -25,4 +25,4 @@ export function serve(port, secret) {
   }).listen(port, '127.0.0.1', function () { console.log(this.address().port) })
 }
 
-if (process.argv[1]?.endsWith('backend.mjs')) serve(process.argv[2] ?? 0, process.env.ROOMCAST_SECRET)
+if (process.argv[1]?.endsWith('backend.mjs')) serve(process.argv[2] ?? 0, process.env.SHOP_SECRET)

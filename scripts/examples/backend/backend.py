@@ -1,6 +1,6 @@
 """A backend of Roomcast: answers `order:create`, and publishes a message about it. Python 3.8 or later, no packages.
 
-    ROOMCAST_SECRET=hush python3 backend.py 8090
+    SHOP_SECRET=hush python3 backend.py 8090
 """
 import hashlib
 import hmac
@@ -23,7 +23,7 @@ class Backend(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         timestamp, signature = (self.headers.get("X-Roomcast-" + name, "0") for name in ("Timestamp", "Signature"))
         is_fresh = abs(time.time() - int(timestamp)) < 300
-        if not (is_fresh and is_signed(os.environ["ROOMCAST_SECRET"], timestamp, signature, body)):
+        if not (is_fresh and is_signed(os.environ["SHOP_SECRET"], timestamp, signature, body)):
             return self.say(401, {})
         asked = json.loads(body)
         user, event, room = asked["user"]["id"], asked["event"], asked.get("roomId")

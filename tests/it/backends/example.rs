@@ -21,7 +21,7 @@ impl Program {
         let mut child = Command::new(interpreter)
             .arg(format!("{folder}/{script}"))
             .arg("0")
-            .env("ROOMCAST_SECRET", SECRET)
+            .env("SHOP_SECRET", SECRET)
             .stdout(Stdio::piped())
             .spawn()
             .expect("it is installed");
@@ -46,7 +46,7 @@ fn the_shipped_backends_answer_orders_and_know_who_asks() {
         let secret = crate::support::TemporaryFile::with(&format!("secret-{script}"), SECRET);
         let route = include_str!("../../../scripts/examples/backend/routes.toml")
             .replace("8090", &program.port.to_string())
-            .replace("secret-env = \"ROOMCAST_SECRET\"", &format!("secret-file = '{}'", secret.path()));
+            .replace("secret-env = \"SHOP_SECRET\"", &format!("secret-file = '{}'", secret.path()));
         let server = configured(&route);
         let mut ana = server.employee("ana");
         let reply = ana.call("order:create", json!({"item": "tea"}));
