@@ -41,7 +41,8 @@ pub(crate) struct Fleet<'a> {
     text: Vec<u8>,
     frame: Vec<u8>,
     in_flight: usize,
-    opened: usize,
+    /// At each of the servers, so that every one of them meets all source addresses.
+    opened: Vec<usize>,
     receives: u64,
 }
 
@@ -70,7 +71,7 @@ impl<'a> Fleet<'a> {
             text: Vec::new(),
             frame: Vec::new(),
             in_flight: 0,
-            opened: 0,
+            opened: vec![0; settings.targets.len()],
             receives: 0,
         })
     }
@@ -97,11 +98,12 @@ impl<'a> Fleet<'a> {
 
     /// Begins to connect an absent connection to one of the servers; `slow` gives it a small receive buffer.
     pub(crate) fn open(&mut self, index: usize, address: u8, slow: bool, handler: &mut impl Handler) {
+        let opened = &mut self.opened[usize::from(address)];
         let source = match self.settings.source_ips {
             0 => 0,
-            count => u8::try_from(1 + self.opened % count).unwrap_or(1),
+            count => u8::try_from(1 + *opened % count).unwrap_or(1),
         };
-        self.opened += 1;
+        *opened += 1;
         let target = self.settings.targets[usize::from(address)].address;
         let opened = socket::open(target, source, slow)
             .and_then(|socket| self.poller.add(&socket, index).map(|()| socket));
