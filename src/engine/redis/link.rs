@@ -12,7 +12,7 @@ use roomcast_shards::engine::codec::read_member_name;
 use roomcast_shards::engine::{Event, Request, RoomState, Table};
 use roomcast_shards::id::ShardId;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::batch::{self, Batch, Style, Told};
 use super::connect::Backoff;
@@ -53,6 +53,8 @@ pub(super) struct Link {
     shards: Arc<dyn Hearers>,
     status: Arc<EngineStatus>,
     nodes: Nodes,
+    /// When this node last said that it lives.
+    renewed: Instant,
     followed: HashMap<Arc<str>, Followed>,
     /// What each shard is to hear next.
     outbox: Vec<Vec<Event>>,
@@ -76,7 +78,8 @@ impl Link {
         let nodes = Nodes::new(style.keys.clone(), style.node, settings.lease, settings.card.clone());
         let outbox = (0..shards.count()).map(|_| Vec::new()).collect();
         let followed = HashMap::new();
-        Self { settings, style, scripts, session_key, shards, status, nodes, followed, outbox }
+        let renewed = Instant::now();
+        Self { settings, style, scripts, session_key, shards, status, nodes, renewed, followed, outbox }
     }
 
     /// Serves until it is told to stop.
@@ -156,6 +159,8 @@ impl Link {
         loop {
             let done = tokio::select! {
                 biased;
+                // Before all else, or under load a living node would be taken for gone.
+                _ = lease.tick() => self.renew(connection).await,
                 count = pushes.receiver.recv_many(&mut waiting, PUSHES_AT_ONCE) => {
                     if count == 0 { Err("the connection has ended".to_owned()) } else { self.hand_on(&mut waiting, pushes) }
                 }
@@ -163,7 +168,6 @@ impl Link {
                     if count == 0 { return End::Stopped; }
                     self.ask(connection, &mut asked, pushes).await
                 }
-                _ = lease.tick() => self.renew(connection).await,
                 _ = touch.tick() => self.touch(connection).await,
                 _ = stopped.wait_for(|stop| *stop) => return End::Stopped,
             };
@@ -199,6 +203,9 @@ impl Link {
             }
             if outcome.is_ok() && !batch.is_empty() {
                 outcome = self.send(connection, batch, pushes, &mut unanswered).await;
+                if outcome.is_ok() && self.renewed.elapsed() >= self.nodes.interval() {
+                    outcome = self.renew(connection).await;
+                }
             }
             for (shard, event) in unanswered {
                 self.outbox[shard.index()].push(event);
@@ -328,6 +335,7 @@ impl Link {
 
     /// Says that this node lives, and tells of those that do not.
     async fn renew(&mut self, connection: &mut MultiplexedConnection) -> Result<(), String> {
+        self.renewed = Instant::now();
         let census = self.nodes.renew(connection).await.map_err(|error| error.to_string())?;
         self.status.nodes.store(self.nodes.len() as u64, Ordering::Relaxed);
         for node in census.gone {

@@ -21,6 +21,8 @@ use crate::support::{DEADLINE, Redis, Server, Token};
 
 const ROOM: &str = "storm";
 const NODES: usize = 3;
+/// Between two things that anybody says.
+const BREATH: Duration = Duration::from_millis(10);
 /// Why a lock is there: whoever fails ends the test.
 const CALM: &str = "nobody has failed";
 
@@ -86,6 +88,8 @@ impl Ear {
         }
         let join = json!({"event": "room:join", "data": data, "requestId": "j"});
         if socket.send(Message::text(join.to_string())).is_ok() {
+            // Whoever listens speaks, too.
+            let _ = socket.get_ref().set_read_timeout(Some(BREATH));
             self.socket = Some(socket);
         }
     }
@@ -167,7 +171,7 @@ impl Ear {
 
     /// Listens, and speaks now and then, until the end is announced by all speakers.
     fn live(mut self) {
-        let mut sent = 0;
+        let (mut sent, mut spoke) = (0, Instant::now());
         let mut farewells = BTreeSet::new();
         let mut deadline = None;
         while farewells.len() < NODES {
@@ -176,6 +180,10 @@ impl Ear {
                 farewells.extend(contents.iter().filter_map(|content| content["bye"].as_u64()));
             }
             if !self.world.is_over() {
+                if spoke.elapsed() < BREATH {
+                    continue;
+                }
+                spoke = Instant::now();
                 sent += 1;
                 let say = json!({"event": "message:send", "data": {"roomId": ROOM, "content": {"of": self.name, "n": sent}}});
                 if let Some(socket) = &mut self.socket {
