@@ -54,12 +54,17 @@ pub(super) struct Scenario {
 }
 
 impl Scenario {
-    pub(super) fn new(dice: &mut Dice) -> Self {
+    /// What the dice say; `durable` is one with a store, and with crashes that it survives, if the dice say so.
+    pub(super) fn new(dice: &mut Dice, durable: bool) -> Self {
         let tenancy = dice.percent(20);
         let grants = if tenancy || dice.percent(60) { grants(dice, tenancy) } else { Vec::new() };
         let (generous, limited) = (dice.percent(50), dice.percent(10));
-        let store = *dice.pick(&[StoreMode::Off, StoreMode::Batch, StoreMode::Batch, StoreMode::Async]);
-        let epoch_seeds = Some(std::array::from_fn(|_| dice.between(0, u64::MAX)));
+        let store = if durable {
+            *dice.pick(&[StoreMode::Off, StoreMode::Batch, StoreMode::Batch, StoreMode::Async])
+        } else {
+            StoreMode::Off
+        };
+        let epoch_seeds = durable.then(|| std::array::from_fn(|_| dice.between(0, u64::MAX)));
         let config = config(dice, !grants.is_empty(), generous, limited);
         let config = Config { tenancy, store, epoch_seeds, ..config };
         let ring_delay_ms = if config.ring_items_max < 8 { 15 } else { *dice.pick(&[0, 5, 60, 300]) };

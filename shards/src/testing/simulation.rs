@@ -43,12 +43,13 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Runs the simulation of a seed; with `traced` a failure tells everything that led to it.
+/// Runs the simulation of a seed, `durable` with a store and with crashes; with `traced` a failure tells everything that
+/// led to it.
 ///
 /// # Errors
 /// [`Failure`] at the first broken promise.
-pub fn run(seed: u64, traced: bool) -> Result<Totals, Failure> {
-    let mut simulation = Simulation::new(seed);
+pub fn run(seed: u64, durable: bool, traced: bool) -> Result<Totals, Failure> {
+    let mut simulation = Simulation::new(seed, durable);
     for ledger in &mut simulation.ledgers {
         ledger.trace = traced.then(Vec::new);
     }
@@ -112,9 +113,9 @@ fn ledger(tenant: usize, clients: &[Client]) -> Ledger {
 }
 
 impl Simulation {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, durable: bool) -> Self {
         let mut dice = Dice::new(seed);
-        let scenario = Scenario::new(&mut dice);
+        let scenario = Scenario::new(&mut dice, durable);
         let now = Now { ms: 0, unix_ms: START_UNIX_MS };
         let mesh_seed = dice.between(0, u64::MAX);
         let config = &scenario.config;
