@@ -39,6 +39,10 @@ fn without_its_redis_a_node_serves_on_alone_and_says_so() {
     // Local delivery goes on, in a stream of its own; so do joins and everything else.
     let alone = ana.say("lobby", "alone");
     assert_ne!(alone["epoch"], before["epoch"]);
+    for client in [&mut ana, &mut ada] {
+        let told = expect_trouble(client, "lobby", "resync");
+        assert_eq!([&told["epoch"], &told["offset"]], [&alone["epoch"], &json!(0)]);
+    }
     assert_eq!(message(&mut ada, "lobby")["offset"], alone["offset"]);
     nodes.nodes[0].member("new", "elsewhere").say("elsewhere", 1);
     ben.assert_no("message:received", "it is on another node");
@@ -48,6 +52,7 @@ fn without_its_redis_a_node_serves_on_alone_and_says_so() {
         expect_trouble(client, "lobby", "resync");
     }
     expect_members(&mut ben, "lobby", 3);
+    expect_members(&mut ana, "lobby", 3);
     let after = ana.say("lobby", "shared again");
     assert!(![&before["epoch"], &alone["epoch"]].contains(&&after["epoch"]), "{after}");
     assert_eq!(message(&mut ben, "lobby")["id"], after["id"]);
