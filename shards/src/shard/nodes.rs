@@ -265,7 +265,7 @@ impl Shard {
                 self.notify(key, &Notice { room: Arc::clone(room), except, news: News::Custom(event) });
             }
             Word::Evict { session } => self.evict_for_node(room, SessionId(session)),
-            Word::Parked { session } => self.on_parked_elsewhere(SessionId(session), now),
+            Word::Parked { session } => self.on_parked_elsewhere(SessionId(session)),
             Word::Taken { session } => self.on_taken_elsewhere(room, SessionId(session), now),
         }
     }

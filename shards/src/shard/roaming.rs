@@ -142,7 +142,7 @@ impl Shard {
     }
 
     /// Another node left a session behind.
-    pub(super) fn on_parked_elsewhere(&mut self, session: SessionId, _now: Now) {
+    pub(super) fn on_parked_elsewhere(&mut self, session: SessionId) {
         self.retry_claims(|_, id| id == session);
     }
 
