@@ -150,6 +150,7 @@ fn a_user_gets_what_is_published_to_it_even_later() {
     let mut ana = gateway.server.employee("ana");
     assert_eq!(ana.expect_message("user:ana").data()["content"], "early");
     let mut phone = gateway.server.employee("ana");
+    phone.ping();
     backend.call("POST", "/v1/users/ana/messages", &json!({"content": "now"}));
     for client in [&mut ana, &mut phone] {
         assert_eq!(client.expect_message("user:ana").data()["content"], "now");
