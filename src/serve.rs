@@ -15,7 +15,7 @@ use signal_hook::iterator::Signals;
 
 use crate::acceptor::{Acceptor, bind};
 use crate::control::{self, AcceptorMetrics, Control, ControlSettings, Extra, HealthLimits};
-use crate::engine::redis;
+use crate::engine::redis::{self, Reached, RedisEngine};
 use crate::exit::Failure;
 use crate::logging;
 use crate::settings::{DevMode, Settings};
@@ -34,80 +34,11 @@ const DRAIN_SPREAD_PERCENT: u64 = 60;
 /// [`Failure`] when the gateway cannot start, or was told to stop before it had drained.
 pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(Failure::other)?;
-    // Before anything is bound: who connects while it is read is refused, as by a process that is not there yet.
-    let mut data_plane = settings.data_plane;
-    let (store, saved) = open_store(settings.store, &mut data_plane)?;
-    let listeners = settings.listen.iter().map(|address| bind(*address)).collect::<Result<Vec<_>, _>>()?;
-    let admin_listener = settings.admin_listen.map(bind).transpose()?;
-    let addresses = addresses(&listeners);
-    let admin_address = admin_listener.as_ref().and_then(|listener| listener.local_addr().ok());
-
-    let clock = Clock::start();
-    let mut config = data_plane;
-    let reached = settings.engine.map(redis::reach).transpose().map_err(Failure::unavailable)?;
-    if let Some(reached) = &reached {
-        config.node = Some(reached.node);
-        config.session_key = SessionKey(reached.session_key);
-        // Rooms are kept where they are ordered.
-        config.store = StoreMode::Off;
-    }
-    let saved = saved.filter(|_| config.node.is_none());
-    if let (Some(store), None) = (&store, &saved) {
-        store.stand_alone();
-    }
-    let config = Arc::new(config);
-    let (sink, pending) = control::channel();
-    let engine = reached.as_ref().map(|reached| &reached.engine);
-    let shards = Arc::new(Shards::start(&config, clock, &sink, saved, engine).map_err(start_failure)?);
-    let engine_status = reached.as_ref().map(|reached| Arc::clone(&reached.status));
-    let engine = reached.map(|reached| redis::start(reached, Arc::<Shards>::clone(&shards)));
-    let engine = engine.transpose().map_err(Failure::other)?;
-    let metrics = Arc::new(AcceptorMetrics::default());
-    let dev_page = settings
-        .dev
-        .as_ref()
-        .map(|dev| control::chat_page(dev.users.iter().map(|user| (&*user.name, &*user.token))));
-    let extra = Extra {
-        logs_dropped: logging::dropped_logs,
-        refused: Arc::clone(&metrics),
-        engine: engine_status,
-        store: store.as_ref().map(Store::metrics),
-    };
-    let limits = HealthLimits {
-        connections_max: u64::from(config.limits.connections_max),
-        memory_max: settings.memory_max,
-        history_bytes_max: config.history.total_bytes_max as u64,
-        ring_items_max: config.ring_items_max as u64,
-    };
-    let control_settings = ControlSettings {
-        admin_listener,
-        dev_page,
-        limits,
-        backends: settings.backends,
-        api: settings.api,
-        config: Arc::clone(&config),
-        listeners: settings.listeners,
-        outbox: store.as_ref().map(Store::handle),
-        emitter: settings.emitter,
-    };
-    let control =
-        control::start(pending, Arc::clone(&shards), control_settings, extra).map_err(Failure::other)?;
-    let acceptor =
-        Acceptor::start(listeners, Arc::clone(&shards), &config.limits, settings.memory_max, clock, metrics)
-            .map_err(Failure::other)?;
-
-    for address in &addresses {
-        tracing::info!(event = "listening", address = %address, shards = config.shards);
-    }
-    if let Some(address) = admin_address {
-        tracing::info!(event = "admin_listening", address = %address);
-    }
-    if let (Some(dev), Some(address)) = (&settings.dev, addresses.first()) {
-        greet(dev, address);
-    }
+    let drain_timeout_ms = settings.drain_timeout_ms;
+    let Gateway { acceptor, control, engine, shards, store } = Gateway::start(settings)?;
     let signal = wait(&mut signals, &shards, &control)?;
     tracing::info!(event = "draining", signal, connections = shards.connections());
-    drain(&shards, &control, &mut signals, settings.drain_timeout_ms)?;
+    drain(&shards, &control, &mut signals, drain_timeout_ms)?;
     acceptor.stop();
     control.stop();
     if let Some(engine) = engine {
@@ -121,6 +52,133 @@ pub(crate) fn run(settings: Settings) -> Result<(), Failure> {
     }
     tracing::info!(event = "stopped");
     Ok(())
+}
+
+/// All threads of a gateway, in the order in which they stop: each needs only those below it.
+struct Gateway {
+    acceptor: Acceptor,
+    control: Control,
+    engine: Option<RedisEngine>,
+    shards: Arc<Shards>,
+    store: Option<Store>,
+}
+
+impl Gateway {
+    /// Starts everything; the acceptor last, so that whoever is let in finds all of it.
+    fn start(settings: Settings) -> Result<Self, Failure> {
+        let mut config = settings.data_plane;
+        // Before anything is bound: who connects while it is read is refused, as by a process that is not there yet.
+        let (store, saved) = open_store(settings.store, &mut config)?;
+        let sockets = Sockets::bind(&settings.listen, settings.admin_listen)?;
+        let reached = settings.engine.map(redis::reach).transpose().map_err(Failure::unavailable)?;
+        let saved = match &reached {
+            Some(reached) => {
+                join_nodes(&mut config, reached);
+                None
+            }
+            None => saved,
+        };
+        if let (Some(store), None) = (&store, &saved) {
+            store.stand_alone();
+        }
+
+        let config = Arc::new(config);
+        let clock = Clock::start();
+        let (sink, pending) = control::channel();
+        let engine = reached.as_ref().map(|reached| &reached.engine);
+        let shards = Arc::new(Shards::start(&config, clock, &sink, saved, engine).map_err(start_failure)?);
+        let refused = Arc::new(AcceptorMetrics::default());
+        let extra = Extra {
+            logs_dropped: logging::dropped_logs,
+            refused: Arc::clone(&refused),
+            engine: reached.as_ref().map(|reached| Arc::clone(&reached.status)),
+            store: store.as_ref().map(Store::metrics),
+        };
+        let engine = reached.map(|reached| redis::start(reached, Arc::<Shards>::clone(&shards)));
+        let engine = engine.transpose().map_err(Failure::other)?;
+        let addresses = sockets.addresses();
+        let control_settings = ControlSettings {
+            admin_listener: sockets.admin,
+            dev_page: settings.dev.as_ref().map(dev_page),
+            limits: health_limits(&config, settings.memory_max),
+            backends: settings.backends,
+            api: settings.api,
+            config: Arc::clone(&config),
+            listeners: settings.listeners,
+            outbox: store.as_ref().map(Store::handle),
+            emitter: settings.emitter,
+        };
+        let control =
+            control::start(pending, Arc::clone(&shards), control_settings, extra).map_err(Failure::other)?;
+        let (limits, memory_max) = (&config.limits, settings.memory_max);
+        let acceptor =
+            Acceptor::start(sockets.public, Arc::clone(&shards), limits, memory_max, clock, refused)
+                .map_err(Failure::other)?;
+        addresses.announce(config.shards, settings.dev.as_ref());
+        Ok(Self { acceptor, control, engine, shards, store })
+    }
+}
+
+/// What the gateway listens on.
+struct Sockets {
+    public: Vec<TcpListener>,
+    admin: Option<TcpListener>,
+}
+
+/// Where that is.
+struct Addresses {
+    public: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+}
+
+impl Sockets {
+    fn bind(public: &[SocketAddr], admin: Option<SocketAddr>) -> Result<Self, Failure> {
+        let public = public.iter().map(|address| bind(*address)).collect::<Result<_, _>>()?;
+        Ok(Self { public, admin: admin.map(bind).transpose()? })
+    }
+
+    fn addresses(&self) -> Addresses {
+        Addresses {
+            public: self.public.iter().filter_map(|listener| listener.local_addr().ok()).collect(),
+            admin: self.admin.as_ref().and_then(|listener| listener.local_addr().ok()),
+        }
+    }
+}
+
+impl Addresses {
+    /// Tells that the gateway is there.
+    fn announce(&self, shards: usize, dev: Option<&DevMode>) {
+        for address in &self.public {
+            tracing::info!(event = "listening", address = %address, shards);
+        }
+        if let Some(address) = self.admin {
+            tracing::info!(event = "admin_listening", address = %address);
+        }
+        if let (Some(dev), Some(address)) = (dev, self.public.first()) {
+            greet(dev, address);
+        }
+    }
+}
+
+/// The gateway is one of several nodes: what is theirs takes the place of its own.
+fn join_nodes(config: &mut Config, reached: &Reached) {
+    config.node = Some(reached.node);
+    config.session_key = SessionKey(reached.session_key);
+    // Rooms are kept where they are ordered.
+    config.store = StoreMode::Off;
+}
+
+fn dev_page(dev: &DevMode) -> String {
+    control::chat_page(dev.users.iter().map(|user| (&*user.name, &*user.token)))
+}
+
+fn health_limits(config: &Config, memory_max: Option<u64>) -> HealthLimits {
+    HealthLimits {
+        connections_max: u64::from(config.limits.connections_max),
+        memory_max,
+        history_bytes_max: config.history.total_bytes_max as u64,
+        ring_items_max: config.ring_items_max as u64,
+    }
 }
 
 /// Opens the durable store, if there is to be one; what the shards begin with.
@@ -174,10 +232,6 @@ fn drain(shards: &Shards, control: &Control, signals: &mut Signals, timeout_ms: 
         tracing::warn!(event = "drain_timeout", connections = shards.connections());
     }
     Ok(())
-}
-
-fn addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
-    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
 }
 
 fn start_failure(error: StartError) -> Failure {
