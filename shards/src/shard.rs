@@ -190,6 +190,8 @@ pub struct Shard {
     stopwatch: Option<Stopwatch>,
     /// What outlives the process.
     storing: Storing,
+    /// The slot of the connection that is looked at next for how far its client has got.
+    looked_at: usize,
     draining: bool,
     /// Whether clients could be heard when the present tick began.
     reads_clients: bool,
@@ -246,6 +248,7 @@ impl Shard {
             process_overload: Overload::None,
             stopwatch: None,
             storing: Storing::new(config.store),
+            looked_at: 0,
             draining: false,
             reads_clients: true,
             effects: Effects::new(config.shards),

@@ -177,8 +177,6 @@ pub struct Rare {
     pub additions: Option<Box<Additions>>,
     /// Its events that are on their way to backends.
     pub forwards: u8,
-    /// When the other nodes last heard how far its session has got.
-    pub told_ms: u64,
 }
 
 /// What a connection has that needs nothing of it.
@@ -197,7 +195,6 @@ static NOTHING_RARE: Rare = Rare {
     reconnect_ms: 0,
     additions: None,
     forwards: 0,
-    told_ms: 0,
 };
 
 /// One client's end of a WebSocket.

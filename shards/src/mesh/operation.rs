@@ -269,13 +269,6 @@ pub enum UserOperation {
         /// Whether its connection was lost.
         lost: bool,
     },
-    /// How far the client of a session has got, while it has its connection.
-    Advance {
-        /// The session.
-        session: SessionId,
-        /// What it has.
-        progress: Progress,
-    },
     /// Describe the user's presence to somebody.
     Presence(Viewer),
     /// Show the user, if it is in this room and was out of sight before.
@@ -292,7 +285,7 @@ pub enum UserOperation {
         /// How far its client has got, if a store is to know.
         progress: Option<Box<Progress>>,
     },
-    /// Note how far the client of a session has got, for a process that ends without notice.
+    /// Note how far the client of a session has got, while it has its connection: this process may end without notice.
     Checkpoint {
         /// The session.
         session: SessionId,

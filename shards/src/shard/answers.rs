@@ -200,7 +200,7 @@ impl Shard {
             return;
         }
         if self.client(caller.connection).is_some() {
-            self.tell_progress(caller.connection.slot as usize, true, now);
+            self.checkpoint_for_nodes(caller.connection.slot as usize);
         }
         let Some(key) = self.directory.find(room) else { return };
         let (name, epoch) = (Arc::clone(&self.directory.get(key).name), self.directory.get(key).epoch);

@@ -247,7 +247,6 @@ impl Shard {
             if let Some(log) = &mut self.connections[slot].log {
                 log.note_pong();
             }
-            self.tell_progress(slot, false, now);
         }
         self.schedule_client(slot, now);
     }

@@ -40,22 +40,6 @@ impl Shard {
         Outcome::SessionOpened(session)
     }
 
-    /// A session's client has got further.
-    pub(super) fn on_advance(
-        &mut self,
-        from: ShardId,
-        caller: &Caller,
-        name: &Arc<str>,
-        (id, progress): (SessionId, Progress),
-        now: Now,
-    ) {
-        let session = self.users.get_mut(name).and_then(|user| user.session(id));
-        let held = |session: &mut Session| matches!(session.holder, Holder::Live(shard, held) if (shard, held) == (from, caller.connection));
-        if session.is_some_and(held) {
-            self.share_session(name, id, (None, &progress), now);
-        }
-    }
-
     /// A client has left for good: nobody can resume its session. Whoever waits for it hears that there is none.
     pub(super) fn on_close_session(
         &mut self,
@@ -132,9 +116,14 @@ impl Shard {
         now: Now,
     ) {
         let Some(session) = self.users.get_mut(name).and_then(|user| user.session(id)) else { return };
-        if matches!(session.holder, Holder::Live(shard, held) if (shard, held) == holder) {
+        if !matches!(session.holder, Holder::Live(shard, held) if (shard, held) == holder) {
+            return;
+        }
+        if self.storing.is_on {
             session.checkpoint = Some(progress);
             self.store_session(name, id, false, now);
+        } else {
+            self.share_session(name, id, (None, &progress), now);
         }
     }
 

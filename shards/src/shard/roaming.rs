@@ -1,7 +1,7 @@
 //! Sessions that move from node to node, on their user's owner shard.
 //!
 //! Every node tells the engine what sessions it has and how far their clients have got: when one is opened, while it goes
-//! on, and when its connection is lost. Whoever resumes a session by another node takes it there. One that is still with
+//! on (`checkpoints`), and when its connection is lost. Whoever resumes a session by another node takes it there. One that is still with
 //! a connection is left behind first by the node that has it; if that node is gone, what it told last counts, which may
 //! be less than the client has, and is never more.
 
@@ -15,38 +15,17 @@ use crate::clock::Now;
 use crate::engine::codec::{self, SharedSession, Word};
 use crate::engine::{NodeId, Request, Table, Unavailable};
 use crate::id::{SessionId, ShardId};
-use crate::mesh::item::{Caller, Evict, Item, ReplyTo};
-use crate::mesh::operation::{Operation, UserOperation};
+use crate::mesh::item::{Caller, Evict, Item};
 use crate::mesh::outcome::Outcome;
 use crate::protocol::reply::SessionError;
 use crate::room::name::{user_of, user_room};
 use crate::user::progress::Progress;
 use crate::user::session::Holder;
 
-/// Milliseconds between two times at which the other nodes hear how far a session's client has got.
-const PROGRESS_MS: u64 = 2_000;
 /// How long a node is given to leave a session behind.
 const EVICTION_MS: u64 = 3_000;
 
 impl Shard {
-    /// On the home shard: the other nodes are to know how far a session's client has got, in case that this one is lost.
-    /// What they know may be old, but not which rooms there are.
-    pub(super) fn tell_progress(&mut self, slot: usize, must: bool, now: Now) {
-        if self.links.is_none() {
-            return;
-        }
-        let client = &mut self.connections[slot];
-        let due = must || client.rare().told_ms + PROGRESS_MS <= now.ms;
-        let Some(user) = client.rare().session_user.clone().filter(|_| due) else { return };
-        let Some(log) = client.log.as_mut().filter(|log| log.is_session) else { return };
-        let progress = log.progress();
-        client.rare_mut().told_ms = now.ms;
-        let (connection, session) = (client.id, client.session);
-        let nobody = Caller { connection, reply: ReplyTo::Nobody };
-        let advance = UserOperation::Advance { session, progress };
-        self.ask(nobody, user_room(&user).into(), Operation::User(advance));
-    }
-
     /// What is known of a session is told to the engine; `until_ms` once it is without a connection.
     pub(super) fn share_session(
         &mut self,
@@ -128,8 +107,8 @@ impl Shard {
                 return;
             }
             Some(SharedSession { progress, until_unix_ms, .. }) => {
-                // Of a node that could not say how far it was, only a place that it told of is believed.
-                let progress = if until_unix_ms.is_none() { progress.as_told() } else { progress };
+                // A node that did not leave it behind could not say how far it was.
+                let progress = if until_unix_ms.is_none() { progress.cut() } else { progress };
                 self.users.entry(&user).hold(session, Holder::Live(from, caller.connection));
                 Ok(progress)
             }

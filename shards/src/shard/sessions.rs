@@ -51,7 +51,7 @@ impl Shard {
         let Some(user) = &client.rare().session_user else { return };
         let token = token(&self.config.session_key.0, session, user);
         let expires_unix_ms = now.unix_ms + self.config.session_ttl_ms;
-        self.tell_progress(caller.connection.slot as usize, true, now);
+        self.checkpoint_for_nodes(caller.connection.slot as usize);
         self.answer_client(caller, &Reply::Session { token, expires_unix_ms }, now);
     }
 
@@ -105,7 +105,6 @@ impl Shard {
         if answers && client.evicted.is_some() {
             self.give_up_session(slot, now);
         } else if answers {
-            self.tell_progress(slot, false, now);
             // What was sent behind the ping is to be asked about too.
             self.ask_progress(slot, now);
         }

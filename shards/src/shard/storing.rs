@@ -33,8 +33,6 @@ pub(super) struct Storing {
     committed: u64,
     held: VecDeque<Held>,
     held_bytes: usize,
-    /// The slot of the connection that is looked at next.
-    pub(super) looked_at: usize,
     /// What is being told anew.
     pub(super) telling: Option<Telling>,
     pub(super) telling_until_ms: u64,
@@ -60,7 +58,6 @@ impl Storing {
             committed: 0,
             held: VecDeque::new(),
             held_bytes: 0,
-            looked_at: 0,
             telling: None,
             telling_until_ms: 0,
             is_full: false,

@@ -200,6 +200,8 @@ impl Shard {
             return Err(CommandError::new(ErrorCode::ClientError, "this room cannot be left"));
         }
         self.unsubscribe(slot, caller, key, false);
+        // Another node would put it back into the room.
+        self.checkpoint_for_nodes(slot);
         Ok(())
     }
 

@@ -166,10 +166,6 @@ impl Shard {
                 self.user_elsewhere(&name, (seat, room), (account, said), (there, lost), now);
                 None
             }
-            UserOperation::Advance { session, progress } => {
-                self.on_advance(from, caller, &name, (session, progress), now);
-                None
-            }
             UserOperation::Presence(viewer) => {
                 let user = self.users.get(&name).filter(|user| user.is_visible_to(&viewer));
                 let unknown = || Presence::unknown(Arc::clone(&name));

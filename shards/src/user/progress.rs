@@ -87,12 +87,10 @@ impl Progress {
         Self { rooms, steps: None }
     }
 
-    /// The same, for one that may have gone further than is told here: of a Socket.IO client that names a place, only one
-    /// among these steps is known, for what lies between is not.
+    /// The same, of a client that may have gone further than is told here, because its process ended without notice.
     #[must_use]
-    pub fn as_told(self) -> Self {
-        let steps =
-            self.steps.map(|steps| Arc::new(Steps { from: None, named: None, ..Steps::clone(&steps) }));
+    pub fn cut(self) -> Self {
+        let steps = self.steps.map(|steps| Arc::new(Steps { is_cut: true, ..Steps::clone(&steps) }));
         Self { steps, ..self }
     }
 

@@ -100,9 +100,8 @@ impl SavedSession {
             Some(until) => until.saturating_sub(now.unix_ms).min(config.session_ttl_ms),
             None => config.session_ttl_ms,
         };
-        let is_cut = self.until_unix_ms.is_none();
-        let steps = self.steps.map(|steps| Arc::new(Steps { is_cut, ..steps }));
-        let progress = Progress { rooms: self.rooms.into(), steps };
+        let progress = Progress { rooms: self.rooms.into(), steps: self.steps.map(Arc::new) };
+        let progress = if self.until_unix_ms.is_none() { progress.cut() } else { progress };
         let holder = Holder::Parked { until_ms: now.ms + left_ms, progress };
         (self.is_open && left_ms > 0).then(|| Session::new(self.id, holder))
     }
