@@ -238,7 +238,8 @@ pub struct Unavailable;
 /// - **Loss.** [`Event::Down`] is heard before anything is missed. From then on until [`Event::Up`] nothing else comes,
 ///   and what was asked for and not answered is answered with [`Unavailable`], whether it happened or not. After
 ///   [`Event::Up`] nothing is followed; a room that has lost its stream meanwhile opens with another epoch.
-/// - **Nodes.** A node that ends without a word is told of with [`Event::NodeGone`] within two leases.
+/// - **Nodes.** A node that ends without a word is told of with [`Event::NodeGone`] when its lease is over, at most a
+///   third of it later.
 /// - **Requests of one shard** about one room take effect in the order in which they were made.
 pub trait Engine {
     /// Takes requests of a shard, and leaves `requests` empty; events come in their own time. Never blocks.

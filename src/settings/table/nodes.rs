@@ -22,7 +22,7 @@ pub(super) const NODES: &[Setting] = &[
         "engine-lease",
         "DURATION",
         "10s",
-        "How long a node counts as alive that does not say so: after at most two of them the users of one that was \
-         killed are offline.",
+        "How long a node counts as alive that does not say so. The users of one that was killed are offline after \
+         it, or up to a third of it later.",
     ),
 ];
