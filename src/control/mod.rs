@@ -43,7 +43,7 @@ use tokio::time::timeout;
 
 pub(crate) use acceptor_metrics::AcceptorMetrics;
 pub(crate) use api::{ApiSettings, KeyFile, openapi};
-pub(crate) use api::{DataPlane, Publish};
+pub(crate) use api::{DataPlane, Publication, Publish};
 pub(crate) use chat_page::chat_page;
 pub(crate) use health::HealthLimits;
 pub(crate) use sink::{Job, Pending, channel};

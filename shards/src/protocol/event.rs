@@ -59,6 +59,14 @@ pub fn read_draft(data: Value<'_>, room: String) -> Result<Draft, CommandError> 
     Data::of(Some(data), &[])?.draft(room)
 }
 
+/// Reads which room an object is for, under `roomId` or one of the seeds' names for it.
+///
+/// # Errors
+/// `INVALID_PAYLOAD` with the member that is wrong.
+pub fn read_room(data: Value<'_>) -> Result<String, CommandError> {
+    Data::of(Some(data), &[])?.room()
+}
+
 /// Reads what a room that is to be created is to be, as `room:create` has it.
 ///
 /// # Errors

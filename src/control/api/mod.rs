@@ -11,6 +11,7 @@ mod gateway;
 mod handlers;
 mod keys;
 pub(crate) mod openapi;
+mod publication;
 mod router;
 mod table;
 
@@ -36,6 +37,7 @@ use gate::{Caller, Gate};
 pub(super) use gateway::{Counts, Owners, QUESTIONS_MAX};
 pub(crate) use gateway::{DataPlane, Publish};
 pub(crate) use keys::KeyFile;
+pub(crate) use publication::Publication;
 use router::Found;
 
 /// What the server API is told by the settings.
