@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use roomcast_shards::access::revocations::Subject;
 use roomcast_shards::clock::Clock;
 use roomcast_shards::config::{Config, SessionKey, StoreMode};
 use roomcast_shards::rim::{Shards, StartError, StoreStart};
@@ -15,6 +16,7 @@ use signal_hook::iterator::Signals;
 
 use crate::acceptor::{Acceptor, bind};
 use crate::control::{self, AcceptorMetrics, Control, ControlSettings, Extra, HealthLimits};
+use crate::engine::redis::revoked::Change;
 use crate::engine::redis::{self, Reached, RedisEngine};
 use crate::exit::Failure;
 use crate::logging;
@@ -82,11 +84,15 @@ impl Gateway {
             store.stand_alone();
         }
 
+        let restored = saved.as_ref().map_or_else(Vec::new, refused_before);
+        let refused = reached.as_ref().map_or_else(Arc::default, |reached| reached.refused());
+
         let config = Arc::new(config);
         let clock = Clock::start();
         let (sink, pending) = control::channel();
         let engine = reached.as_ref().map(|reached| &reached.engine);
-        let shards = Arc::new(Shards::start(&config, clock, &sink, saved, engine).map_err(start_failure)?);
+        let shards = Shards::start(&config, clock, &sink, saved, engine, &refused);
+        let shards = Arc::new(shards.map_err(start_failure)?);
         let refused = Arc::new(AcceptorMetrics::default());
         let extra = Extra {
             logs_dropped: logging::dropped_logs,
@@ -95,7 +101,7 @@ impl Gateway {
             store: store.as_ref().map(Store::metrics),
         };
         let engine = reached.map(|reached| redis::start(reached, Arc::<Shards>::clone(&shards)));
-        let engine = engine.transpose().map_err(Failure::other)?;
+        let (engine, cluster) = engine.transpose().map_err(Failure::other)?.unzip();
         let addresses = sockets.addresses();
         let control_settings = ControlSettings {
             admin_listener: sockets.admin,
@@ -107,6 +113,9 @@ impl Gateway {
             listeners: settings.listeners,
             outbox: store.as_ref().map(Store::handle),
             emitter: settings.emitter,
+            addresses: addresses.public.clone(),
+            refused: restored,
+            cluster,
         };
         let control =
             control::start(pending, Arc::clone(&shards), control_settings, extra).map_err(Failure::other)?;
@@ -117,6 +126,18 @@ impl Gateway {
         addresses.announce(config.shards, settings.dev.as_ref());
         Ok(Self { acceptor, control, engine, shards, store })
     }
+}
+
+/// Who is still refused of those whom the process before this one refused.
+fn refused_before(start: &StoreStart) -> Vec<Change> {
+    let revoked = start.saved.revoked.iter();
+    let change = |(subject, until): (&Subject, &u64)| Change {
+        subject: subject.clone(),
+        at_unix_ms: 0,
+        until_unix_ms: *until,
+        is_refused: true,
+    };
+    revoked.map(change).collect()
 }
 
 /// What the gateway listens on.

@@ -10,6 +10,7 @@
 mod acceptor_metrics;
 mod api;
 mod chat_page;
+mod cluster;
 mod health;
 mod inquiries;
 mod metrics;
@@ -27,6 +28,7 @@ mod visit;
 
 use std::future::pending;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -38,7 +40,7 @@ use roomcast_shards::protocol::error_code::{CommandError, Detail, ErrorCode};
 use roomcast_shards::rim::{ControlAnswer, Shards};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 pub(crate) use acceptor_metrics::AcceptorMetrics;
@@ -55,7 +57,10 @@ use crate::listeners::{Bus, ListenersSettings};
 use crate::store::{Handle, StoreMetrics};
 
 use crate::engine::redis::EngineStatus;
+use crate::engine::redis::cluster::{ClusterEnd, Heard};
+use crate::engine::redis::revoked::Change;
 use api::{Api, Owners};
+use cluster::Cluster;
 use inquiries::{Answer, Inquiries};
 use metrics::Sources;
 use places::Places;
@@ -90,6 +95,12 @@ pub(crate) struct ControlSettings {
     pub(crate) outbox: Option<Handle>,
     /// Where backends emit in the way of Socket.IO.
     pub(crate) emitter: Option<EmitterSettings>,
+    /// Where clients connect.
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// Who was refused by the process before this one.
+    pub(crate) refused: Vec<Change>,
+    /// The way to the other nodes, if there may be any.
+    pub(crate) cluster: Option<ClusterEnd>,
 }
 
 /// What the metrics show that no shard counts.
@@ -150,7 +161,7 @@ fn backends(
 }
 
 /// What this host calls itself.
-fn host_name() -> String {
+pub(in crate::control) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
@@ -198,12 +209,21 @@ fn start_with(
         emitter,
     };
     let (limits, started) = (settings.limits, Instant::now());
-    let gateway = Gateway { snapshots, draining: Arc::clone(&draining), sources, limits, started };
+    let addresses = settings.addresses;
+    let draining_seen = Arc::clone(&draining);
+    let gateway = Gateway { snapshots, draining: draining_seen, sources, limits, started, addresses };
     let gateway = Arc::new(gateway);
     let inquiries = Inquiries::new(Arc::clone(&gateway), answer);
     let api_gateway = Arc::clone(&gateway);
-    let api =
-        Api::new(&settings.api, settings.config, Arc::clone(&data_plane), api_gateway, Arc::clone(&bus));
+    let (refused, cluster, heard) = match settings.cluster {
+        None => (settings.refused, None, None),
+        Some(ClusterEnd { node, status, refused, tell, heard }) => {
+            (refused, Some(Arc::new(Cluster::new(node, status, tell))), Some(heard))
+        }
+    };
+    let others = (refused, cluster);
+    let (asking, telling) = (Arc::clone(&data_plane), Arc::clone(&bus));
+    let api = Api::new(&settings.api, settings.config, asking, api_gateway, telling, others);
     let (stop, stopped) = watch::channel(false);
     let server = Server {
         router: routes::router(gateway, settings.dev_page),
@@ -213,7 +233,7 @@ fn start_with(
         stop: stopped,
     };
     let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || {
-        runtime.block_on(run(server, inquiries, data_plane, (backends, bus), pending, listener));
+        runtime.block_on(run(server, inquiries, data_plane, (backends, bus), (pending, heard), listener));
         // A lookup of a name may hang, and nobody waits for it any more.
         runtime.shutdown_background();
     })?;
@@ -232,13 +252,16 @@ async fn run(
     inquiries: Inquiries,
     data_plane: Arc<DataPlane>,
     (backends, bus): (Arc<Backends>, Arc<Bus>),
-    waiting: Pending,
+    (waiting, heard): (Pending, Option<mpsc::Receiver<Heard>>),
     listener: Option<TcpListener>,
 ) {
     // Tasks of their own, behind all others that are ready: see `DataPlane::ring`.
     let (hearing, ringing) = (Arc::clone(&data_plane), data_plane);
     tokio::spawn(async move { hearing.hear(waiting.answers).await });
     tokio::spawn(async move { ringing.ring().await });
+    if let Some(heard) = heard {
+        tokio::spawn(Arc::clone(&server.api).hear(heard));
+    }
     let serve_shards = async {
         tokio::join!(
             server.serve_handovers(waiting.handovers),

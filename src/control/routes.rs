@@ -1,5 +1,6 @@
 //! What the control plane answers to: health, readiness, metrics, and the chat page of `roomcast dev`.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -33,6 +34,8 @@ pub(super) struct Gateway {
     pub(super) sources: Sources,
     pub(super) limits: HealthLimits,
     pub(super) started: Instant,
+    /// Where its clients connect.
+    pub(super) addresses: Vec<SocketAddr>,
 }
 
 /// The routes; the chat page is at `/`, if there is one.

@@ -1,14 +1,17 @@
 //! Several nodes on a real Redis: one room, wherever its members are connected (architecture §7).
 
+mod administration;
 mod chaos;
 mod outage;
 mod people;
+mod revocations;
 mod rooms;
 mod sessions;
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Redis, Server, eventually};
+use crate::server_api::Backend;
+use crate::support::{Client, Redis, Server, Token, eventually};
 
 /// Nodes that share a Redis.
 struct Nodes {
@@ -42,10 +45,27 @@ impl Nodes {
 }
 
 fn start_node(redis: &Redis, arguments: &[&str]) -> Server {
-    let url = redis.url();
+    start_node_at(&redis.url(), arguments)
+}
+
+/// Starts a node that reaches its Redis by this URL.
+fn start_node_at(url: &str, arguments: &[&str]) -> Server {
     // As short as it may be, so that nobody waits for it.
-    let all = ["--engine", &url, "--engine-lease", "1s", "--presence-grace", "200ms"];
-    Server::builder().shards(2).with(&all).with(arguments).start()
+    let lease = if arguments.contains(&"--engine-lease") { &[][..] } else { &["--engine-lease", "1s"] };
+    let all = ["--engine", url, "--presence-grace", "200ms"];
+    Server::builder().shards(2).with(&all).with(lease).with(arguments).start()
+}
+
+/// A backend of this node.
+fn backend(node: &Server) -> Backend {
+    let token = Token::guest("shop").permissions(&["server"]);
+    Backend::new(node, &format!("Authorization: Bearer {}", token.mint()))
+}
+
+fn expect_engine(node: &Server, is_up: bool) {
+    eventually(&format!("the engine is up: {is_up}"), || {
+        (node.metric("roomcast_engine_up") == f64::from(u8::from(is_up))).then_some(())
+    });
 }
 
 /// Waits until a room has so many users, whoever is asked.

@@ -4,6 +4,7 @@ mod full_disk;
 mod kill_loop;
 mod refusals;
 mod restart;
+mod revocations;
 mod sessions;
 
 use serde_json::Value;

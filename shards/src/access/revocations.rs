@@ -1,7 +1,7 @@
 //! Users and tokens that are refused although their tokens are good, each until a time.
 //!
 //! Bounded, and never by forgetting one before its time: a revocation that finds no room is an error to whoever wants
-//! it. Pure; every shard and the control plane have their own, and are told the same.
+//! it. Pure; every shard has its own, and the control plane, which tells them, keeps the one that counts.
 
 use std::sync::Arc;
 
@@ -66,13 +66,13 @@ impl Revocations {
     /// Whether a token is refused.
     #[must_use]
     pub fn refuse(&self, claims: &Claims, tenancy: bool, unix_ms: u64) -> bool {
-        if self.until.is_empty() {
-            return false;
-        }
-        let namespace = tenancy.then(|| claims.account_id.as_deref().unwrap_or_default());
-        let is_refused = |subject| self.until.get(&subject).is_some_and(|until| *until > unix_ms);
-        let token = claims.jti.as_deref().map(|jti| Subject::Token(qualify(namespace, jti).into()));
-        is_refused(Subject::User(qualify(namespace, &claims.sub).into())) || token.is_some_and(is_refused)
+        !self.is_empty() && subjects(claims, tenancy).any(|subject| self.has(&subject, unix_ms))
+    }
+
+    /// Whether somebody is refused.
+    #[must_use]
+    pub fn has(&self, subject: &Subject, unix_ms: u64) -> bool {
+        self.until.get(subject).is_some_and(|until| *until > unix_ms)
     }
 
     /// All of them.
@@ -95,6 +95,14 @@ impl Revocations {
     pub fn is_empty(&self) -> bool {
         self.until.is_empty()
     }
+}
+
+/// By which names a token may be refused.
+pub fn subjects(claims: &Claims, tenancy: bool) -> impl Iterator<Item = Subject> {
+    let namespace = tenancy.then(|| claims.account_id.as_deref().unwrap_or_default());
+    let user = Subject::User(qualify(namespace, &claims.sub).into());
+    let token = claims.jti.as_deref().map(|jti| Subject::Token(qualify(namespace, jti).into()));
+    std::iter::once(user).chain(token)
 }
 
 #[cfg(test)]

@@ -29,8 +29,8 @@ pub enum Administration {
         /// And this reason, of 123 bytes at most.
         reason: Arc<str>,
     },
-    /// Refuse a user or a token from now on, and close what it has; or do so no longer.
-    Revoke(Revocation),
+    /// Refuse users and tokens from now on, and close what they have; or do so no longer.
+    Revoke(Arc<[Revocation]>),
     /// Describe connections.
     List(Arc<Listing>),
 }

@@ -21,6 +21,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rand::rngs::SysRng;
 use rand::{Rng, TryRng};
 
+use crate::access::revocations::Revocation;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::connection::http::TurnAway;
@@ -127,7 +128,8 @@ struct Remote {
 }
 
 impl Shards {
-    /// Starts a pinned executor for each shard, and returns once all of them serve.
+    /// Starts a pinned executor for each shard, and returns once all of them serve. They refuse from the first moment on
+    /// who is refused on the other nodes.
     ///
     /// # Errors
     /// [`StartError`] when a shard cannot run here.
@@ -137,6 +139,7 @@ impl Shards {
         control: &Arc<dyn ControlSink>,
         store: Option<StoreStart>,
         engine: Option<&Arc<dyn Engine + Send + Sync>>,
+        refused: &Arc<[Revocation]>,
     ) -> Result<Self, StartError> {
         if config.shards > SHARDS_MAX {
             return Err(StartError::TooMany);
@@ -183,9 +186,10 @@ impl Shards {
             let mut seed = [0; 32];
             SysRng.try_fill_bytes(&mut seed).map_err(|error| std::io::Error::other(error.to_string()))?;
             let store = stores[index].take();
-            let setup = shard_loop::Setup { id, config: Arc::clone(config), mesh_seed, seed, clock, store };
+            let (cpus, config, refused) = (&config.cpus, Arc::clone(config), Arc::clone(refused));
+            let setup = shard_loop::Setup { id, config, mesh_seed, seed, clock, store, refused };
             let ready = ready_sender.clone();
-            let thread = runtime::spawn(id, &config.cpus, move || async move {
+            let thread = runtime::spawn(id, cpus, move || async move {
                 let started = ShardLoop::new(setup, inbox, mesh);
                 let outcome = started.as_ref().map(|_| ()).map_err(ToString::to_string);
                 let _ = ready.send(outcome);

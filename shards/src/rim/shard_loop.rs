@@ -22,6 +22,7 @@ use super::rings::Mesh;
 use super::runtime::Awaitable;
 use super::socket::{Socket, Sockets, Transfer};
 use super::store::ShardStore;
+use crate::access::revocations::Revocation;
 use crate::clock::{Clock, Now};
 use crate::coalescing::{Coalescing, Spent};
 use crate::config::Config;
@@ -63,6 +64,8 @@ pub(super) struct Setup {
     pub(super) seed: [u8; 32],
     pub(super) clock: Clock,
     pub(super) store: Option<ShardStore>,
+    /// Who is refused from the first moment on.
+    pub(super) refused: Arc<[Revocation]>,
 }
 
 /// A shard with its sockets.
@@ -94,7 +97,7 @@ pub(super) struct ShardLoop {
 
 impl ShardLoop {
     pub(super) fn new(setup: Setup, inbox: Inbox, mesh: Mesh) -> Result<Self, StartError> {
-        let Setup { id, config, mesh_seed, seed, clock, mut store } = setup;
+        let Setup { id, config, mesh_seed, seed, clock, mut store, refused } = setup;
         let poller = Poller::new(mesh.bell())?;
         let now = clock.now();
         let latency_budget_ms = config.latency_budget_ms;
@@ -103,6 +106,8 @@ impl ShardLoop {
         if let Some(saved) = store.as_mut().and_then(|store| store.saved.take()) {
             shard.restore(saved, now);
         }
+        // There were no more of them than there may be.
+        let _ = shard.note_revocations(&refused, now);
         let coalescing = Coalescing::new(latency_budget_ms, clock.micros());
         Ok(Self {
             shard,

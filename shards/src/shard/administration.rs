@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::Shard;
 use super::subscriptions::{Wish, limit_reached};
 use crate::access::permission::Identity;
-use crate::access::revocations::{REVOCATIONS_MAX, Revocation, Subject};
+use crate::access::revocations::{Full, REVOCATIONS_MAX, Revocation};
 use crate::access::token::{Claims, TokenError, UserType, Verifier};
 use crate::clock::Now;
 use crate::connection::{Connection, Phase};
+use crate::engine::NodeId;
 use crate::id::ConnectionId;
 use crate::mesh::administration::{Administration, Listed, Listing, Whom};
 use crate::mesh::item::{Caller, ReplyTo};
@@ -42,7 +43,7 @@ impl Shard {
                 };
                 self.close_all(chosen, code, &reason, now)
             }
-            Administration::Revoke(revocation) => self.revoke(&revocation, now)?,
+            Administration::Revoke(revocations) => self.revoke(&revocations, now)?,
             Administration::List(listing) => {
                 return Ok(Outcome::Listed(self.list_connections(&listing, now)));
             }
@@ -92,22 +93,26 @@ impl Shard {
         out
     }
 
-    fn revoke(&mut self, revocation: &Revocation, now: Now) -> Result<usize, CommandError> {
-        self.revocations
-            .note(revocation, now.unix_ms)
-            .map_err(|_| limit_reached("too many revocations", REVOCATIONS_MAX))?;
-        self.store_revocation(revocation);
-        if revocation.until_unix_ms.is_none_or(|until| until <= now.unix_ms) {
-            return Ok(0);
-        }
-        let concerns = |identity: &Arc<Identity>| match &revocation.subject {
-            Subject::User(user) => identity.is_called(user),
-            Subject::Token(token) => identity.has_token(token),
-        };
-        let concerned = |client: &&Connection| client.identity.as_ref().is_some_and(concerns);
+    fn revoke(&mut self, revocations: &[Revocation], now: Now) -> Result<usize, CommandError> {
+        let is_noted = self.note_revocations(revocations, now);
+        let refused = |identity: &Arc<Identity>| identity.is_refused(&self.revocations, now.unix_ms);
+        let concerned = |client: &&Connection| client.identity.as_ref().is_some_and(refused);
         let connections = self.connections.iter().map(|(_, client)| client);
         let chosen: Vec<_> = connections.filter(concerned).map(|client| client.id).collect();
-        Ok(self.close_all(chosen, CloseCode::AuthFailed, "revoked", now))
+        let closed = self.close_all(chosen, CloseCode::AuthFailed, "revoked", now);
+        is_noted.map(|()| closed).map_err(|_| limit_reached("too many revocations", REVOCATIONS_MAX))
+    }
+
+    /// Refuses users and tokens from now on, or does so no longer.
+    ///
+    /// # Errors
+    /// [`Full`] when there was no room for all; those before are refused.
+    pub fn note_revocations(&mut self, revocations: &[Revocation], now: Now) -> Result<(), Full> {
+        for revocation in revocations {
+            self.revocations.note(revocation, now.unix_ms)?;
+            self.store_revocation(revocation);
+        }
+        Ok(())
     }
 
     fn close_all(&mut self, chosen: Vec<ConnectionId>, code: CloseCode, reason: &str, now: Now) -> usize {
@@ -152,8 +157,11 @@ impl Shard {
         let out = &mut object;
         out.push(b'{');
         key(out, "connectionId");
-        let ConnectionId { slot, generation } = client.id;
-        quoted(out, format_args!("{}-{slot}-{generation}", self.id.0));
+        let (shard, ConnectionId { slot, generation }) = (self.id.0, client.id);
+        match self.config.node {
+            Some(NodeId(node)) => quoted(out, format_args!("{node:016x}-{shard}-{slot}-{generation}")),
+            None => quoted(out, format_args!("{shard}-{slot}-{generation}")),
+        }
         if let Some(identity) = &client.identity {
             write::user(out, &identity.user);
             key(out, "userType");

@@ -86,6 +86,14 @@ impl Failure {
         Self::with_status(StatusCode::REQUEST_TIMEOUT, CommandError::protocol(message))
     }
 
+    /// The same, as another node is told it.
+    pub(super) fn into_answer(self) -> Answer {
+        let status = self.status.unwrap_or_else(|| status_of(&self.error));
+        let mut json = Vec::with_capacity(192);
+        write::error_data(&mut json, &PROFILES[0], &self.error);
+        Answer { status: status.as_u16(), json }
+    }
+
     pub(super) fn into_response(self) -> Response {
         let Self { error, status, allow } = self;
         let status = status.unwrap_or_else(|| status_of(&error));

@@ -11,6 +11,7 @@ use roomcast_shards::config::Config;
 use roomcast_shards::protocol::error_code::CommandError;
 use roomcast_shards::room::name::qualify;
 use roomcast_shards::room::pattern::validate_name;
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::answer::Failure;
@@ -20,6 +21,8 @@ use super::gate::Caller;
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// Bytes of the longest name of a user or an account, so that `user:` before it still makes a room's name.
 const USER_BYTES_MAX: usize = 120;
+/// Entries of a page.
+const PAGE_DEFAULT: usize = 100;
 /// Bytes of the longest key that makes a request idempotent.
 const IDEMPOTENCY_BYTES_MAX: usize = 128;
 
@@ -35,7 +38,40 @@ pub(super) struct Call {
     pub(super) body: Bytes,
 }
 
+/// A request as one node passes it to another.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Passed {
+    /// The account that the caller is bound to.
+    account: Option<Arc<str>>,
+    parameters: Vec<String>,
+    pub(super) query: Vec<(String, String)>,
+    /// JSON, unless that was not what came.
+    body: String,
+}
+
 impl Call {
+    /// What another node needs to know to do its part.
+    pub(super) fn pass(&self) -> Passed {
+        Passed {
+            account: self.caller.as_ref().and_then(|caller| caller.account.clone()),
+            parameters: self.parameters.clone(),
+            query: self.query.clone(),
+            body: String::from_utf8_lossy(&self.body).into_owned(),
+        }
+    }
+
+    /// The request that another node has passed on.
+    pub(super) fn passed(passed: Passed, tenancy: bool) -> Self {
+        let Passed { account, parameters, query, body } = passed;
+        let caller = Some(Caller::of_node(account));
+        Self { caller, tenancy, parameters, query, idempotency_key: None, body: body.into() }
+    }
+
+    /// Whether every name is within an account.
+    pub(super) fn tenancy(&self) -> bool {
+        self.tenancy
+    }
+
     /// Reads the rest of a request.
     pub(super) async fn read(
         caller: Option<Caller>,
@@ -123,6 +159,11 @@ impl Call {
             number.ok_or_else(|| CommandError::invalid(name, "must be a whole number from 0"))
         };
         self.query(name).map(parse).transpose()
+    }
+
+    /// The size of a page where nothing else is said.
+    pub(super) fn page(&self) -> Result<usize, CommandError> {
+        self.limit(PAGE_DEFAULT)
     }
 
     /// The size of a page: from 1 to 1000.

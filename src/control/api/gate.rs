@@ -5,18 +5,19 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
 use roomcast_shards::access::limits::{Bucket, RetryAfter};
 use roomcast_shards::access::permission::Identity;
-use roomcast_shards::access::revocations::{Full, Revocation, Revocations};
 use roomcast_shards::config::{Config, Rate};
 use roomcast_shards::protocol::error_code::CommandError;
 
 use super::answer::Failure;
 use super::keys::KeyFile;
+use super::refused::Refused;
+use crate::engine::redis::unix_ms;
 
 /// The right that a token must name.
 const RIGHT: &str = "server";
@@ -32,26 +33,31 @@ pub(super) struct Caller {
     pub(super) account: Option<Arc<str>>,
 }
 
+impl Caller {
+    /// Another node, on behalf of somebody whom it has let in.
+    pub(super) fn of_node(account: Option<Arc<str>>) -> Self {
+        Self { name: "node".into(), account }
+    }
+}
+
 /// Lets callers in.
 pub(super) struct Gate {
     keys: Option<Arc<KeyFile>>,
     config: Arc<Config>,
     rate: Option<Rate>,
-    revocations: Mutex<Revocations>,
+    refused: Arc<Refused>,
     buckets: Mutex<HashMap<Arc<str>, Bucket>>,
     started: Instant,
 }
 
 impl Gate {
-    pub(super) fn new(keys: Option<Arc<KeyFile>>, config: Arc<Config>, rate: Option<Rate>) -> Self {
-        Self {
-            keys,
-            config,
-            rate,
-            revocations: Mutex::default(),
-            buckets: Mutex::default(),
-            started: Instant::now(),
-        }
+    pub(super) fn new(
+        keys: Option<Arc<KeyFile>>,
+        config: Arc<Config>,
+        rate: Option<Rate>,
+        refused: Arc<Refused>,
+    ) -> Self {
+        Self { keys, config, rate, refused, buckets: Mutex::default(), started: Instant::now() }
     }
 
     /// Whether anybody could be let in.
@@ -75,7 +81,7 @@ impl Gate {
         let verifier = self.config.verifier.as_ref().ok_or_else(unusable)?;
         let now = unix_ms();
         let claims = verifier.verify(token, now).map_err(|_| unusable())?;
-        if locked(&self.revocations).refuse(&claims, self.config.tenancy, now) {
+        if self.refused.has(&claims, self.config.tenancy, now) {
             return Err(unusable());
         }
         let account = claims.account_id.clone().unwrap_or_default();
@@ -104,11 +110,6 @@ impl Gate {
             RetryAfter::Never => CommandError::rate_limited(u64::from(u32::MAX)),
         })
     }
-
-    /// Refuses tokens of the API too.
-    pub(super) fn note(&self, revocation: &Revocation) -> Result<(), Full> {
-        locked(&self.revocations).note(revocation, unix_ms())
-    }
 }
 
 /// What was presented: in one header, once.
@@ -130,11 +131,6 @@ fn without_scheme<'a>(value: &'a HeaderValue, scheme: &str) -> Option<&'a str> {
     let text = value.to_str().ok()?;
     let (given, rest) = text.split_at_checked(scheme.len())?;
     given.eq_ignore_ascii_case(scheme).then(|| rest.trim()).filter(|rest| !rest.is_empty())
-}
-
-pub(super) fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -69,6 +69,8 @@ impl Owners for Shards {
 
 /// What became of a question.
 pub(crate) type Answer = Result<Outcome, CommandError>;
+/// Answers of all shards that are yet to come.
+pub(crate) type Asked = Vec<oneshot::Receiver<Answer>>;
 
 /// Asks the shards, and waits for what they answer.
 pub(crate) struct DataPlane {
@@ -258,12 +260,27 @@ impl DataPlane {
     /// # Errors
     /// The first of any shard; others may have done it, and it may be asked again.
     pub(crate) async fn administer(&self, administration: &Administration) -> Result<usize, CommandError> {
+        self.administered(self.begin(administration)?).await
+    }
+
+    /// As [`DataPlane::administer`], but does not wait for the shards. What is begun first, they do first.
+    ///
+    /// # Errors
+    /// That one of the shards cannot be asked; others may have been, and it may be begun again.
+    pub(crate) fn begin(&self, administration: &Administration) -> Result<Asked, CommandError> {
         let shards = (0..u16::try_from(self.shards()).unwrap_or(u16::MAX)).map(ShardId);
         let put = |shard| self.put(Some(shard), "".into(), Operation::Administer(administration.clone()));
-        let asked: Vec<_> = shards.map(put).collect();
+        shards.map(put).collect()
+    }
+
+    /// With how many connections the shards have done it.
+    ///
+    /// # Errors
+    /// The first of any shard.
+    pub(crate) async fn administered(&self, asked: Asked) -> Result<usize, CommandError> {
         let mut connections = 0;
         for asked in asked {
-            match self.answer(asked?).await? {
+            match self.answer(asked).await? {
                 Outcome::Administered { connections: more } => connections += more,
                 outcome => return Err(unexpected(&outcome)),
             }

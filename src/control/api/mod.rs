@@ -2,7 +2,8 @@
 //!
 //! `gate` judges who asks, before `router` looks at the path; `call` reads the rest of a request, `handlers` do what
 //! it asks for, `answer` says what became of it. `table` is the one list of endpoints; `openapi` describes them.
-//! `gateway` is the way into the data plane and back, for whoever on this thread has something to say there.
+//! `refused` knows who is blocked or revoked, for this node and all others; `spread` has other nodes do their part of what
+//! concerns them too. `gateway` is the way into the data plane and back, for whoever on this thread has something to say there.
 
 mod answer;
 mod call;
@@ -12,7 +13,9 @@ mod handlers;
 mod keys;
 pub(crate) mod openapi;
 mod publication;
+mod refused;
 mod router;
+mod spread;
 mod table;
 
 use std::fmt;
@@ -29,7 +32,9 @@ use roomcast_shards::config::{Config, Rate};
 use roomcast_shards::protocol::error_code::CommandError;
 use roomcast_shards::protocol::json::{JsonError, Parser, Value};
 
+use super::cluster::Cluster;
 use super::routes::Gateway;
+use crate::engine::redis::revoked::Change;
 use crate::listeners::Bus;
 use answer::{Answer, Failure};
 use call::Call;
@@ -38,6 +43,7 @@ pub(super) use gateway::{Counts, Owners, QUESTIONS_MAX};
 pub(crate) use gateway::{DataPlane, Publish};
 pub(crate) use keys::KeyFile;
 pub(crate) use publication::Publication;
+use refused::Refused;
 use router::Found;
 
 /// What the server API is told by the settings.
@@ -61,6 +67,9 @@ pub(super) struct Api {
     data_plane: Arc<DataPlane>,
     gateway: Arc<Gateway>,
     bus: Arc<Bus>,
+    refused: Arc<Refused>,
+    /// The other nodes, if there may be any.
+    cluster: Option<Arc<Cluster>>,
     parser: Mutex<Parser>,
 }
 
@@ -71,9 +80,13 @@ impl Api {
         data_plane: Arc<DataPlane>,
         gateway: Arc<Gateway>,
         bus: Arc<Bus>,
+        (known, cluster): (Vec<Change>, Option<Arc<Cluster>>),
     ) -> Self {
+        let refused = Arc::new(Refused::new(known, Arc::clone(&data_plane), cluster.clone()));
         Self {
-            gate: Gate::new(settings.keys.clone(), Arc::clone(&config), settings.rate),
+            gate: Gate::new(settings.keys.clone(), Arc::clone(&config), settings.rate, Arc::clone(&refused)),
+            refused,
+            cluster,
             body_bytes_max: settings.body_bytes_max,
             data_plane,
             gateway,
@@ -125,7 +138,7 @@ impl Api {
         }
         let body = endpoint.body.map(|_| (body, self.body_bytes_max));
         let call = Call::read(caller, &self.config, parameters, parts, body).await?;
-        self.handle(endpoint.route, &call).await
+        self.spread(endpoint.route, &call).await
     }
 
     /// Parses a body, which must be an object; an empty one is an object without members.

@@ -1,7 +1,9 @@
 //! What the server API offers, as data: routes, and what the OpenAPI description says of them, are made from it.
 
+use serde::{Deserialize, Serialize};
+
 /// A route's work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Route {
     Publish,
     Batch,
@@ -227,7 +229,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         (200, "Affected"),
     ),
     Endpoint {
-        description: "The user's connections are closed with 4401, and tokens of the user are refused until then.",
+        description: "The user's connections are closed with 4401, and tokens of the user are refused until then, by all \
+                      nodes.",
         errors: &[409],
         ..endpoint(
             Route::BlockUser,
@@ -248,7 +251,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     ),
     Endpoint {
         description: "The token with this `jti` is refused until then, and connections that it opened are closed with \
-                      4401.",
+                      4401, by all nodes.",
         errors: &[409],
         ..endpoint(
             Route::RevokeToken,
@@ -268,8 +271,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         (200, "Affected"),
     ),
     Endpoint {
-        description: "A page may hold fewer than `limit`, or none, and have a `next` all the same: only the last page \
-                      has none.",
+        description: "Of all nodes, one after the other. A page may hold fewer than `limit`, or none, and have a `next` \
+                      all the same: only the last page has none.",
         query: &[
             param("userId", "string", "Only this user's."),
             param("roomId", "string", "Only those in this room."),
@@ -336,9 +339,16 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             (200, "Retried"),
         )
     },
-    endpoint(Route::Stats, "GET", "/v1/stats", "Count what the node does", None, (200, "Stats")),
-    endpoint(Route::Node, "GET", "/v1/node", "Describe the node", None, (200, "Node")),
-    endpoint(Route::Cluster, "GET", "/v1/cluster", "Describe the nodes", None, (200, "Cluster")),
+    endpoint(
+        Route::Stats,
+        "GET",
+        "/v1/stats",
+        "Count what the node that is asked does",
+        None,
+        (200, "Stats"),
+    ),
+    endpoint(Route::Node, "GET", "/v1/node", "Describe the node that is asked", None, (200, "Node")),
+    endpoint(Route::Cluster, "GET", "/v1/cluster", "Describe all nodes", None, (200, "Cluster")),
     Endpoint {
         description: "Needs no credentials.",
         ..endpoint(

@@ -39,6 +39,7 @@ fn inquiries(shards: usize, ask: impl Fn(Answers) + Send + Sync + 'static) -> (I
         },
         limits: HealthLimits { connections_max: 10, ..HealthLimits::default() },
         started: Instant::now(),
+        addresses: Vec::new(),
     };
     let answered = Arc::clone(&log);
     let answer = move |shard, _: Caller, members| {

@@ -81,7 +81,7 @@ pub(super) fn families(snapshot: &Snapshot, sources: &Sources) -> Vec<Family> {
 }
 
 /// Those of the engine that several nodes share, where there is one.
-fn engine_families(engine: &EngineStatus) -> [Family; 6] {
+fn engine_families(engine: &EngineStatus) -> [Family; 7] {
     let counter = |name, help, value| Family::single(Counter, name, None, help, Value::Whole(value));
     let gauge = |name, help, value| Family::single(Gauge, name, None, help, Value::Whole(value));
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -99,6 +99,11 @@ fn engine_families(engine: &EngineStatus) -> [Family; 6] {
             read(&engine.losses),
         ),
         counter("engine_commands", "Commands sent to the engine.", read(&engine.commands)),
+        counter(
+            "cluster_messages_dropped",
+            "Questions and answers of other nodes for which there was no room.",
+            read(&engine.messages_dropped),
+        ),
         counter("engine_batches", "Writes in which commands were sent to the engine.", read(&engine.batches)),
     ]
 }

@@ -179,7 +179,8 @@ impl Rig for Redis {
         let (engine, status) = (Arc::clone(&reached.engine), Arc::clone(&reached.status));
         let ears = Arc::<Ears>::default();
         let hearers: Arc<dyn Hearers> = Arc::<Ears>::clone(&ears);
-        let thread = Some(redis::start(reached, hearers).expect("a thread"));
+        let (thread, _) = redis::start(reached, hearers).expect("a thread");
+        let thread = Some(thread);
         eventually("the node is connected", || status.is_up().then_some(()));
         self.nodes.push(Connected { engine, ears, thread });
         node

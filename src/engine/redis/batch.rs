@@ -46,8 +46,12 @@ pub(super) enum Expected {
 }
 
 impl Style {
-    fn publish(&self) -> &'static str {
+    pub(super) fn publish(&self) -> &'static str {
         if self.sharded { "SPUBLISH" } else { "PUBLISH" }
+    }
+
+    pub(super) fn subscribe(&self) -> &'static str {
+        if self.sharded { "SSUBSCRIBE" } else { "SUBSCRIBE" }
     }
 
     /// Adds a request to a batch.
@@ -58,8 +62,7 @@ impl Style {
         let fresh = || Epoch(rand::rng().random()).to_string();
         let (command, expected) = match request {
             Request::Open { room, ended } => {
-                let subscribe = if self.sharded { "SSUBSCRIBE" } else { "SUBSCRIBE" };
-                batch.add(shard, redis::cmd(subscribe).arg(&keys.channel).to_owned(), Expected::Done);
+                batch.add(shard, redis::cmd(self.subscribe()).arg(&keys.channel).to_owned(), Expected::Done);
                 let ended = ended.map_or(String::new(), |epoch| epoch.to_string());
                 let mut open = scripts.call(&scripts.open, &[&keys.fields, &keys.stream]);
                 open.arg(fresh()).arg(ended).arg(BLANK_MS).arg(publish).arg(&keys.channel);

@@ -63,6 +63,26 @@ impl Keys {
         format!("{{{}}}:node:{:016x}", self.prefix, node.0)
     }
 
+    /// What is said to one node.
+    pub(super) fn node_channel(&self, node: NodeId) -> String {
+        format!("{{{}}}:to:{:016x}", self.prefix, node.0)
+    }
+
+    /// Who is refused, and since when no longer.
+    pub(super) fn revocations(&self) -> String {
+        format!("{{{}}}:revocations", self.prefix)
+    }
+
+    /// When each of that is over.
+    pub(super) fn revocation_ends(&self) -> String {
+        format!("{{{}}}:revocation-ends", self.prefix)
+    }
+
+    /// What is told of it.
+    pub(super) fn revoked_channel(&self) -> String {
+        format!("{{{}}}:revoked", self.prefix)
+    }
+
     /// What signs the tokens of sessions.
     pub(super) fn session_key(&self) -> String {
         format!("{{{}}}:session-key", self.prefix)

@@ -1,5 +1,8 @@
 //! The connection's life: made, used until it is lost, and made again; what the shards hear of that.
 
+mod telling;
+mod upkeep;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,17 +11,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{PushInfo, PushKind, RedisError, Value};
-use roomcast_shards::engine::codec::read_member_name;
-use roomcast_shards::engine::{Event, Request, RoomState, Table};
+use roomcast_shards::engine::{Event, Request};
 use roomcast_shards::id::ShardId;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::batch::{self, Batch, Style, Told};
+use super::cluster::{Ears, Tell};
 use super::connect::Backoff;
 use super::nodes::Nodes;
 use super::scripts::Scripts;
-use super::{EngineStatus, RedisSettings, Requests, keys};
+use super::{EngineStatus, RedisSettings, Requests};
 use crate::engine::Hearers;
 
 /// Commands of one batch.
@@ -33,8 +36,8 @@ const SHARD_PAUSE: Duration = Duration::from_millis(1);
 const LEAVE_TIME_MAX: Duration = Duration::from_millis(500);
 /// Share of their lifetime after which rooms that are followed are made to last anew.
 const TOUCHES_IN_LIFETIME: u32 = 3;
-/// Rooms that are made to last in one batch.
-const TOUCHES_AT_ONCE: usize = 1_000;
+/// What is told to other nodes in one batch.
+const TELLS_AT_ONCE: usize = 64;
 
 /// A room that is followed.
 #[derive(Debug)]
@@ -42,6 +45,14 @@ struct Followed {
     shard: ShardId,
     /// Words up to this number are in the state that was told.
     words: u64,
+}
+
+/// What is asked of the engine.
+pub(super) struct Asks {
+    /// By the shards.
+    pub(super) requests: mpsc::Receiver<Requests>,
+    /// By the control plane.
+    pub(super) tells: mpsc::Receiver<Tell>,
 }
 
 /// Everything that outlives a connection.
@@ -56,6 +67,8 @@ pub(super) struct Link {
     /// When this node last said that it lives.
     renewed: Instant,
     followed: HashMap<Arc<str>, Followed>,
+    /// What other nodes say to the control plane.
+    ears: Ears,
     /// What each shard is to hear next.
     outbox: Vec<Vec<Event>>,
 }
@@ -74,20 +87,17 @@ impl Link {
         session_key: [u8; 32],
         shards: Arc<dyn Hearers>,
         status: Arc<EngineStatus>,
+        ears: Ears,
     ) -> Self {
         let nodes = Nodes::new(style.keys.clone(), style.node, settings.lease, settings.card.clone());
         let outbox = (0..shards.count()).map(|_| Vec::new()).collect();
         let followed = HashMap::new();
         let renewed = Instant::now();
-        Self { settings, style, scripts, session_key, shards, status, nodes, renewed, followed, outbox }
+        Self { settings, style, scripts, session_key, shards, status, nodes, renewed, followed, ears, outbox }
     }
 
     /// Serves until it is told to stop.
-    pub(super) async fn run(
-        mut self,
-        mut requests: mpsc::Receiver<Requests>,
-        mut stopped: watch::Receiver<bool>,
-    ) {
+    pub(super) async fn run(mut self, mut asks: Asks, mut stopped: watch::Receiver<bool>) {
         let mut backoff = Backoff::default();
         let mut was_lost = false;
         loop {
@@ -99,7 +109,7 @@ impl Link {
                     if was_lost {
                         self.tell_all(&Event::Up).await;
                     }
-                    let end = self.serve(&mut connection, &mut pushes, &mut requests, &mut stopped).await;
+                    let end = self.serve(&mut connection, &mut pushes, &mut asks, &mut stopped).await;
                     if let End::Stopped = end {
                         let _ = timeout(LEAVE_TIME_MAX, self.nodes.leave(&mut connection)).await;
                     }
@@ -117,7 +127,7 @@ impl Link {
                 was_lost = true;
             }
             let pause = sleep(backoff.pause());
-            if self.refuse_until(pause, &mut requests, &mut stopped).await {
+            if self.refuse_until(pause, &mut asks, &mut stopped).await {
                 return;
             }
         }
@@ -139,6 +149,7 @@ impl Link {
         redis::cmd("SETNX").arg(key).arg(&self.session_key[..]).exec_async(&mut connection).await?;
         self.nodes.renew(&mut connection).await?;
         self.status.nodes.store(self.nodes.len() as u64, Ordering::Relaxed);
+        self.join_cluster(&mut connection).await?;
         Ok((connection, Pushes { receiver, overflow }))
     }
 
@@ -146,7 +157,7 @@ impl Link {
         &mut self,
         connection: &mut MultiplexedConnection,
         pushes: &mut Pushes,
-        requests: &mut mpsc::Receiver<Requests>,
+        asks: &mut Asks,
         stopped: &mut watch::Receiver<bool>,
     ) -> End {
         let mut lease = interval(self.nodes.interval());
@@ -156,6 +167,7 @@ impl Link {
         touch.reset();
         let mut waiting: Vec<PushInfo> = Vec::new();
         let mut asked: Vec<Requests> = Vec::new();
+        let mut tells: Vec<Tell> = Vec::new();
         loop {
             let done = tokio::select! {
                 biased;
@@ -164,9 +176,16 @@ impl Link {
                 count = pushes.receiver.recv_many(&mut waiting, PUSHES_AT_ONCE) => {
                     if count == 0 { Err("the connection has ended".to_owned()) } else { self.hand_on(&mut waiting, pushes) }
                 }
-                count = requests.recv_many(&mut asked, COMMANDS_MAX) => {
+                count = asks.requests.recv_many(&mut asked, COMMANDS_MAX) => {
                     if count == 0 { return End::Stopped; }
                     self.ask(connection, &mut asked, pushes).await
+                }
+                Some(tell) = asks.tells.recv() => {
+                    tells.push(tell);
+                    while tells.len() < TELLS_AT_ONCE && let Ok(tell) = asks.tells.try_recv() {
+                        tells.push(tell);
+                    }
+                    self.tell(connection, &mut tells).await
                 }
                 _ = touch.tick() => self.touch(connection).await,
                 _ = stopped.wait_for(|stop| *stop) => return End::Stopped,
@@ -257,40 +276,11 @@ impl Link {
         read.map_err(|error| error.to_string()).and(handed_on)
     }
 
-    /// Members that a node has left behind which is gone are none.
-    async fn clear_dead(
-        &mut self,
-        connection: &mut MultiplexedConnection,
-        room: &str,
-        state: &mut RoomState,
-    ) -> Result<(), RedisError> {
-        let node_of = |name: &str| read_member_name(name).map(|(node, _)| node);
-        let members = || state.fields.iter().filter(|field| field.table == Table::Members);
-        if members().any(|field| node_of(&field.name).is_some_and(|node| !self.nodes.is_alive(node))) {
-            // It may have come since they were looked for.
-            self.nodes.renew(connection).await?;
-        }
-        let mut dead = Vec::new();
-        state.fields.retain(|field| {
-            let lives = node_of(&field.name).is_none_or(|node| self.nodes.is_alive(node));
-            if field.table == Table::Members && !lives {
-                dead.push(keys::field(Table::Members, &field.name));
-                return false;
-            }
-            true
-        });
-        if !dead.is_empty() {
-            let fields = self.style.keys.room(room).fields;
-            redis::cmd("HDEL").arg(fields).arg(dead).exec_async(connection).await?;
-        }
-        Ok(())
-    }
-
     /// Hands on what was published.
     fn hand_on(&mut self, waiting: &mut Vec<PushInfo>, pushes: &Pushes) -> Result<(), String> {
         for push in waiting.drain(..) {
             match push.kind {
-                PushKind::Message | PushKind::SMessage => self.on_message(push.data),
+                PushKind::Message | PushKind::SMessage => self.on_message(push.data)?,
                 PushKind::Disconnection => return Err("the connection was closed".to_owned()),
                 _ => {}
             }
@@ -301,17 +291,14 @@ impl Link {
         Ok(())
     }
 
-    fn on_message(&mut self, data: Vec<Value>) {
+    fn on_message(&mut self, data: Vec<Value>) -> Result<(), String> {
         let Ok([Value::BulkString(channel), Value::BulkString(payload)]) = <[Value; 2]>::try_from(data)
         else {
-            return;
+            return Ok(());
         };
-        let Some(room) =
-            std::str::from_utf8(&channel).ok().and_then(|channel| self.style.keys.room_of(channel))
-        else {
-            return;
-        };
-        let Some((room, followed)) = self.followed.get_key_value(room) else { return };
+        let Ok(channel) = std::str::from_utf8(&channel) else { return Ok(()) };
+        let Some(room) = self.style.keys.room_of(channel) else { return self.hear_node(channel, payload) };
+        let Some((room, followed)) = self.followed.get_key_value(room) else { return Ok(()) };
         let (room, shard) = (Arc::clone(room), followed.shard);
         let event = match batch::read_told(&Bytes::from(payload)) {
             Some(Told::Entry(epoch, offset, entry)) => Event::Entry { room, epoch, offset, entry },
@@ -323,50 +310,14 @@ impl Link {
                     followed.words = 0;
                 }
                 if from == self.style.node || (number > 0 && number <= self.followed[&room].words) {
-                    return;
+                    return Ok(());
                 }
                 self.nodes.see(from);
                 Event::Word { room, from, word }
             }
-            None => return,
+            None => return Ok(()),
         };
         self.outbox[shard.index()].push(event);
-    }
-
-    /// Says that this node lives, and tells of those that do not.
-    async fn renew(&mut self, connection: &mut MultiplexedConnection) -> Result<(), String> {
-        self.renewed = Instant::now();
-        let census = self.nodes.renew(connection).await.map_err(|error| error.to_string())?;
-        self.status.nodes.store(self.nodes.len() as u64, Ordering::Relaxed);
-        for node in census.gone {
-            tracing::warn!(event = "node_gone", node = format!("{:016x}", node.0));
-            for outbox in &mut self.outbox {
-                outbox.push(Event::NodeGone(node));
-            }
-        }
-        // The others may have taken this node for gone, and its users with it: it says anew who is here.
-        if census.lapsed { Err("the lease of this node had run out".to_owned()) } else { Ok(()) }
-    }
-
-    /// Rooms that are followed last, however long nothing happens in them.
-    async fn touch(&mut self, connection: &mut MultiplexedConnection) -> Result<(), String> {
-        let rooms: Vec<Arc<str>> = self.followed.keys().cloned().collect();
-        for rooms in rooms.chunks(TOUCHES_AT_ONCE) {
-            let mut pipeline = redis::pipe();
-            for room in rooms {
-                let keys = self.style.keys.room(room);
-                for key in [&keys.fields, &keys.stream] {
-                    let last = pipeline.cmd("PEXPIRE").arg(key);
-                    if self.style.sharded {
-                        // Never shorter than it would last anyway.
-                        last.arg(self.style.ttl_ms).arg("GT").ignore();
-                    } else {
-                        last.arg(self.settings.queue_ttl_ms).ignore();
-                    }
-                }
-            }
-            pipeline.exec_async(connection).await.map_err(|error| error.to_string())?;
-        }
         Ok(())
     }
 
@@ -398,7 +349,7 @@ impl Link {
     async fn refuse_until(
         &mut self,
         pause: tokio::time::Sleep,
-        requests: &mut mpsc::Receiver<Requests>,
+        asks: &mut Asks,
         stopped: &mut watch::Receiver<bool>,
     ) -> bool {
         let mut pause = std::pin::pin!(pause);
@@ -406,7 +357,9 @@ impl Link {
             tokio::select! {
                 () = pause.as_mut() => return false,
                 _ = stopped.wait_for(|stop| *stop) => return true,
-                asked = requests.recv() => {
+                // Whoever waits for an answer hears that there is none.
+                Some(_) = asks.tells.recv() => {}
+                asked = asks.requests.recv() => {
                     let Some((shard, asked)) = asked else { return true };
                     let refused = asked.iter().filter_map(Request::unanswered);
                     self.outbox[shard.index()].extend(refused);

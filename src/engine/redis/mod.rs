@@ -7,30 +7,36 @@
 //!
 //! One thread has the connection (`link`). Requests of all shards that came while one batch was on its way make the next
 //! (`batch`): nobody waits for company, and the more there is to do, the more shares a round trip. `nodes` keeps the
-//! lease by which the others know that this node lives.
+//! lease by which the others know that this node lives. What control planes say to each other (`cluster`), and who is
+//! refused on all nodes (`revoked`), goes the same way.
 
 mod batch;
+pub(crate) mod cluster;
 pub(crate) mod connect;
 mod keys;
 mod link;
 mod nodes;
+pub(crate) mod revoked;
 mod scripts;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redis::{AsyncTypedCommands as _, RedisError};
+use roomcast_shards::access::revocations::Revocation;
 use roomcast_shards::engine::{Engine, Full, NodeId, Request};
 use roomcast_shards::id::ShardId;
 use tokio::sync::{mpsc, watch};
 
 use batch::Style;
+use cluster::{ClusterEnd, Ends};
 use connect::Address;
 use keys::Keys;
-use link::Link;
+use link::{Asks, Link};
+use revoked::Change;
 use scripts::Scripts;
 
 use super::Hearers;
@@ -69,6 +75,8 @@ pub(crate) struct EngineStatus {
     pub(crate) commands: AtomicU64,
     /// Writes in which they were sent.
     pub(crate) batches: AtomicU64,
+    /// Messages of other nodes for which the control plane had no room.
+    pub(crate) messages_dropped: AtomicU64,
 }
 
 impl EngineStatus {
@@ -110,7 +118,18 @@ pub(crate) struct Reached {
     pub(crate) engine: Arc<dyn Engine + Send + Sync>,
     /// For health and metrics.
     pub(crate) status: Arc<EngineStatus>,
+    /// For the control plane.
+    cluster: ClusterEnd,
     requests: mpsc::Receiver<Requests>,
+    ends: Ends,
+}
+
+impl Reached {
+    /// Who is refused from the first moment on.
+    pub(crate) fn refused(&self) -> Arc<[Revocation]> {
+        let refused = self.cluster.refused.iter().filter(|change| change.is_refused);
+        refused.map(Change::revocation).collect()
+    }
 }
 
 /// The running engine. Dropping it tells the thread to stop, but does not wait.
@@ -127,48 +146,57 @@ pub(crate) struct RedisEngine {
 /// rooms, so it does not start.
 pub(crate) fn reach(settings: RedisSettings) -> Result<Reached, String> {
     let runtime = runtime().map_err(|error| error.to_string())?;
-    let session_key = runtime
-        .block_on(agree_on_key(&settings))
+    let (session_key, refused) = runtime
+        .block_on(agree(&settings))
         .map_err(|error| format!("--engine: cannot use the Redis at {}: {error}", settings.address))?;
     let (sender, requests) = mpsc::channel(BATCHES_MAX);
     let status = Arc::new(EngineStatus::default());
-    Ok(Reached {
-        settings,
-        node: NodeId(rand::random()),
-        session_key,
-        engine: Arc::new(Handle { requests: sender }),
-        status,
-        requests,
-    })
+    let node = NodeId(rand::random());
+    let (cluster, ends) = cluster::channel(node, Arc::clone(&status), refused);
+    let engine = Arc::new(Handle { requests: sender });
+    Ok(Reached { settings, node, session_key, engine, status, cluster, requests, ends })
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()
 }
 
-async fn agree_on_key(settings: &RedisSettings) -> Result<[u8; 32], RedisError> {
+/// What signs sessions, and who is refused.
+async fn agree(settings: &RedisSettings) -> Result<([u8; 32], Vec<Change>), RedisError> {
     let mut connection = settings.address.connect().await?;
-    let name = Keys::new(&settings.prefix).session_key();
+    let keys = Keys::new(&settings.prefix);
+    let name = keys.session_key();
     let ours: [u8; 32] = rand::random();
     connection.set_nx(&name, &ours[..]).await?;
     let theirs: Option<Vec<u8>> = redis::cmd("GET").arg(&name).query_async(&mut connection).await?;
-    Ok(theirs.and_then(|key| key.try_into().ok()).unwrap_or(ours))
+    let key = theirs.and_then(|key| key.try_into().ok()).unwrap_or(ours);
+    Ok((key, cluster::read_revoked(&keys, &mut connection).await?))
 }
 
-/// Starts the engine's thread.
+/// What time it is to who shares changes with other nodes.
+pub(crate) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Starts the engine's thread; and the control plane's end of it.
 ///
 /// # Errors
 /// When the kernel has no thread or epoll set to give.
-pub(crate) fn start(reached: Reached, shards: Arc<dyn Hearers>) -> std::io::Result<RedisEngine> {
+pub(crate) fn start(
+    reached: Reached,
+    shards: Arc<dyn Hearers>,
+) -> std::io::Result<(RedisEngine, ClusterEnd)> {
     let runtime = runtime()?;
     let (stop, stopped) = watch::channel(false);
-    let Reached { settings, node, session_key, status, requests, .. } = reached;
+    let Reached { settings, node, session_key, status, requests, cluster, ends, .. } = reached;
     let style = Style { keys: Keys::new(&settings.prefix), node, sharded: true, ttl_ms: settings.ttl_ms };
-    let link = Link::new(settings, style, Scripts::new(), session_key, shards, status);
+    let link = Link::new(settings, style, Scripts::new(), session_key, shards, status, ends.ears);
+    let asks = Asks { requests, tells: ends.tells };
     let thread = std::thread::Builder::new()
         .name("engine".to_owned())
-        .spawn(move || runtime.block_on(link.run(requests, stopped)))?;
-    Ok(RedisEngine { stop, thread })
+        .spawn(move || runtime.block_on(link.run(asks, stopped)))?;
+    Ok((RedisEngine { stop, thread }, cluster))
 }
 
 impl RedisEngine {

@@ -7,6 +7,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisError, pipe};
 use roomcast_shards::engine::NodeId;
 
+use super::cluster::Peer;
 use super::keys::Keys;
 
 /// This node's lease, and the nodes that are known.
@@ -17,6 +18,8 @@ pub(super) struct Nodes {
     lease: Duration,
     card: String,
     alive: HashSet<NodeId>,
+    /// Those who were found when they were looked for last, this one included.
+    peers: Vec<Peer>,
 }
 
 /// What has changed.
@@ -30,7 +33,7 @@ pub(super) struct Census {
 
 impl Nodes {
     pub(super) fn new(keys: Keys, own: NodeId, lease: Duration, card: String) -> Self {
-        Self { keys, own, lease, card, alive: HashSet::new() }
+        Self { keys, own, lease, card, alive: HashSet::new(), peers: Vec::new() }
     }
 
     /// How often to renew the lease.
@@ -82,13 +85,12 @@ impl Nodes {
             .await?;
         let known: Vec<NodeId> =
             known.iter().filter_map(|node| u64::from_str_radix(node, 16).ok().map(NodeId)).collect();
-        let mut ask = redis::cmd("MGET");
+        let mut ask = pipe();
         known.iter().for_each(|node| {
-            ask.arg(self.keys.node(*node));
+            ask.cmd("PTTL").arg(self.keys.node(*node));
         });
-        let cards: Vec<Option<String>> = ask.query_async(connection).await?;
-        let (alive, dead): (Vec<_>, Vec<_>) =
-            known.into_iter().zip(cards).partition(|(_, card)| card.is_some());
+        let left: Vec<i64> = ask.query_async(connection).await?;
+        let (alive, dead): (Vec<_>, Vec<_>) = known.into_iter().zip(left).partition(|(_, left)| *left >= 0);
         if !dead.is_empty() {
             let mut forget = redis::cmd("SREM");
             forget.arg(self.keys.nodes());
@@ -97,11 +99,18 @@ impl Nodes {
             });
             forget.query_async::<()>(connection).await?;
         }
+        let age = |left: i64| Duration::from_millis(lease_ms.saturating_sub(left.unsigned_abs()));
+        self.peers = alive.iter().map(|(node, left)| Peer { node: *node, lease_age: age(*left) }).collect();
         let alive: HashSet<NodeId> = alive.into_iter().map(|(node, _)| node).collect();
         let gone = self.alive.difference(&alive).copied().collect();
         let was_here = self.alive.contains(&self.own);
         self.alive = alive;
         Ok(Census { gone, lapsed: was_here && before.is_none() })
+    }
+
+    /// Those who were found when they were looked for last, this one included.
+    pub(super) fn peers(&self) -> &[Peer] {
+        &self.peers
     }
 
     /// Takes leave.

@@ -4,6 +4,8 @@ use redis::{Cmd, ErrorKind, RedisError, Script};
 
 use redis::aio::MultiplexedConnection;
 
+use super::cluster::Overrun;
+
 /// The scripts, known to the server by their hashes.
 #[derive(Debug)]
 pub(super) struct Scripts {
@@ -12,6 +14,7 @@ pub(super) struct Scripts {
     pub(super) note: Script,
     pub(super) take: Script,
     pub(super) close: Script,
+    pub(super) revoke: Script,
 }
 
 impl Scripts {
@@ -22,6 +25,7 @@ impl Scripts {
             note: Script::new(include_str!("scripts/note.lua")),
             take: Script::new(include_str!("scripts/take.lua")),
             close: Script::new(include_str!("scripts/close.lua")),
+            revoke: Script::new(include_str!("scripts/revoke.lua")),
         }
     }
 
@@ -30,7 +34,7 @@ impl Scripts {
     /// # Errors
     /// The server's, or the connection's.
     pub(super) async fn load(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
-        for script in [&self.open, &self.append, &self.note, &self.take, &self.close] {
+        for script in [&self.open, &self.append, &self.note, &self.take, &self.close, &self.revoke] {
             script.load_async(connection).await?;
         }
         Ok(())
@@ -47,4 +51,9 @@ impl Scripts {
 /// An answer that no script of ours gives.
 pub(super) fn illegible() -> RedisError {
     RedisError::from((ErrorKind::UnexpectedReturnType, "an answer that makes no sense here"))
+}
+
+/// The control plane has too much to hear as it is.
+pub(super) fn busy(overrun: &Overrun) -> RedisError {
+    RedisError::from((ErrorKind::Client, "no room", overrun.to_string()))
 }

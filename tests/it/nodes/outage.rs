@@ -2,20 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{Nodes, expect_members, message, start_node};
-use crate::support::{Client, Server, eventually, http};
+use super::{Nodes, expect_engine, expect_members, message, start_node};
+use crate::support::{Client, http};
 
 fn expect_trouble(client: &mut Client, room: &str, reason: &str) -> Value {
     let error = client.expect(reason, |frame| {
         frame.name == "room:error" && frame.data()["roomId"] == room && frame.data()["reason"] == reason
     });
     error.data().clone()
-}
-
-fn expect_engine(node: &Server, is_up: bool) {
-    eventually(&format!("the engine is up: {is_up}"), || {
-        (node.metric("roomcast_engine_up") == f64::from(u8::from(is_up))).then_some(())
-    });
 }
 
 #[test]

@@ -48,17 +48,17 @@ impl Gateway {
 }
 
 /// A backend with one connection that is kept alive.
-struct Backend {
+pub(crate) struct Backend {
     stream: TcpStream,
     credentials: String,
 }
 
 impl Backend {
-    fn new(server: &Server, credentials: &str) -> Self {
+    pub(crate) fn new(server: &Server, credentials: &str) -> Self {
         Self { stream: connect(server.address), credentials: credentials.to_owned() }
     }
 
-    fn ask(&mut self, method: &str, path: &str, body: &str) -> Response {
+    pub(crate) fn ask(&mut self, method: &str, path: &str, body: &str) -> Response {
         self.ask_with(method, path, &[], body)
     }
 
@@ -70,20 +70,20 @@ impl Backend {
     }
 
     /// A request that must succeed.
-    fn call(&mut self, method: &str, path: &str, body: &Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, path: &str, body: &Value) -> Value {
         let response = self.ask(method, path, &body.to_string());
         assert!((200..300).contains(&response.status), "{method} {path} {body}: {response:?}");
         json(&response)
     }
 
-    fn get(&mut self, path: &str) -> Value {
+    pub(crate) fn get(&mut self, path: &str) -> Value {
         let response = self.ask("GET", path, "");
         assert_eq!(response.status, 200, "{path}: {response:?}");
         json(&response)
     }
 
     /// A request that must fail with this status and code of the registry.
-    fn fail(&mut self, method: &str, path: &str, body: &str, status: u16, code: &str) -> Value {
+    pub(crate) fn fail(&mut self, method: &str, path: &str, body: &str, status: u16, code: &str) -> Value {
         let response = self.ask(method, path, body);
         assert_error(&response, status, code);
         json(&response)

@@ -1,6 +1,6 @@
 //! A real Redis for tests: a process of its own on a free port, with nothing on disk, ended with the test.
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -37,6 +37,11 @@ impl Redis {
     /// What a gateway is told.
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
     }
 
     /// Ends it at once, and with it everything that it knew.

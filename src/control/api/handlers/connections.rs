@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use roomcast_shards::engine::NodeId;
 use roomcast_shards::id::{ConnectionId, ShardId};
 use roomcast_shards::mesh::administration::{Administration, Listed, Listing, Whom};
 use roomcast_shards::mesh::operation::Operation;
@@ -10,19 +11,19 @@ use roomcast_shards::protocol::error_code::{CommandError, ErrorCode};
 use roomcast_shards::protocol::profile::Dialect;
 use roomcast_shards::protocol::write::{self, key, quoted};
 
+use super::super::super::cluster::read_node;
 use super::super::Api;
 use super::super::answer::{Answer, Failure};
 use super::super::call::{Call, room_in, user_in};
 use super::super::gateway::unexpected;
 use super::rooms::affected;
 
-const PAGE_DEFAULT: usize = 100;
 /// Questions to shards that one page may take: each looks at some thousand connections.
 const QUESTIONS_MAX: usize = 16;
 
 impl Api {
     pub(super) async fn connections(&self, call: &Call) -> Result<Answer, Failure> {
-        let limit = call.limit(PAGE_DEFAULT)?;
+        let limit = call.page()?;
         let (mut shard, mut from) = call.query("cursor").map_or(Ok((0, 0)), cursor)?;
         let mut listing = self.filter(call)?;
         let mut found: Vec<Vec<u8>> = Vec::new();
@@ -79,7 +80,7 @@ impl Api {
 
     pub(super) async fn disconnect_connection(&self, call: &Call) -> Result<Answer, Failure> {
         let unknown = || CommandError::new(ErrorCode::ChannelError, "no such connection");
-        let (shard, id) = connection(call.parameter(0)).ok_or_else(unknown)?;
+        let (shard, id) = connection(call.parameter(0), self.config.node).ok_or_else(unknown)?;
         if shard.index() >= self.data_plane.shards() {
             return Err(unknown().into());
         }
@@ -99,8 +100,12 @@ fn cursor(text: &str) -> Result<(u16, u32), CommandError> {
     parsed.ok_or_else(|| CommandError::invalid("cursor", "is no cursor of this list"))
 }
 
-/// Which connection an id means.
-fn connection(text: &str) -> Option<(ShardId, ConnectionId)> {
+/// Which connection of this node an id means; among several nodes it begins with the node's.
+fn connection(text: &str, node: Option<NodeId>) -> Option<(ShardId, ConnectionId)> {
+    let text = match node {
+        None => text,
+        Some(node) => text.split_once('-').filter(|(name, _)| read_node(name) == Some(node))?.1,
+    };
     let mut parts = text.split('-');
     let shard = parts.next()?.parse().ok()?;
     let (slot, generation) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
@@ -113,9 +118,15 @@ mod tests {
 
     #[test]
     fn ids_and_cursors_are_read_or_refused() {
-        assert_eq!(connection("1-20-3"), Some((ShardId(1), ConnectionId { slot: 20, generation: 3 })));
+        assert_eq!(connection("1-20-3", None), Some((ShardId(1), ConnectionId { slot: 20, generation: 3 })));
+        let node = Some(NodeId(255));
+        let expected = Some((ShardId(1), ConnectionId { slot: 20, generation: 3 }));
+        assert_eq!(connection("00000000000000ff-1-20-3", node), expected);
+        for wrong in ["1-20-3", "00000000000000fe-1-20-3", "00000000000000ff", "00000000000000ff-"] {
+            assert_eq!(connection(wrong, node), None, "{wrong}");
+        }
         for wrong in ["", "1-2", "1-2-3-4", "a-2-3", "-1-2-3", "70000-1-1"] {
-            assert_eq!(connection(wrong), None, "{wrong}");
+            assert_eq!(connection(wrong, None), None, "{wrong}");
         }
         assert_eq!(cursor("1.1f"), Ok((1, 31)));
         for wrong in ["", "1", "1.", "x.1", "1.100000000"] {

@@ -7,6 +7,8 @@ mod node;
 mod rooms;
 mod users;
 
+pub(super) use node::written;
+
 use super::Api;
 use super::answer::{Answer, Failure};
 use super::call::Call;

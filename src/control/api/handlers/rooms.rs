@@ -19,7 +19,6 @@ use super::super::gateway::unexpected;
 /// Who reads for the application.
 const SYSTEM: &str = "system";
 const HISTORY_DEFAULT: usize = 50;
-const PAGE_DEFAULT: usize = 100;
 
 impl Api {
     /// Asks a room's owner something, and answers with what it replies.
@@ -41,7 +40,7 @@ impl Api {
         let cursor = call
             .query("cursor")
             .map(|cursor| Ok::<_, Failure>(qualify(call.namespace()?.as_deref(), cursor).into_owned()));
-        let question = Question::Online { limit: call.limit(PAGE_DEFAULT)?, cursor: cursor.transpose()? };
+        let question = Question::Online { limit: call.page()?, cursor: cursor.transpose()? };
         self.tell(&call.room()?, question).await
     }
 

@@ -2,25 +2,26 @@
 
 use std::sync::Arc;
 
-use roomcast_shards::access::revocations::{REVOCATIONS_MAX, Revocation, Subject};
+use roomcast_shards::access::revocations::Subject;
 use roomcast_shards::id::ShardId;
 use roomcast_shards::mesh::administration::{Administration, Whom};
 use roomcast_shards::mesh::operation::{Operation, UserOperation};
 use roomcast_shards::mesh::outcome::Outcome;
 use roomcast_shards::protocol::close_code::CloseCode;
-use roomcast_shards::protocol::error_code::{CommandError, Detail, ErrorCode};
+use roomcast_shards::protocol::error_code::CommandError;
 use roomcast_shards::protocol::json::Value;
 use roomcast_shards::protocol::reply::Presence;
-use roomcast_shards::protocol::write::{self, display, key, time};
+use roomcast_shards::protocol::write::{self, time};
 use roomcast_shards::room::name::{qualify, user_room};
 use roomcast_shards::user::users::Viewer;
 
 use super::super::Api;
 use super::super::answer::{Answer, Failure};
 use super::super::call::{Call, user_in};
-use super::super::gate::unix_ms;
 use super::super::gateway::unexpected;
+use super::super::spread;
 use super::rooms::{affected, reply};
+use crate::engine::redis::unix_ms;
 
 /// Users that one request may ask about.
 const USERS_MAX: usize = 1000;
@@ -109,20 +110,12 @@ impl Api {
     async fn revoke(&self, call: &Call, subject: Subject, refuse: bool) -> Result<Answer, Failure> {
         let until =
             if refuse { Some(self.parse(&call.body, |value| until(value, unix_ms()))?) } else { None };
-        let revocation = Revocation { subject, until_unix_ms: until };
-        self.gate.note(&revocation).map_err(|full| {
-            CommandError::new(ErrorCode::ClientError, full.to_string())
-                .with("limit", Detail::Number(REVOCATIONS_MAX as u64))
-        })?;
-        let connections = self.data_plane.administer(&Administration::Revoke(revocation)).await?;
-        let Some(until) = until else { return Ok(affected(connections)) };
-        let mut json = vec![b'{'];
-        key(&mut json, "connections");
-        display(&mut json, connections);
-        key(&mut json, "until");
-        time(&mut json, until);
-        json.push(b'}');
-        Ok(Answer::new(200, json))
+        let (connections, gathered) = self.refused.decide(subject, until).await?;
+        let mut text = Vec::new();
+        until.iter().for_each(|until| time(&mut text, *until));
+        let until: Option<String> = serde_json::from_slice(&text).ok();
+        let members: Vec<_> = until.into_iter().map(|until| ("until", until)).collect();
+        spread::affected(connections as u64, gathered, &members)
     }
 }
 
