@@ -12,6 +12,7 @@ mod backends;
 mod checkpoints;
 mod commands;
 mod created;
+mod cursors;
 mod echo;
 mod emissions;
 mod engine;

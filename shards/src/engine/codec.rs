@@ -67,6 +67,13 @@ pub enum Word {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message: Option<String>,
     },
+    /// Up to where a user who is in a queued room certainly has it.
+    Cursor {
+        /// The user.
+        user: Arc<str>,
+        /// Up to where.
+        offset: Offset,
+    },
     /// The room is closed.
     Closed,
     /// Another room was created, of which this one's members are to hear.

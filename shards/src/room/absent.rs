@@ -173,6 +173,12 @@ impl Absent {
         }
     }
 
+    /// Whether nobody is known, away or not.
+    #[must_use]
+    pub fn knows_nobody(&self) -> bool {
+        self.members.is_empty()
+    }
+
     /// Whether nobody is away.
     #[must_use]
     pub fn is_empty(&self) -> bool {

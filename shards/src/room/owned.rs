@@ -20,7 +20,7 @@ use super::roster::{Edge, Roster, Seat};
 use super::typing::Typing;
 use crate::alarm::Alarm;
 use crate::clock::Now;
-use crate::config::{Config, RoomClass};
+use crate::config::{Config, RoomClass, StoreMode};
 use crate::id::{Epoch, Offset, ShardId};
 use crate::protocol::command::{Creation, Status};
 use crate::protocol::error_code::{CommandError, Detail, ErrorCode};
@@ -362,7 +362,9 @@ impl OwnedRoom {
         let Some(contents) = &mut self.contents else { return };
         if let Some(absent) = &mut contents.absent {
             absent.expire(now.ms, config.queue_ttl_ms);
-            if absent.next_due_ms(config.queue_ttl_ms).is_none() {
+            // Who is there is known for a process that ends without notice.
+            let outlives = config.node.is_some() || config.store != StoreMode::Off;
+            if absent.knows_nobody() || (absent.is_empty() && !outlives) {
                 contents.absent = None;
             }
         }

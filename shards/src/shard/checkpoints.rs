@@ -58,9 +58,7 @@ impl Shard {
             let checkpoint = UserOperation::Checkpoint { session, progress };
             self.ask(caller.clone(), user_room(&user).into(), Operation::User(checkpoint));
         }
-        if self.storing.is_on {
-            self.settle_queued(slot, &caller, advanced);
-        }
+        self.settle_queued(slot, &caller, advanced);
     }
 
     /// The same if it is other nodes that keep them; a store knows by other ways.

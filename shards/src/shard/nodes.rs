@@ -17,7 +17,7 @@ use crate::protocol::app_event::AppEvent;
 use crate::protocol::command::{Status, StatusUpdate, UpTo};
 use crate::protocol::push::{Except, News, Notice};
 use crate::protocol::reply::ReceiptStatus;
-use crate::room::name::{account_room, is_room_of, user_of, user_room};
+use crate::room::name::{account_room, is_room_of, user_room};
 use crate::room::owned::OwnedRoom;
 use crate::room::roster::Seat;
 
@@ -82,27 +82,6 @@ impl Shard {
         self.share_cursor(key, user);
     }
 
-    /// Up to where an absent member has got the room, or that it is not absent any more.
-    pub(super) fn share_cursor(&mut self, key: usize, user: &str) {
-        let owned = &self.owned[key];
-        let room = Arc::clone(owned.name());
-        if !owned.is_queued() || !self.is_shared(&room) {
-            return;
-        }
-        let value = self.owned[key].cursor(user).map(|offset| codec::json(&offset));
-        self.share(&room, Some((Table::Cursors, user.to_owned(), value)), None);
-    }
-
-    /// What comes into the own room of somebody who is not there waits for that user.
-    pub(super) fn share_cursor_of_owner(&mut self, key: usize) {
-        let owned = &self.owned[key];
-        let Some(owner) = user_of(owned.name()).filter(|_| owned.is_queued()) else { return };
-        if owned.cursor(&owner).is_some_and(|cursor| cursor + 1 == self.offset_of(key)) {
-            let owner = owner.into_owned();
-            self.share_cursor(key, &owner);
-        }
-    }
-
     /// What the creator of a room that is opened decided, if this node does not know it.
     pub(super) fn adopt_card(&mut self, key: usize, fields: &[Field]) {
         let card = fields.iter().find(|field| field.table == Table::Card);
@@ -117,7 +96,7 @@ impl Shard {
 
     /// Who the engine says is in the room by other nodes, and up to where absent members and readers have got it.
     pub(super) fn adopt_members(&mut self, key: usize, fields: &[Field], now: Now) {
-        let mut present = Vec::new();
+        let (mut present, mut cursors) = (Vec::new(), Vec::new());
         for Field { table, name, value } in fields {
             match table {
                 Table::Members => {
@@ -129,9 +108,8 @@ impl Shard {
                     }
                 }
                 Table::Cursors => {
-                    if let Some(offset) = codec::read_json::<Offset>(value) {
-                        self.owned[key].adopt_cursor(&name.as_str().into(), offset, now);
-                    }
+                    let offset = codec::read_json::<Offset>(value);
+                    cursors.extend(offset.map(|offset| (Arc::<str>::from(name.as_str()), offset)));
                 }
                 Table::Receipts => {
                     let Some(Reached { delivered, read }) = codec::read_json(value) else { continue };
@@ -149,6 +127,9 @@ impl Shard {
             if !present.iter().any(|(at, known)| Some(*at) == node && *known == user) {
                 self.unseat(key, &user, seat, true, now);
             }
+        }
+        for (user, offset) in cursors {
+            self.adopt_cursor(key, &user, offset, now);
         }
     }
 
@@ -179,8 +160,21 @@ impl Shard {
 
     /// A user who was in the room by another node is not, any more.
     fn unseat(&mut self, key: usize, user: &Arc<str>, seat: Seat, lost: bool, now: Now) {
-        let change =
-            self.change_room(key, |room, config| room.leave(seat, user, (lost, false, None), now, config));
+        self.unseat_waiting(key, user, seat, (lost, None), now);
+    }
+
+    /// The same; what comes behind an offset waits for the user, if one is named.
+    fn unseat_waiting(
+        &mut self,
+        key: usize,
+        user: &Arc<str>,
+        seat: Seat,
+        (lost, behind): (bool, Option<Offset>),
+        now: Now,
+    ) {
+        let change = self.change_room(key, |room, config| {
+            room.leave(seat, user, (lost, behind.is_some(), behind), now, config)
+        });
         if !self.owned[key].is_present(user) {
             self.stop_typing(key, user);
         }
@@ -231,9 +225,10 @@ impl Shard {
                 let Some(shard) = self.place_of(from) else { return };
                 self.unseat(key, &user, Seat { shard, number: 0 }, lost, now);
                 if let Some(offset) = cursor {
-                    self.owned[key].adopt_cursor(&user, offset, now);
+                    self.adopt_cursor(key, &user, offset, now);
                 }
             }
+            Word::Cursor { user, offset } => self.adopt_cursor(key, &user, offset, now),
             Word::Status { user, member } => self.seat_elsewhere(key, from, &user, &member, now),
             Word::Typing { user, typing } => {
                 let state = self.owned[key].typing_mut();
@@ -366,9 +361,13 @@ impl Shard {
         for room in rooms {
             let Some(key) = self.known(&room) else { continue };
             for (user, seat) in self.owned[key].users_elsewhere(Some(shard)) {
-                self.unseat(key, &user, seat, true, now);
+                let behind = self.owned[key].certain_elsewhere(&user);
+                self.unseat_waiting(key, &user, seat, (true, behind), now);
                 let name = codec::member_name(node, &user);
                 self.share(&room, Some((Table::Members, name, None)), None);
+                if self.owned[key].cursor(&user).is_some() {
+                    self.share_cursor(key, &user);
+                }
             }
             self.settle_items(now);
         }

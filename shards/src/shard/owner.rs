@@ -186,6 +186,9 @@ impl Shard {
             history: joining.history,
             recover: joining.recover,
             until: joining.until,
+            elsewhere: !seated
+                && self.owned[key].seats_here(&user) == 1
+                && self.owned[key].nodes_of(&user) > 0,
         };
         let arrival = self.change_room(key, |room, config| room.arrive(&user, wanted, now, config));
         if let Some(recovered) = arrival.joined.recovered {

@@ -191,13 +191,13 @@ impl Shard {
         let Some(key) = self.known(room) else { return };
         self.change_room(key, |owned, _| owned.settle(user, epoch, offset, now));
         self.schedule_room(key, now);
-        self.store_settled(key, user, (epoch, offset), now);
+        self.keep_settled(key, user, (epoch, offset), now);
     }
 
     /// Nobody waits for how far somebody has got: that it was less far means that it is given again what it has.
-    fn store_settled(&mut self, key: usize, user: &Arc<str>, (epoch, offset): (Epoch, Offset), now: Now) {
+    fn keep_settled(&mut self, key: usize, user: &Arc<str>, (epoch, offset): (Epoch, Offset), now: Now) {
         let room = &mut self.owned[key];
-        if !self.storing.is_on
+        if !(self.storing.is_on || self.links.is_some())
             || room.class() != RoomClass::Queued
             || room.epoch() != epoch
             || room.is_closing()
@@ -208,8 +208,12 @@ impl Shard {
         if there && !room.advance_member(user, offset) || !room.knows_member(user) {
             return;
         }
-        let record = room.member_record(user, now);
-        self.store_soon(record);
+        if self.storing.is_on {
+            let record = room.member_record(user, now);
+            self.store_soon(record);
+        } else {
+            self.share_cursor(key, user);
+        }
     }
 
     /// A session has left a room for good.
@@ -247,7 +251,7 @@ impl Shard {
         (base, gap): (Offset, bool),
         now: Now,
     ) {
-        if !self.storing.is_on {
+        if !self.storing.is_on && self.links.is_none() {
             return;
         }
         let user = &joining.reader.user;

@@ -122,3 +122,36 @@ fn a_users_rate_is_shared_by_its_nodes() {
     }
     assert_eq!(accepted, 10);
 }
+
+/// What comes while nobody knows yet that the node is lost waits too: that its users were there says nothing.
+#[test]
+fn what_is_sent_to_the_users_of_a_killed_node_waits_for_them() {
+    for is_known in [false, true] {
+        let mut nodes = Nodes::start_with(2, &["--room-class", "q.*=queued"]);
+        let mut ana = nodes.nodes[0].member("ana", "q.1");
+        let mut ben = nodes.nodes[1].open(&Token::supervisor("ben"));
+        ben.join("q.1");
+        ben.say("q.1", 1);
+        assert_eq!(message(&mut ana, "q.1")["content"], 1);
+        nodes.kill(0);
+        ben.say("q.1", 2);
+        ben.call("user:send", json!({"userId": "ana", "content": 2}));
+        if is_known {
+            expect_members(&mut ben, "q.1", 1);
+            ben.say("q.1", 3);
+            ben.call("user:send", json!({"userId": "ana", "content": 3}));
+        }
+        let last = if is_known { 3 } else { 2 };
+        let mut ana = nodes.nodes[0].member("ana", "q.1");
+        for (room, certain) in [("user:ana", 1), ("q.1", 2)] {
+            let first = message(&mut ana, room)["content"].as_u64().expect("a number");
+            // What she had is perhaps given again, since the node could not say; but nothing is missing.
+            assert!(first <= certain || first == 2, "{room}: {first}");
+            for n in first + 1..=last {
+                assert_eq!(message(&mut ana, room)["content"], n, "{room}");
+            }
+        }
+        ana.ping();
+        ana.assert_no("message:received", "that was all");
+    }
+}

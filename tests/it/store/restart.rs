@@ -99,6 +99,8 @@ fn a_member_who_was_there_when_the_process_was_killed_is_kept_messages_for() {
     let server = home.start(2);
     let _ben = server.member("ben", "q.desk");
     let mut eve = server.member("eve", "q.desk");
+    // Another who comes makes the room forget whom it need not know; it is to know those who are there.
+    let _gil = server.member("gil", "q.desk");
     eve.call("room:leave", json!({"roomId": "q.desk"}));
     let server = home.restart(server, End::Killed, 2);
     let mut ana = server.member("ana", "q.desk");

@@ -12,7 +12,7 @@ use crate::id::{Epoch, MessageId, Offset, SessionId, ShardId};
 use crate::protocol::command::{Draft, Status};
 use crate::protocol::message::{Audience, Publication};
 use crate::protocol::reply::RoomCard;
-use crate::room::name::is_forced;
+use crate::room::name::{is_forced, is_room_of};
 use crate::room::roster::Seat;
 
 /// What became of an entry that the engine told.
@@ -139,6 +139,19 @@ impl OwnedRoom {
     #[must_use]
     pub fn cursor(&self, user: &str) -> Option<Offset> {
         self.contents().absent.as_ref().and_then(|absent| absent.position(user))
+    }
+
+    /// Up to where a user certainly has the room, away or not, if that is remembered.
+    #[must_use]
+    pub fn certain(&self, user: &str) -> Option<Offset> {
+        self.contents().absent.as_ref().and_then(|absent| absent.member(user)).map(|(offset, _)| offset)
+    }
+
+    /// The same for a user of another node, which may be lost with all that was on its way: as little as is possible.
+    #[must_use]
+    pub fn certain_elsewhere(&self, user: &str) -> Option<Offset> {
+        let since = || self.roster.since(user).filter(|_| is_room_of(&self.name, user));
+        self.certain(user).or_else(|| since().map(|(_, offset)| offset))
     }
 
     /// A member who is away came back on another node, which gives it what was kept.

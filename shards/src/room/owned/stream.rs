@@ -60,6 +60,8 @@ pub struct Wanted {
     pub recover: Option<Position>,
     /// Up to where to catch up, when what comes later has come already.
     pub until: Option<Offset>,
+    /// Whether the user is there by other nodes alone: if one of those is lost, what was on its way there is, too.
+    pub elsewhere: bool,
 }
 
 impl Counts {
@@ -122,6 +124,9 @@ impl OwnedRoom {
         }
         let (mut kept, mut resync) = (Vec::new(), false);
         let waited = self.contents.as_mut().and_then(|contents| contents.absent.as_mut()?.arrive(user));
+        let uncertain = || self.certain_elsewhere(user).filter(|_| self.class == RoomClass::Queued);
+        let waited =
+            waited.or_else(|| uncertain().filter(|offset| wanted.elsewhere && *offset < self.offset));
         if let (Some(offset), false) = (waited, matches!(recovered, Some(Some(_)))) {
             base = offset;
             (kept, resync) = self.kept_behind(offset, eyes);
