@@ -70,8 +70,9 @@ impl SharedBucket {
         self.1.store(others, Ordering::Relaxed);
     }
 
-    /// What this node allows of a rate.
-    fn share(&self, rate: Rate) -> Rate {
+    /// What this node allows of a rate of the user's.
+    #[must_use]
+    pub fn share(&self, rate: Rate) -> Rate {
         match self.1.load(Ordering::Relaxed) {
             0 => rate,
             others => Rate {

@@ -206,7 +206,7 @@ impl Shard {
         self.dispatch(owner, Item::Ask(Box::new(ask)));
     }
 
-    /// A user with connections by several nodes has its share of what it may send on each.
+    /// A user with connections by several nodes has its share of its rates on each.
     fn share_limits(&mut self, key: usize, user: &str) {
         if is_room_of(self.owned[key].name(), user) {
             let nodes = self.owned[key].nodes_of(user) + 1;

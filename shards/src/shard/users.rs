@@ -150,6 +150,8 @@ impl Shard {
                     // None of its connections is in the user's own room, so that there is nobody to have a status.
                     return Some(Err(CommandError::not_a_member()));
                 };
+                // Of the user, wherever it is connected: this node's share of it.
+                let rate = rate.map(|rate| user.messages.share(rate));
                 if let Some(Err(retry)) = rate.map(|rate| user.updates.take(rate, now.ms, 1)) {
                     return Some(Err(rate_limited(retry)));
                 }

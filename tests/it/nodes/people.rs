@@ -105,22 +105,22 @@ fn what_is_sent_to_somebody_who_is_away_waits_whichever_node_it_comes_back_by() 
 }
 
 #[test]
-fn a_users_rate_is_shared_by_its_nodes() {
-    let nodes = Nodes::start_with(2, &["--limit-messages", "10/1h"]);
-    let mut first = nodes.nodes[0].member("ana", "lobby");
-    let mut second = nodes.nodes[1].member("ana", "lobby");
-    eventually("both nodes know of both", || {
-        (first.call("presence:user-status", json!({"userId": "ana"}))["devices"] == 2).then_some(())
-    });
-    eventually("both nodes know of both", || {
-        (second.call("presence:user-status", json!({"userId": "ana"}))["devices"] == 2).then_some(())
-    });
-    let mut accepted = 0;
-    for client in [&mut first, &mut second] {
-        let request = json!({"roomId": "lobby", "content": 1});
-        accepted += (0..20).filter(|_| !client.request("message:send", &request).is_error()).count();
+fn a_users_rates_are_shared_by_its_nodes() {
+    let nodes = Nodes::start_with(2, &["--limit-messages", "10/1h", "--limit-presence", "10/1h"]);
+    let mut clients: Vec<_> = nodes.nodes.iter().map(|node| node.member("ana", "lobby")).collect();
+    for client in &mut clients {
+        eventually("both nodes know of both", || (status_of(client, "ana")["devices"] == 2).then_some(()));
     }
-    assert_eq!(accepted, 10);
+    for (event, data) in [
+        ("message:send", json!({"roomId": "lobby", "content": 1})),
+        ("presence:update-status", json!({"status": "busy"})),
+    ] {
+        let mut accepted = 0;
+        for client in &mut clients {
+            accepted += (0..20).filter(|_| !client.request(event, &data).is_error()).count();
+        }
+        assert_eq!(accepted, 10, "{event}");
+    }
 }
 
 /// What comes while nobody knows yet that the node is lost waits too: that its users were there says nothing.
