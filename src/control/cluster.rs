@@ -29,8 +29,6 @@ pub(super) struct Cluster {
     /// Who waits for answers.
     open: Mutex<HashMap<u64, Asker>>,
     tickets: AtomicU64,
-    /// All nodes, this one included, as they were found last.
-    known: Mutex<Vec<Peer>>,
 }
 
 /// Who waits for answers.
@@ -77,8 +75,7 @@ pub(super) enum Message<'a> {
 
 impl Cluster {
     pub(super) fn new(node: NodeId, status: Arc<EngineStatus>, tell: mpsc::Sender<Tell>) -> Self {
-        let (open, tickets, known) = (Mutex::default(), AtomicU64::new(0), Mutex::default());
-        Self { node, status, tell, open, tickets, known }
+        Self { node, status, tell, open: Mutex::default(), tickets: AtomicU64::new(0) }
     }
 
     /// When answers to what is asked now come too late.
@@ -88,22 +85,13 @@ impl Cluster {
 
     /// Looks which nodes there are.
     pub(super) async fn census(&self) -> Census {
-        let found = async {
-            let (answer, found) = oneshot::channel();
+        let looked = async {
+            let (answer, looked) = oneshot::channel();
             self.tell.try_send(Tell::Look(answer)).ok()?;
-            found.await.ok()
+            looked.await.ok()
         };
-        let found = match self.status.is_up() {
-            true => timeout(ANSWER_TIME_MAX, found).await.ok().flatten(),
-            false => None,
-        };
-        let in_reach = found.is_some();
-        let mut known = locked(&self.known);
-        if let Some(mut found) = found {
-            found.sort_unstable_by_key(|peer| peer.node);
-            *known = found;
-        }
-        Census { peers: known.clone(), in_reach }
+        let in_reach = self.status.is_up() && matches!(timeout(ANSWER_TIME_MAX, looked).await, Ok(Some(())));
+        Census { peers: self.status.peers(), in_reach }
     }
 
     /// Asks nodes something, and waits for all of them until the deadline.

@@ -38,6 +38,7 @@ on_every_engine!(
     what_is_closed_is_forgotten,
     a_stream_ends_for_who_was_in_it,
     a_node_that_ends_leaves_nobody_behind,
+    a_node_that_ends_is_told_of_whatever_comes_meanwhile,
     what_is_not_answered_is_refused_and_nothing_is_heard_while_it_is_away,
     who_releases_a_room_hears_no_more,
     requests_of_one_shard_take_effect_in_their_order,
@@ -269,6 +270,29 @@ fn a_node_that_ends_leaves_nobody_behind(rig: &mut dyn Rig) {
     assert_eq!(gone, second.id);
     let third = rig.join();
     assert_eq!(open(rig, third, "a").3, []);
+}
+
+fn a_node_that_ends_is_told_of_whatever_comes_meanwhile(rig: &mut dyn Rig) {
+    let [first, second] = [rig.join(), rig.join()];
+    let member = |node: Node| roomcast_shards::engine::codec::member_name(node.id, "ben");
+    open(rig, first, "a");
+    rig.submit(second, note("a", Some((Table::Members, &member(second), Some("{}"))), Some("ben is here")));
+    assert_eq!(word_of(rig.next(first)), "ben is here");
+    rig.end(second);
+    // A room with a member of a node that the first has never heard of.
+    let third = rig.join();
+    rig.submit(third, note("b", Some((Table::Members, &member(third), Some("{}"))), None));
+    open(rig, third, "b");
+    rig.submit(first, Request::Open { room: "b".into(), ended: None });
+    let (mut is_told, mut members) = (false, None);
+    while !is_told || members.is_none() {
+        match rig.next(first) {
+            Event::NodeGone(gone) => is_told = gone == second.id,
+            Event::Opened { state, .. } => members = Some(state.fields.len()),
+            event => panic!("unexpected: {event:?}"),
+        }
+    }
+    assert_eq!(members, Some(1), "the third is there");
 }
 
 fn what_is_not_answered_is_refused_and_nothing_is_heard_while_it_is_away(rig: &mut dyn Rig) {

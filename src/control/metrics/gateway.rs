@@ -91,7 +91,11 @@ fn engine_families(engine: &EngineStatus) -> [Family; 7] {
             "Whether the shared engine can be reached (1), or the node is alone (0).",
             engine.is_up().into(),
         ),
-        gauge("engine_nodes", "Nodes that share the engine now, this one included.", read(&engine.nodes)),
+        gauge(
+            "engine_nodes",
+            "Nodes that share the engine now, this one included.",
+            (engine.peers().len() as u64).max(1),
+        ),
         gauge("engine_rooms", "Rooms that are followed now.", read(&engine.rooms)),
         counter(
             "engine_losses",

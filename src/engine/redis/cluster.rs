@@ -33,8 +33,8 @@ pub(crate) struct Peer {
 /// What the control plane has the engine's thread do.
 #[derive(Debug)]
 pub(crate) enum Tell {
-    /// Say which nodes live now, this one included; nothing comes back when the Redis is out of reach.
-    Look(oneshot::Sender<Vec<Peer>>),
+    /// Look which nodes live now; nothing comes back when the Redis is out of reach.
+    Look(oneshot::Sender<()>),
     /// Send a node a message.
     Node(NodeId, Vec<u8>),
     /// Keep what was decided just now, and tell it.

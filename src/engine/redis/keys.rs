@@ -78,6 +78,11 @@ impl Keys {
         format!("{{{}}}:revocation-ends", self.prefix)
     }
 
+    /// Which of that refuses nobody any more.
+    pub(super) fn revocations_lifted(&self) -> String {
+        format!("{{{}}}:revocations-lifted", self.prefix)
+    }
+
     /// What is told of it.
     pub(super) fn revoked_channel(&self) -> String {
         format!("{{{}}}:revoked", self.prefix)

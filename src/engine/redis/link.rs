@@ -147,8 +147,8 @@ impl Link {
         // A Redis that has forgotten everything learns it from whoever is first.
         let key = self.style.keys.session_key();
         redis::cmd("SETNX").arg(key).arg(&self.session_key[..]).exec_async(&mut connection).await?;
-        self.nodes.renew(&mut connection).await?;
-        self.status.nodes.store(self.nodes.len() as u64, Ordering::Relaxed);
+        let census = self.nodes.renew(&mut connection).await?;
+        self.status.found(census.peers);
         self.join_cluster(&mut connection).await?;
         Ok((connection, Pushes { receiver, overflow }))
     }
@@ -251,7 +251,7 @@ impl Link {
         let mut answers = Vec::new();
         for (shard, mut event, words) in events {
             if let Event::Opened { room, state } = &mut event {
-                self.clear_dead(connection, room, state).await.map_err(|error| error.to_string())?;
+                self.clear_dead(connection, room, state).await?;
                 self.followed.insert(Arc::clone(room), Followed { shard, words: words.unwrap_or_default() });
                 self.outbox[shard.index()].push(event);
             } else {

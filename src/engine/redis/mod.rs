@@ -20,8 +20,8 @@ pub(crate) mod revoked;
 mod scripts;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -32,7 +32,7 @@ use roomcast_shards::id::ShardId;
 use tokio::sync::{mpsc, watch};
 
 use batch::Style;
-use cluster::{ClusterEnd, Ends};
+use cluster::{ClusterEnd, Ends, Peer};
 use connect::Address;
 use keys::Keys;
 use link::{Asks, Link};
@@ -67,8 +67,8 @@ pub(crate) struct EngineStatus {
     up: AtomicBool,
     /// Connections that were lost.
     pub(crate) losses: AtomicU64,
-    /// Nodes that live, this one included.
-    pub(crate) nodes: AtomicU64,
+    /// Nodes that live, this one included, as they were found last.
+    peers: Mutex<Vec<Peer>>,
     /// Rooms that are followed.
     pub(crate) rooms: AtomicU64,
     /// Commands sent.
@@ -80,6 +80,15 @@ pub(crate) struct EngineStatus {
 }
 
 impl EngineStatus {
+    /// Nodes that live, this one included, by their names and as they were found last.
+    pub(crate) fn peers(&self) -> Vec<Peer> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn found(&self, peers: Vec<Peer>) {
+        *self.peers.lock().unwrap_or_else(PoisonError::into_inner) = peers;
+    }
+
     /// Whether the engine can be reached.
     pub(crate) fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)

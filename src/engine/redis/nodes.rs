@@ -18,8 +18,6 @@ pub(super) struct Nodes {
     lease: Duration,
     card: String,
     alive: HashSet<NodeId>,
-    /// Those who were found when they were looked for last, this one included.
-    peers: Vec<Peer>,
 }
 
 /// What has changed.
@@ -27,23 +25,20 @@ pub(super) struct Nodes {
 pub(super) struct Census {
     /// Nodes that lived when they were looked for last, and no longer do.
     pub(super) gone: Vec<NodeId>,
+    /// Those who live, this one included, by their names.
+    pub(super) peers: Vec<Peer>,
     /// Whether this node's own lease had run out, so that the others may have taken it for gone.
     pub(super) lapsed: bool,
 }
 
 impl Nodes {
     pub(super) fn new(keys: Keys, own: NodeId, lease: Duration, card: String) -> Self {
-        Self { keys, own, lease, card, alive: HashSet::new(), peers: Vec::new() }
+        Self { keys, own, lease, card, alive: HashSet::new() }
     }
 
     /// How often to renew the lease.
     pub(super) fn interval(&self) -> Duration {
         self.lease / 3
-    }
-
-    /// Nodes that live, this one included.
-    pub(super) fn len(&self) -> usize {
-        self.alive.len().max(1)
     }
 
     /// A node was heard of: if it does not live when they are looked for next, it is gone.
@@ -100,17 +95,14 @@ impl Nodes {
             forget.query_async::<()>(connection).await?;
         }
         let age = |left: i64| Duration::from_millis(lease_ms.saturating_sub(left.unsigned_abs()));
-        self.peers = alive.iter().map(|(node, left)| Peer { node: *node, lease_age: age(*left) }).collect();
+        let peer = |(node, left): &(NodeId, i64)| Peer { node: *node, lease_age: age(*left) };
+        let mut peers: Vec<Peer> = alive.iter().map(peer).collect();
+        peers.sort_unstable_by_key(|peer| peer.node);
         let alive: HashSet<NodeId> = alive.into_iter().map(|(node, _)| node).collect();
         let gone = self.alive.difference(&alive).copied().collect();
         let was_here = self.alive.contains(&self.own);
         self.alive = alive;
-        Ok(Census { gone, lapsed: was_here && before.is_none() })
-    }
-
-    /// Those who were found when they were looked for last, this one included.
-    pub(super) fn peers(&self) -> &[Peer] {
-        &self.peers
+        Ok(Census { gone, peers, lapsed: was_here && before.is_none() })
     }
 
     /// Takes leave.

@@ -59,8 +59,9 @@ impl Change {
 impl Style {
     /// Keeps a change and tells it; with a ticket one that was decided just now, else one that the Redis has missed.
     pub(super) fn revoke(&self, scripts: &Scripts, change: &Change, ticket: Option<u64>, now_ms: u64) -> Cmd {
-        let mut call =
-            scripts.call(&scripts.revoke, &[&self.keys.revocations(), &self.keys.revocation_ends()]);
+        let keys = &self.keys;
+        let keys = [keys.revocations(), keys.revocation_ends(), keys.revocations_lifted()];
+        let mut call = scripts.call(&scripts.revoke, &keys.each_ref().map(String::as_str));
         call.arg(change.name()).arg(change.at_unix_ms).arg(change.until_unix_ms);
         call.arg(if change.is_refused { "r" } else { "e" }).arg(ticket.map_or("", |_| "now"));
         call.arg(now_ms).arg(REVOCATIONS_MAX).arg(self.publish()).arg(self.keys.revoked_channel());

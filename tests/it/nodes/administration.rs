@@ -220,7 +220,7 @@ fn a_stalled_node_is_named_within_the_time_limit() {
 fn without_the_redis_the_others_are_named_at_once() {
     let mut nodes = Nodes::start(2);
     let _ben = present(&nodes.nodes[0], "ben");
-    assert_eq!(ids(&nodes.nodes[0]).len(), 2);
+    eventually("both know of both", || (nodes.nodes[0].metric("roomcast_engine_nodes") == 2.0).then_some(()));
     let other = backend(&nodes.nodes[1]).get("/v1/node")["id"].clone();
     nodes.redis.kill();
     super::expect_engine(&nodes.nodes[0], false);

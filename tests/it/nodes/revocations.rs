@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Nodes, backend, start_node};
 use crate::server_api::Backend;
-use crate::support::{Client, Server, SocketIo, Token, eventually};
+use crate::support::{Client, Redis, Server, SocketIo, Token, eventually};
 
 fn is_refused(node: &Server, token: &Token) -> bool {
     node.connect().token(token).try_open().is_err()
@@ -74,7 +74,15 @@ fn a_revoked_token_is_closed_and_refused_on_all_nodes_and_after_their_restart() 
 
 #[test]
 fn a_blocked_user_is_out_of_all_nodes_and_in_again() {
-    let nodes = Nodes::start(2);
+    let old = ["--rename-command", "SPUBLISH", "", "--rename-command", "SSUBSCRIBE", ""];
+    for arguments in [&[][..], &old] {
+        let redis = Redis::start_with(arguments);
+        let nodes = [start_node(&redis, &[]), start_node(&redis, &[])];
+        block_and_unblock(&Nodes { redis, nodes: nodes.into() });
+    }
+}
+
+fn block_and_unblock(nodes: &Nodes) {
     let ana = Token::employee("ana");
     let mut clients: Vec<_> = nodes.nodes.iter().map(|node| present(node, &ana)).collect();
     let mut socketio = SocketIo::employee(&nodes.nodes[1], "ana");
@@ -183,4 +191,28 @@ fn a_redis_keeps_no_more_than_matters() {
             .then_some(())
     });
     assert!(!is_refused(&nodes.nodes[0], &Token::employee("ana")));
+}
+
+#[test]
+fn there_are_no_more_than_there_may_be_over_all_nodes() {
+    const FILL: &str = "for n = 1, 65536 do redis.call('HSET', KEYS[1], 't:' .. n, '1 9000000000000 r') \
+                        redis.call('ZADD', KEYS[2], 9000000000000, 't:' .. n) end";
+    let redis = Redis::start();
+    let keys = ["{roomcast}:revocations", "{roomcast}:revocation-ends"];
+    redis.command(&["EVAL", FILL, "2", keys[0], keys[1]]);
+    let node = start_node(&redis, &[]);
+    let token = |id: &str| Token::employee("ana").claim("jti", id.into());
+    assert!(is_refused(&node, &token("1")) && is_refused(&node, &token("65536")));
+    let mut asked = backend(&node);
+    let error = asked.fail("PUT", "/v1/users/ana/block", "{}", 409, "CLIENT_ERROR");
+    assert_eq!(error["details"]["limit"], 65_536);
+    assert_eq!(redis.command(&["HLEN", keys[0]]), "65536");
+    // One that ends makes room for another, and is gone for good.
+    asked.call("DELETE", "/v1/tokens/7/revocation", &json!({}));
+    assert_eq!(redis.command(&["HLEN", keys[0]]), "65536");
+    asked.call("PUT", "/v1/tokens/new/revocation", &json!({}));
+    assert_eq!(redis.command(&["HLEN", keys[0]]), "65536");
+    for node in [node, start_node(&redis, &[])] {
+        assert!(is_refused(&node, &token("new")) && !is_refused(&node, &token("7")));
+    }
 }

@@ -56,7 +56,10 @@ impl Link {
         }
         if !looks.is_empty() {
             self.renew(connection).await?;
-            looks.into_iter().for_each(|answer| drop(answer.send(self.nodes.peers().to_vec())));
+            for answer in looks {
+                // Whoever does not wait any more does not want it.
+                let _ = answer.send(());
+            }
         }
         if kept.is_empty() {
             return Ok(());

@@ -1,9 +1,7 @@
 //! What has to be done now and then, whatever is asked: this node lives, what it follows lasts, who is gone is told.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use redis::RedisError;
 use redis::aio::MultiplexedConnection;
 use roomcast_shards::engine::codec::read_member_name;
 use roomcast_shards::engine::{Event, RoomState, Table};
@@ -20,7 +18,7 @@ impl Link {
     pub(super) async fn renew(&mut self, connection: &mut MultiplexedConnection) -> Result<(), String> {
         self.renewed = Instant::now();
         let census = self.nodes.renew(connection).await.map_err(|error| error.to_string())?;
-        self.status.nodes.store(self.nodes.len() as u64, Ordering::Relaxed);
+        self.status.found(census.peers);
         for node in census.gone {
             tracing::warn!(event = "node_gone", node = format!("{:016x}", node.0));
             for outbox in &mut self.outbox {
@@ -59,12 +57,12 @@ impl Link {
         connection: &mut MultiplexedConnection,
         room: &str,
         state: &mut RoomState,
-    ) -> Result<(), RedisError> {
+    ) -> Result<(), String> {
         let node_of = |name: &str| read_member_name(name).map(|(node, _)| node);
         let members = || state.fields.iter().filter(|field| field.table == Table::Members);
         if members().any(|field| node_of(&field.name).is_some_and(|node| !self.nodes.is_alive(node))) {
             // It may have come since they were looked for.
-            self.nodes.renew(connection).await?;
+            self.renew(connection).await?;
         }
         let mut dead = Vec::new();
         state.fields.retain(|field| {
@@ -77,7 +75,8 @@ impl Link {
         });
         if !dead.is_empty() {
             let fields = self.style.keys.room(room).fields;
-            redis::cmd("HDEL").arg(fields).arg(dead).exec_async(connection).await?;
+            let forget = redis::cmd("HDEL").arg(fields).arg(dead).exec_async(connection).await;
+            forget.map_err(|error| error.to_string())?;
         }
         Ok(())
     }
