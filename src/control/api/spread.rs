@@ -115,16 +115,20 @@ impl Api {
             }
             let own = cursor.take().filter(|_| *node == first);
             let call = call.for_page(limit - page.connections.len(), own);
-            let answer = if *node == cluster.node {
-                self.handle(route, &call).await?
-            } else if let Some(said) = ask_one(cluster, *node, census.in_reach, route, &call, deadline).await
-            {
-                Answer { status: said.status, json: said.json }
+            let found = if *node == cluster.node {
+                page_of(&self.handle(route, &call).await?)
             } else {
+                match ask_one(cluster, *node, census.in_reach, route, &call, deadline).await {
+                    // It is the request that is wrong.
+                    Some(Said { status: status @ 400..500, json }) => return Ok(Answer { status, json }),
+                    Some(Said { status, json }) => page_of(&Answer { status, json }),
+                    None => None,
+                }
+            };
+            let Some(found) = found else {
                 page.missing.push(node_name(*node));
                 continue;
             };
-            let Ok(found) = serde_json::from_slice::<Page>(&answer.json) else { return Ok(answer) };
             page.connections.extend(found.connections);
             if let Some(next) = found.next {
                 page.next = Some(format!("{}.{next}", node_name(*node)));
@@ -190,6 +194,10 @@ impl Api {
         let answer = self.handle(route, &call).await.unwrap_or_else(Failure::into_answer);
         Said { status: answer.status, json: answer.json }
     }
+}
+
+fn page_of(answer: &Answer) -> Option<Page> {
+    serde_json::from_slice(&answer.json).ok().filter(|_| answer.status == 200)
 }
 
 fn question(route: Route, call: &Call) -> Vec<u8> {

@@ -217,6 +217,20 @@ fn a_stalled_node_is_named_within_the_time_limit() {
 }
 
 #[test]
+fn a_node_that_goes_away_does_not_hide_what_the_others_have() {
+    let nodes = Nodes::start_with(2, &["--drain-timeout", "60s"]);
+    let leaving = backend(&nodes.nodes[1]).get("/v1/node")["id"].clone();
+    let _stays: Vec<_> = (0..20).map(|_| present(&nodes.nodes[1], "ana")).collect();
+    let _ben = present(&nodes.nodes[0], "ben");
+    nodes.nodes[1].terminate();
+    eventually("it is named", || {
+        let listed = pages(&nodes.nodes[0], "&userId=ben");
+        assert_eq!(users(&listed), ["ben"]);
+        listed.iter().any(|page| page["missing"] == json!([leaving])).then_some(())
+    });
+}
+
+#[test]
 fn without_the_redis_the_others_are_named_at_once() {
     let mut nodes = Nodes::start(2);
     let _ben = present(&nodes.nodes[0], "ben");
