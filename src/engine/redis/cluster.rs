@@ -19,8 +19,10 @@ use super::EngineStatus;
 use super::keys::Keys;
 use super::revoked::{self, Change, Kept, Origin};
 
-/// What may wait to be told to other nodes, and what of theirs may wait for the control plane.
+/// What may wait to be told to other nodes, and messages of theirs that may wait for the control plane.
 const WAITING_MAX: usize = 1_024;
+/// What may wait for the control plane in all: as much as may be published until a connection counts as lost.
+const HEARD_MAX: usize = 65_536;
 
 /// A node, as the Redis knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +90,7 @@ pub(super) struct Overrun;
 /// Both ends.
 pub(super) fn channel(node: NodeId, status: Arc<EngineStatus>, refused: Vec<Change>) -> (ClusterEnd, Ends) {
     let (tell, tells) = mpsc::channel(WAITING_MAX);
-    let (hear, heard) = mpsc::channel(WAITING_MAX);
+    let (hear, heard) = mpsc::channel(HEARD_MAX);
     let ears = Ears { heard: hear, status: Arc::clone(&status) };
     (ClusterEnd { node, status, refused, tell, heard }, Ends { tells, ears })
 }
@@ -99,11 +101,12 @@ impl Ears {
     /// # Errors
     /// [`Overrun`] when something would be missed that nobody repeats.
     pub(super) fn hear(&self, heard: Heard) -> Result<(), Overrun> {
+        let waiting = HEARD_MAX - self.heard.capacity();
+        if matches!(heard, Heard::Message(_)) && waiting >= WAITING_MAX {
+            self.status.messages_dropped.fetch_add(1, Ordering::Relaxed);
+            return Ok(());
+        }
         match self.heard.try_send(heard) {
-            Err(TrySendError::Full(Heard::Message(_))) => {
-                self.status.messages_dropped.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            }
             Err(TrySendError::Full(_)) => Err(Overrun),
             Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
         }
@@ -134,6 +137,9 @@ mod tests {
             assert_eq!(ends.ears.hear(message()), Ok(()));
         }
         assert_eq!(end.status.messages_dropped.load(Ordering::Relaxed), 3);
+        for _ in WAITING_MAX..HEARD_MAX {
+            assert_eq!(ends.ears.hear(Heard::AllRevoked(Vec::new())), Ok(()));
+        }
         assert_eq!(ends.ears.hear(Heard::AllRevoked(Vec::new())), Err(Overrun));
         end.heard.try_recv().expect("one waits");
         assert_eq!(ends.ears.hear(Heard::AllRevoked(Vec::new())), Ok(()));

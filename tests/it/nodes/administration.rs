@@ -271,3 +271,26 @@ fn rooms_and_users_are_the_same_whichever_node_is_asked() {
     asked.call("DELETE", "/v1/rooms/lobby", &json!({}));
     assert_eq!(ana.expect_event("room:closed").data()["roomId"], "lobby");
 }
+
+#[test]
+fn a_stalled_redis_keeps_nobody_waiting_for_long() {
+    let nodes = Nodes::start(2);
+    let mut ben = present(&nodes.nodes[0], "ben");
+    let mut ana = present(&nodes.nodes[0], "ana");
+    let mut far = present(&nodes.nodes[1], "ana");
+    let other = backend(&nodes.nodes[1]).get("/v1/node")["id"].clone();
+    eventually("both know of both", || (nodes.nodes[0].metric("roomcast_engine_nodes") == 2.0).then_some(()));
+    nodes.redis.pause();
+    let began = Instant::now();
+    let mut asked = backend(&nodes.nodes[0]);
+    let answer = asked.call("POST", "/v1/users/ben/disconnect", &json!({}));
+    assert_eq!(answer, json!({"connections": 1, "missing": [other]}));
+    ben.expect_close();
+    let answer = asked.call("PUT", "/v1/users/ana/block", &json!({}));
+    assert_eq!((&answer["connections"], &answer["missing"]), (&json!(1), &json!([other])), "{answer}");
+    assert!(began.elapsed() < Duration::from_secs(6), "two seconds each, and what else it takes");
+    ana.expect_close();
+    far.ping();
+    nodes.redis.resume();
+    assert_eq!(far.expect_close().0, 4401);
+}
