@@ -22,6 +22,9 @@ impl Shard {
     #[cold]
     pub(super) fn note(&mut self, event: GatewayEvent) {
         self.metrics.gateway_events += 1;
+        if self.storing.holds_events() {
+            return self.storing.hold_event(event);
+        }
         self.effects.events.push(event);
     }
 

@@ -13,6 +13,7 @@ use crate::access::revocations::Revocation;
 use crate::clock::Now;
 use crate::config::{RoomClass, StoreMode};
 use crate::durable::{Batch, Record};
+use crate::gateway_event::GatewayEvent;
 use crate::id::{Epoch, Offset, SessionId, ShardId};
 use crate::mesh::item::Item;
 use crate::mesh::operation::Joining;
@@ -32,7 +33,6 @@ pub(super) struct Storing {
     needed: u64,
     committed: u64,
     held: VecDeque<Held>,
-    held_bytes: usize,
     /// What is being told anew.
     pub(super) telling: Option<Telling>,
     pub(super) telling_until_ms: u64,
@@ -44,8 +44,16 @@ pub(super) struct Storing {
 #[derive(Debug)]
 struct Held {
     batch: u64,
-    to: ShardId,
-    item: Item,
+    told: Told,
+}
+
+/// What is told, and to whom.
+#[derive(Debug)]
+enum Told {
+    /// A shard.
+    Shard(ShardId, Item),
+    /// Those who listen behind the gateway.
+    Listeners(GatewayEvent),
 }
 
 impl Storing {
@@ -57,7 +65,6 @@ impl Storing {
             needed: 0,
             committed: 0,
             held: VecDeque::new(),
-            held_bytes: 0,
             telling: None,
             telling_until_ms: 0,
             is_full: false,
@@ -66,16 +73,29 @@ impl Storing {
 
     /// Whether an item must wait: an owner tells it, and not all is on disk that it may be about.
     pub(super) fn holds(&self, item: &Item) -> bool {
-        self.needed > self.committed && is_owners(item)
+        self.holds_events() && is_owners(item)
+    }
+
+    /// Whether what happens must wait to be told: nobody behind the gateway hears what a crash could take back.
+    pub(super) fn holds_events(&self) -> bool {
+        self.needed > self.committed
     }
 
     /// Lets an item wait.
     pub(super) fn hold(&mut self, to: ShardId, item: Item) {
-        self.held_bytes += item.cost();
-        self.held.push_back(Held { batch: self.needed, to, item });
+        self.hold_back(Told::Shard(to, item));
     }
 
-    /// Items that wait.
+    /// Lets an event wait.
+    pub(super) fn hold_event(&mut self, event: GatewayEvent) {
+        self.hold_back(Told::Listeners(event));
+    }
+
+    fn hold_back(&mut self, told: Told) {
+        self.held.push_back(Held { batch: self.needed, told });
+    }
+
+    /// Items and events that wait.
     pub(super) fn held(&self) -> usize {
         self.held.len()
     }
@@ -126,9 +146,11 @@ impl Shard {
         let storing = &mut self.storing;
         storing.committed = storing.committed.max(upto);
         while self.storing.held.front().is_some_and(|held| held.batch <= upto) {
-            let Some(held) = self.storing.held.pop_front() else { break };
-            self.storing.held_bytes -= held.item.cost();
-            self.send_item(held.to, held.item);
+            let Some(Held { told, .. }) = self.storing.held.pop_front() else { break };
+            match told {
+                Told::Shard(to, item) => self.send_item(to, item),
+                Told::Listeners(event) => self.effects.events.push(event),
+            }
         }
         self.settle(now);
     }

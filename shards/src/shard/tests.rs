@@ -8,7 +8,7 @@ use super::Shard;
 use super::timers::Timer;
 use crate::access::permission::Identity;
 use crate::clock::Now;
-use crate::config::Config;
+use crate::config::{Config, StoreMode};
 use crate::connection::{Connection, Subscription};
 use crate::gateway_event::EventKind;
 use crate::id::{ConnectionId, SessionId, ShardId};
@@ -261,6 +261,23 @@ fn what_happens_in_a_room_is_told_in_its_order() {
     gone.sort_unstable();
     assert_eq!(gone, ["gateway.left", "gateway.user.offline"]);
     assert_eq!(shard.metrics.gateway_events, 9);
+}
+
+#[test]
+fn nothing_is_told_that_a_crash_could_take_back() {
+    let events = EventKind::ALL.into_iter().collect();
+    let store = StoreMode::Batch;
+    let mut shard = shard_with(Config { shards: 2, events, store, ..Config::default() });
+    join(&mut shard, "a", 1, "r", NOW);
+    assert_eq!(happened(&mut shard), ["gateway.joined"], "nothing is kept of that");
+    publish(&mut shard, "b", "r", NOW);
+    ask(&mut shard, 1, "r", Operation::Typing { user: "a".into(), typing: true }, NOW);
+    assert_eq!(happened(&mut shard), Vec::<&str>::new());
+    let batch = shard.take_batch().expect("a message is kept").number;
+    shard.on_stored(batch - 1, NOW);
+    assert_eq!(happened(&mut shard), Vec::<&str>::new());
+    shard.on_stored(batch, NOW);
+    assert_eq!(happened(&mut shard), ["gateway.message.published", "gateway.typing.started"]);
 }
 
 #[test]
