@@ -62,6 +62,11 @@ fn backend(node: &Server) -> Backend {
     Backend::new(node, &format!("Authorization: Bearer {}", token.mint()))
 }
 
+/// Nodes that count as alive for longer than any test takes.
+fn lasting(count: usize) -> Nodes {
+    Nodes::start_with(count, &["--engine-lease", "30s"])
+}
+
 fn expect_engine(node: &Server, is_up: bool) {
     eventually(&format!("the engine is up: {is_up}"), || {
         (node.metric("roomcast_engine_up") == f64::from(u8::from(is_up))).then_some(())

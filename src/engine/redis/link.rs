@@ -6,6 +6,7 @@ mod upkeep;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -96,8 +97,9 @@ impl Link {
         Self { settings, style, scripts, session_key, shards, status, nodes, renewed, followed, ears, outbox }
     }
 
-    /// Serves until it is told to stop.
-    pub(super) async fn run(mut self, mut asks: Asks, mut stopped: watch::Receiver<bool>) {
+    /// Serves until it is told to stop; `tried` is dropped when it has tried to connect for the first time.
+    pub(super) async fn run(mut self, tried: Sender<()>, mut asks: Asks, mut stopped: watch::Receiver<bool>) {
+        let mut tried = Some(tried);
         let mut backoff = Backoff::default();
         let mut was_lost = false;
         loop {
@@ -106,6 +108,7 @@ impl Link {
                     backoff.reset();
                     tracing::info!(event = "engine_connected", address = %self.settings.address, sharded = self.style.sharded);
                     self.status.up.store(true, Ordering::Relaxed);
+                    tried.take();
                     if was_lost {
                         self.tell_all(&Event::Up).await;
                     }
@@ -117,6 +120,7 @@ impl Link {
                 }
                 Err(error) => End::Lost(error.to_string()),
             };
+            tried.take();
             let End::Lost(reason) = end else { return };
             if self.status.up.swap(false, Ordering::Relaxed) || !was_lost {
                 self.status.losses.fetch_add(1, Ordering::Relaxed);

@@ -188,7 +188,7 @@ pub(crate) fn unix_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Starts the engine's thread; and the control plane's end of it.
+/// Starts the engine's thread, and waits until it has tried to connect; and the control plane's end of it.
 ///
 /// # Errors
 /// When the kernel has no thread or epoll set to give.
@@ -202,9 +202,12 @@ pub(crate) fn start(
     let style = Style { keys: Keys::new(&settings.prefix), node, sharded: true, ttl_ms: settings.ttl_ms };
     let link = Link::new(settings, style, Scripts::new(), session_key, shards, status, ends.ears);
     let asks = Asks { requests, tells: ends.tells };
+    let (tried, first) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new()
         .name("engine".to_owned())
-        .spawn(move || runtime.block_on(link.run(asks, stopped)))?;
+        .spawn(move || runtime.block_on(link.run(tried, asks, stopped)))?;
+    // Whoever is let in afterwards is let in by a node that the others know, unless the Redis went away again.
+    let _ = first.recv();
     Ok((RedisEngine { stop, thread }, cluster))
 }
 

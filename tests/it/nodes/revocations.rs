@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Nodes, backend, start_node};
+use super::{Nodes, backend, lasting, start_node};
 use crate::server_api::Backend;
 use crate::support::{Client, Redis, Server, SocketIo, Token, eventually};
 
@@ -45,7 +45,7 @@ fn unblock(node: &Server, user: &str) -> Value {
 
 #[test]
 fn a_revoked_token_is_closed_and_refused_on_all_nodes_and_after_their_restart() {
-    let mut nodes = Nodes::start(3);
+    let mut nodes = lasting(3);
     let stolen = Token::employee("ana").claim("jti", "stolen".into());
     let mut open: Vec<_> = nodes.nodes.iter().map(|node| present(node, &stolen)).collect();
     let mut others: Vec<_> = nodes.nodes.iter().map(|node| present(node, &Token::employee("ben"))).collect();
@@ -102,7 +102,7 @@ fn block_and_unblock(nodes: &Nodes) {
 
 #[test]
 fn a_session_of_a_blocked_user_is_resumed_by_no_node() {
-    let nodes = Nodes::start(2);
+    let nodes = lasting(2);
     let mut ana = nodes.nodes[0].member("ana", "lobby");
     let session = ana.call("connection:create-session", json!({}))["token"].clone();
     block(&nodes.nodes[1], "ana");
@@ -114,7 +114,7 @@ fn a_session_of_a_blocked_user_is_resumed_by_no_node() {
 
 #[test]
 fn a_backend_with_a_revoked_token_is_refused_by_all_nodes() {
-    let nodes = Nodes::start(2);
+    let nodes = lasting(2);
     let token = Token::guest("shop").permissions(&["server"]);
     let credentials = format!("Authorization: Bearer {}", token.mint());
     for node in &nodes.nodes {
@@ -128,7 +128,7 @@ fn a_backend_with_a_revoked_token_is_refused_by_all_nodes() {
 
 #[test]
 fn what_is_decided_without_the_redis_holds_here_at_once_and_everywhere_afterwards() {
-    let mut nodes = Nodes::start(2);
+    let mut nodes = lasting(2);
     let [ana, ben, cay] = ["ana", "ben", "cay"].map(Token::employee);
     block(&nodes.nodes[0], "ben");
     block(&nodes.nodes[0], "cay");
