@@ -150,6 +150,8 @@ counters! {
     queue_overflows,
     /// Questions to the engine that several nodes share.
     engine_requests,
+    /// Those of them that somebody waits for now.
+    engine_open,
     /// What could not be done because the engine did not answer, or too much waited for it.
     engine_refusals,
     /// Shared rooms that were read anew because an entry was missed.

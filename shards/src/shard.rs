@@ -328,6 +328,7 @@ impl Shard {
             history_bytes: self.history_budget.bytes() as u64,
             ring_overflow_items: self.overflow_items() as u64,
             store_held_items: self.storing.held() as u64,
+            engine_open: self.links.as_ref().map_or(0, |links| links.pending.len()) as u64,
             users_online: self.users.online() as u64,
             sessions: self.users.sessions().0,
             sessions_parked: self.users.sessions().1,

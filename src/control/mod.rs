@@ -262,11 +262,12 @@ async fn run(
     if let Some(heard) = heard {
         tokio::spawn(Arc::clone(&server.api).hear(heard));
     }
+    // It hears of the end of the last connections, too.
+    tokio::spawn(Arc::clone(&bus).run(waiting.events));
     let serve_shards = async {
         tokio::join!(
             server.serve_handovers(waiting.handovers),
             inquiries.serve(waiting.inquiries),
-            bus.run(waiting.events),
             backends.serve(waiting.backends),
         )
     };
@@ -281,11 +282,12 @@ async fn run(
         _ = async { tokio::join!(serve_shards, serve_listener) } => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
-    let _ = timeout(STOP_TIME_MAX, server.places.all_free()).await;
+    let last = async { tokio::join!(server.places.all_free(), bus.delivered()) };
+    let _ = timeout(STOP_TIME_MAX, last).await;
 }
 
 impl Control {
-    /// Makes `/readyz` answer 503 from now on.
+    /// Makes `/readyz` answer 503 from now on, and every answer the last of its connection.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
@@ -297,8 +299,8 @@ impl Control {
         }
     }
 
-    /// Lets running requests finish for at most [`STOP_TIME_MAX`], and waits for the thread. It holds no handle to
-    /// the shards afterwards.
+    /// Lets running requests finish, and events be delivered that would end with the process, for at most
+    /// [`STOP_TIME_MAX`], and waits for the thread. It holds no handle to the shards afterwards.
     pub(crate) fn stop(self) {
         self.stop.send_replace(true);
         if self.thread.join().is_err() {

@@ -65,7 +65,8 @@ impl Visit {
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response {
         let response = self.respond(request).await;
         self.note_active();
-        response
+        // Whoever asks again over another connection finds another node, or the process that follows.
+        if self.api.is_draining() { closing(response) } else { response }
     }
 
     async fn respond(&self, request: Request<Incoming>) -> Response {

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use roomcast_shards::gateway_event::{EventKind, GatewayEvent};
 use roomcast_shards::id::MessageIds;
+use tokio::time::sleep;
 
 use super::deliver::{Deliverer, unix_ms};
 use super::event::{Event, SharedEvent};
@@ -20,6 +22,8 @@ use crate::backend::http_client::HttpClient;
 use crate::control::DataPlane;
 use crate::store::{Handle, NoRoom, Written};
 
+/// How often it is looked whether everything is delivered.
+const LOOK: Duration = Duration::from_millis(10);
 /// What is said of a dead letter whose listener is not configured any more.
 const GONE: &str = "the listener is not configured any more";
 
@@ -175,6 +179,15 @@ impl Bus {
         }
     }
 
+    /// Waits until nothing is left to be delivered that would end with the process.
+    pub(crate) async fn delivered(&self) {
+        // What has just been told is in the queue before it is in the lanes.
+        sleep(LOOK).await;
+        while !self.outbox.outlives_process() && self.listeners.iter().any(Listener::delivers) {
+            sleep(LOOK).await;
+        }
+    }
+
     fn dispatch(&self, event: &SharedEvent, is_own: bool) -> Dispatched {
         let mut dispatched = Dispatched::default();
         for listener in &self.listeners {
@@ -284,6 +297,11 @@ impl Listener {
                 self.numbers.delivered.add(1);
             }
         }
+    }
+
+    /// Whether something waits or is on its way to a webhook or a stream.
+    fn delivers(&self) -> bool {
+        matches!(&self.sink, Sink::Deliver(deliverer) if deliverer.load().0 > 0)
     }
 
     fn report(&self) -> Report {

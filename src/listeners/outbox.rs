@@ -98,6 +98,11 @@ impl Outbox {
         (outbox, left)
     }
 
+    /// Whether what is in it is there for the next process.
+    pub(super) fn outlives_process(&self) -> bool {
+        self.store.is_some()
+    }
+
     /// What is kept in a space, in its order; entries of the outbox as letters without a reason.
     fn load(&self, space: Space) -> Vec<DeadLetter> {
         let Some(store) = &self.store else { return Vec::new() };

@@ -281,7 +281,8 @@ impl Shards {
         let (sender, answers) = bounded(self.remotes.len());
         self.snapshot(move |_, metrics| {
             let items = metrics.ring_depth + metrics.ring_overflow_items;
-            let _ = sender.send(items + metrics.inquiries_open + metrics.store_held_items);
+            let asked = metrics.inquiries_open + metrics.engine_open;
+            let _ = sender.send(items + asked + metrics.store_held_items);
         });
         let deadline = crossbeam_channel::after(QUIET_ROUND);
         let mut waiting = 0;

@@ -101,6 +101,11 @@ impl Api {
         path == "/v1" || path.starts_with("/v1/")
     }
 
+    /// Whether the gateway goes away.
+    pub(super) fn is_draining(&self) -> bool {
+        self.gateway.draining.load(Ordering::Relaxed)
+    }
+
     /// Answers one request; and whether it came with good credentials.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> (Response, bool) {
         let (parts, body) = request.into_parts();

@@ -106,6 +106,7 @@ table! {
         Counter queue_overflows: "queue_overflows",
             "Members of queued rooms who came back and for whom not everything could be kept.";
         Counter engine_requests: "engine_requests", "Questions to the engine that several nodes share.";
+        Gauge engine_open: "engine_open", "Questions to the engine that somebody waits for now.";
         Counter engine_refusals: "engine_refusals",
             "What could not be done because the engine did not answer, or too much waited for it.";
         Counter engine_gaps: "engine_gaps", "Shared rooms that were read anew because an entry was missed.";

@@ -3,6 +3,7 @@
 mod connections;
 mod credentials;
 mod description;
+mod draining;
 mod foreign;
 mod publishing;
 mod revocation;

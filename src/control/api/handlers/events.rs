@@ -15,6 +15,9 @@ const LETTERS: usize = 100;
 impl Api {
     /// Answers when the event outlives the process, as far as the store promises.
     pub(super) async fn event(&self, call: &Call) -> Result<Answer, Failure> {
+        if self.is_draining() {
+            return Err(unavailable("the server is going away").into());
+        }
         let account = call.namespace()?.map(|account| (*account).into());
         let (id, name, data) = self.parse(&call.body, |value| {
             let text = |field: &'static str| match value.get(field).filter(|text| !text.is_null()) {
