@@ -151,6 +151,7 @@ impl Shard {
         let named = creation.members.clone();
         let card = self.owned[key].create(creation, owner, now);
         self.created.add(owner, self.owned[key].created_bytes());
+        self.store_room(key, now);
         self.announce_room(&card, account, named, SessionId(0));
         self.note_room_created(&card);
         Ok(Outcome::Created(card))
@@ -194,9 +195,9 @@ impl Shard {
             return Err(CommandError::new(ErrorCode::PermissionDenied, "only its owner may close a room"));
         }
         let room = Arc::clone(self.owned[key].name());
-        self.note_room_closed(&room, user);
         // Whoever hears of it must not find the room there again; the same is said once more when it is forgotten.
         self.store_gone(&room, self.epochs.next_end(&room));
+        self.note_room_closed(&room, user);
         self.share_closed(&room);
         self.closers.entry(room).or_default().push((from, caller.clone()));
         self.close_owned(key, now);

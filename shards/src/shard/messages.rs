@@ -178,8 +178,8 @@ impl Shard {
         self.metrics.receipts += 1;
         self.metrics.receipts_dropped += receipting.forgotten as u64;
         if receipting.is_news {
-            self.note_receipt(&receipting.status);
             self.store_receipt(key, user);
+            self.note_receipt(&receipting.status);
             self.tell_receipt(user, Except::Session(session), receipting.status.clone());
             self.share_receipt(key, &receipting.status);
             self.flush_receipts(key, now);

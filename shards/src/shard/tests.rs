@@ -278,6 +278,30 @@ fn nothing_is_told_that_a_crash_could_take_back() {
     assert_eq!(happened(&mut shard), Vec::<&str>::new());
     shard.on_stored(batch, NOW);
     assert_eq!(happened(&mut shard), ["gateway.message.published", "gateway.typing.started"]);
+
+    let upto = UpTo::Offset(1);
+    let receipt = Operation::Receipt { user: "a".into(), session: SessionId(1), upto, read: true };
+    let creation = Creation {
+        room: "made".into(),
+        private: false,
+        members: Vec::new(),
+        metadata: None,
+        members_max: None,
+    };
+    let found = Operation::Found { owner: "a".into(), account: None, creation: Box::new(creation) };
+    let close = Operation::Close { user: "a".into(), supervisor: false };
+    let steps = [
+        ("r", receipt, "gateway.message.read"),
+        ("made", found, "gateway.room.created"),
+        ("made", close, "gateway.room.closed"),
+    ];
+    for (room, operation, told) in steps {
+        ask(&mut shard, 1, room, operation, NOW);
+        assert_eq!(happened(&mut shard), Vec::<&str>::new(), "before {told}");
+        let batch = shard.take_batch().expect(told).number;
+        shard.on_stored(batch, NOW);
+        assert_eq!(happened(&mut shard), [told]);
+    }
 }
 
 #[test]
