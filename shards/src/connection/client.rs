@@ -175,6 +175,8 @@ pub struct Rare {
     pub reconnect_ms: u64,
     /// What a hook added to its token.
     pub additions: Option<Box<Additions>>,
+    /// Rooms into which the application let it, whatever its token says, until it leaves them.
+    pub granted: Vec<Arc<str>>,
     /// Its events that are on their way to backends.
     pub forwards: u8,
 }
@@ -194,6 +196,7 @@ static NOTHING_RARE: Rare = Rare {
     drain_ms: None,
     reconnect_ms: 0,
     additions: None,
+    granted: Vec::new(),
     forwards: 0,
 };
 

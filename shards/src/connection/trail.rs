@@ -143,7 +143,7 @@ mod tests {
         let room = |name: &str, epoch, offset| SessionRoom { room: name.into(), epoch, offset };
         let steps = trail.steps(|number| number.checked_sub(1));
         let rooms = [room("a", A, base[0]), room("b", B, base[1])].into();
-        let rooms = Progress { rooms, steps: Some(Arc::new(steps)) }.at(place)?;
+        let rooms = Progress { rooms, steps: Some(Arc::new(steps)), granted: Vec::new() }.at(place)?;
         Some([rooms[0].offset, rooms[1].offset])
     }
 

@@ -29,10 +29,12 @@ enum Kind {
     Told,
     SessionRoom,
     Revoked,
+    /// A session with rooms that it was granted; one without them is written as ever.
+    GrantedSession,
 }
 
 impl Kind {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Entry,
         Self::Room,
         Self::Gone,
@@ -50,6 +52,7 @@ impl Kind {
         Self::Told,
         Self::SessionRoom,
         Self::Revoked,
+        Self::GrantedSession,
     ];
 }
 

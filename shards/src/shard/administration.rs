@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Shard;
-use super::subscriptions::{Wish, limit_reached};
+use super::subscriptions::limit_reached;
 use crate::access::permission::Identity;
 use crate::access::revocations::{Full, REVOCATIONS_MAX, Revocation};
 use crate::access::token::{Claims, TokenError, UserType, Verifier};
@@ -19,7 +19,7 @@ use crate::protocol::close_code::CloseCode;
 use crate::protocol::error_code::CommandError;
 use crate::protocol::reply::Reply;
 use crate::protocol::write::{self, display, key, name, quoted, time};
-use crate::room::name::{is_forced, user_room};
+use crate::room::name::user_room;
 
 /// Connections that one question may look at, so that no turn becomes long.
 const LOOKED_AT_MAX: usize = 4096;
@@ -70,22 +70,21 @@ impl Shard {
     fn place(&mut self, user: &str, room: &Arc<str>) -> usize {
         let chosen = self.connections_of(user);
         for id in &chosen {
-            let slot = id.slot as usize;
-            if self.subscribed(slot, room).is_none() {
-                let caller = Caller { connection: *id, reply: ReplyTo::Placed };
-                self.subscribe(slot, caller, room, is_forced(room), Wish::default());
-            }
+            let caller = Caller { connection: *id, reply: ReplyTo::Placed };
+            self.grant(id.slot as usize, caller, room);
         }
         chosen.len()
     }
 
-    fn displace(&mut self, user: &str, room: &Arc<str>, now: Now) -> usize {
+    fn displace(&mut self, user: &Arc<str>, room: &Arc<str>, now: Now) -> usize {
+        self.withdraw_grant(user, room, now);
         let mut out = 0;
         for id in self.connections_of(user) {
             let slot = id.slot as usize;
             let Some(key) = self.subscribed(slot, room) else { continue };
             out += 1;
             self.unsubscribe(slot, Caller { connection: id, reply: ReplyTo::Nobody }, key, false);
+            self.checkpoint_for_nodes(slot);
             let reply = ReplyTo::Client { event: Event::RoomLeave, id: None };
             let room = Arc::clone(room);
             self.answer_client(&Caller { connection: id, reply }, &Reply::Left { room }, now);

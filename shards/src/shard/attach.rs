@@ -231,10 +231,14 @@ impl Shard {
         let identity = Arc::clone(self.identity(slot));
         let joined = rooms_on_connect(&identity);
         let client = &mut self.connections[slot];
+        let granted = client.rare().granted.clone();
         let connection = client.id;
         let (mut lost, mut kept) = (Vec::new(), Vec::new());
         for subscription in &mut client.subscriptions {
             let name = &self.directory.get(subscription.room).name;
+            if granted.contains(name) {
+                continue;
+            }
             subscription.forced &= joined.iter().any(|room| **room == **name);
             let is_lost = subscription.joined && !identity.may_enter(name);
             let rooms = if is_lost { &mut lost } else { &mut kept };
@@ -269,7 +273,7 @@ impl Shard {
         let Some(client) = self.client(connection).filter(|client| client.is_active()) else { return };
         let key = self.directory.find(&room);
         let Some(subscription) = key.and_then(|key| client.subscription(key)) else { return };
-        if !denied && self.identity(slot).may_enter(&room) {
+        if (!denied && self.identity(slot).may_enter(&room)) || self.is_granted(slot, &room) {
             return;
         }
         if subscription.joined {

@@ -48,10 +48,10 @@ impl Shard {
             return;
         }
         let client = &mut self.connections[slot];
-        let partial = client.is_partial();
+        let (partial, granted) = (client.is_partial(), client.rare().granted.clone());
         let Some(log) = &mut client.log else { return };
         let advanced: Vec<SessionRoom> = log.take_news();
-        let progress = log.is_session.then(|| Box::new(log.progress_of(partial)));
+        let progress = log.is_session.then(|| Box::new(log.progress_of(partial, &granted)));
         let caller = Caller { connection: client.id, reply: ReplyTo::Nobody };
         let session = client.session;
         if let (Some(user), Some(progress)) = (client.rare().session_user.clone(), progress) {
@@ -86,9 +86,9 @@ impl Shard {
             return None;
         }
         let client = &mut self.connections[slot];
-        let partial = client.is_partial();
+        let (partial, granted) = (client.is_partial(), client.rare().granted.clone());
         let log = client.log.as_mut()?;
-        Some(Box::new(log.progress_of(partial)))
+        Some(Box::new(log.progress_of(partial, &granted)))
     }
 
     /// Whose session a connection has, if a store is to know.

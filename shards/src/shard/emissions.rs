@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::Shard;
-use super::subscriptions::Wish;
 use crate::clock::Now;
 use crate::connection::engine::Role;
 use crate::connection::outbound_queue::FrameClass;
@@ -28,7 +27,7 @@ impl Shard {
             }
             Action::Join(rooms) => self.for_each(&slots, rooms, |shard, slot, caller, room| {
                 if shard.check_room_for(slot, room) {
-                    shard.subscribe(slot, caller, room, false, Wish::default());
+                    shard.grant(slot, caller, room);
                 }
             }),
             Action::Leave(rooms) => self.for_each(&slots, rooms, |shard, slot, caller, room| {

@@ -127,6 +127,23 @@ impl Shard {
         }
     }
 
+    /// The application takes a user out of a room: no session that waits for its client brings it back there.
+    pub(super) fn withdraw_grant(&mut self, name: &Arc<str>, room: &Arc<str>, now: Now) {
+        let Some(user) = self.users.get_mut(name) else { return };
+        let mut changed = Vec::new();
+        for session in &mut user.sessions {
+            let Holder::Parked { until_ms, progress } = &mut session.holder else { continue };
+            if progress.granted.contains(room) {
+                progress.granted.retain(|granted| granted != room);
+                changed.push((session.id, *until_ms, progress.clone()));
+            }
+        }
+        for (id, until_ms, progress) in changed {
+            self.store_session(name, id, false, now);
+            self.share_session(name, id, (Some(until_ms), &progress), now);
+        }
+    }
+
     /// A connection has given up its session: it waits, or goes to whoever asked for it.
     pub(super) fn on_park(
         &mut self,

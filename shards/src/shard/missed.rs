@@ -97,6 +97,7 @@ impl Shard {
         let rooms = resume.place.and_then(|place| progress.at(place));
         let rare = self.connections[slot].rare_mut();
         rare.session_user = Some(resume.user);
+        rare.granted = progress.granted;
         let own = std::mem::replace(&mut self.connections[slot].session, session);
         self.rename_anonymous(slot);
         match rooms {
@@ -197,6 +198,7 @@ impl Shard {
         client.log = client.log.take().map(|log| Box::new(log.anew()));
         let rare = client.rare_mut();
         (rare.recovered, rare.goodbye) = (false, None);
+        rare.granted.clear();
         if let Some(held) = &mut client.held {
             held.pushes.clear();
             held.bytes = 0;

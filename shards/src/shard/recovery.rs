@@ -24,7 +24,7 @@ use crate::protocol::reply::{self, Reply, SessionError};
 use crate::room::directory::RoomKey;
 use crate::room::name::{is_forced, user_room};
 use crate::user::progress::Progress;
-use crate::user::session::{SessionRoom, read_token};
+use crate::user::session::read_token;
 
 impl Shard {
     /// A client with an open connection wants to take up a session.
@@ -151,7 +151,7 @@ impl Shard {
             return self.on_conversation_resumed(slot, *resume, session, progress, now);
         }
         match progress {
-            Ok(progress) => self.take_up(slot, *resume, session, &progress.rooms, now),
+            Ok(progress) => self.take_up(slot, *resume, session, &progress, now),
             Err(error) => {
                 let error = self.refuse_session(error);
                 if resume.caller.is_some() {
@@ -171,7 +171,7 @@ impl Shard {
     }
 
     /// The connection is that session from now on.
-    fn take_up(&mut self, slot: usize, resume: Resume, session: SessionId, rooms: &[SessionRoom], now: Now) {
+    fn take_up(&mut self, slot: usize, resume: Resume, session: SessionId, progress: &Progress, now: Now) {
         let client = &mut self.connections[slot];
         let connection = client.id;
         if client.log.as_ref().is_some_and(|log| log.has_trail()) {
@@ -180,18 +180,21 @@ impl Shard {
         }
         let client = &mut self.connections[slot];
         // It may have had a session of its own, which it leaves behind.
+        let granted = client.rare().granted.clone();
         if let (Some(user), Some(log)) = (client.take_session_user(), &mut client.log) {
-            let (left, progress) = (client.session, log.progress());
+            let (left, progress) = (client.session, log.progress(&granted));
             self.park(&user, left, connection, progress);
         }
         let client = &mut self.connections[slot];
         client.session = session;
         let rare = client.rare_mut();
+        rare.granted.extend(progress.granted.iter().filter(|room| !granted.contains(room)).cloned());
         rare.session_user = Some(Arc::clone(&resume.user));
         rare.recovered = true;
         client.held.get_or_insert_default().for_recovery = true;
         super::sessions::follow_session(client, &self.directory);
-        let positions: Vec<(Arc<str>, Position)> = rooms
+        let positions: Vec<(Arc<str>, Position)> = progress
+            .rooms
             .iter()
             .map(|room| {
                 let known = resume.positions.iter().find(|(name, _)| **name == *room.room);

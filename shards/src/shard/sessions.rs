@@ -27,6 +27,7 @@ pub(super) struct Departed {
     log: Box<DeliveryLog>,
     session: SessionId,
     session_user: Option<Arc<str>>,
+    granted: Vec<Arc<str>>,
     identity: Arc<Identity>,
     goodbye: Option<Goodbye>,
     written: u64,
@@ -128,7 +129,8 @@ impl Shard {
         client.evicted = None;
         let (id, session) = (client.id, client.session);
         if let (Some(mut log), Some(user)) = (client.log.take(), client.take_session_user()) {
-            self.park(&user, session, id, log.progress());
+            let progress = log.progress(&self.connections[slot].rare().granted);
+            self.park(&user, session, id, progress);
         }
         self.metrics.sessions_replaced += 1;
         self.close(slot, CloseCode::Replaced, "replaced by a resumed session", now);
@@ -154,6 +156,7 @@ impl Shard {
             log,
             session: client.session,
             session_user: client.take_session_user(),
+            granted: client.rare().granted.clone(),
             identity,
             goodbye: client.rare().goodbye,
             written: client.queue.written(),
@@ -166,7 +169,7 @@ impl Shard {
     pub fn on_released(&mut self, id: ConnectionId, unacknowledged: u64, now: Now) {
         let Some(mut departed) = self.departed.remove(&id) else { return };
         // Who says by itself how far it has got is asked, and not judged.
-        let progress = departed.log.has_trail().then(|| departed.log.progress());
+        let progress = departed.log.has_trail().then(|| departed.log.progress(&departed.granted));
         let waited: Vec<_> = departed.log.unconfirmed().map(|waiting| waiting.room).collect();
         if let Some(goodbye) = departed.goodbye {
             let all = unacknowledged == 0;
@@ -183,7 +186,7 @@ impl Shard {
             }
         }
         if let Some(user) = &departed.session_user {
-            let progress = progress.unwrap_or_else(|| departed.log.progress());
+            let progress = progress.unwrap_or_else(|| departed.log.progress(&departed.granted));
             self.park(user, departed.session, id, progress);
         }
         self.settle(now);

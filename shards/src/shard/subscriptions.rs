@@ -65,7 +65,7 @@ impl Shard {
 
     /// Whether a connection may subscribe to a room, as far as that can be told here.
     pub(super) fn check_entry(&self, slot: usize, room: &str) -> Result<(), CommandError> {
-        if !self.identity(slot).may_enter(room) {
+        if !self.identity(slot).may_enter(room) && !self.is_granted(slot, room) {
             return Err(CommandError::room_denied());
         }
         let client = &self.connections[slot];
@@ -74,6 +74,23 @@ impl Shard {
             return Err(limit_reached("too many rooms", self.config.limits.rooms_max));
         }
         Ok(())
+    }
+
+    /// Whether the application let a connection into a room, and it has not left since.
+    pub(super) fn is_granted(&self, slot: usize, room: &str) -> bool {
+        self.connections[slot].rare().granted.iter().any(|granted| **granted == *room)
+    }
+
+    /// Puts a connection into a room for the application, where it stays whatever its token says.
+    pub(super) fn grant(&mut self, slot: usize, caller: Caller, room: &Arc<str>) {
+        if !self.is_granted(slot, room) {
+            self.connections[slot].rare_mut().granted.push(Arc::clone(room));
+        }
+        match self.subscribed(slot, room) {
+            None => self.subscribe(slot, caller, room, false, Wish::default()),
+            // It is there already: only those who keep its session hear of it.
+            Some(_) => self.checkpoint(slot),
+        }
     }
 
     /// Subscribes a connection to a room; the owner's answer lets its messages through.
@@ -130,7 +147,8 @@ impl Shard {
         let session = client.session;
         let session_user = self.stored_session(slot);
         let identity = self.identity(slot);
-        let reader = Reader { user: Arc::clone(&identity.user), entitled: identity.is_entitled(room) };
+        let entitled = identity.is_entitled(room) || self.is_granted(slot, room);
+        let reader = Reader { user: Arc::clone(&identity.user), entitled };
         let joining = Joining {
             reader,
             session,
@@ -218,6 +236,9 @@ impl Shard {
         let id = client.id;
         let room = self.directory.get(key);
         let name = Arc::clone(&room.name);
+        if !lost && !client.rare().granted.is_empty() {
+            client.rare_mut().granted.retain(|granted| *granted != name);
+        }
         if let Some(log) = &mut client.log {
             log.settle();
         }

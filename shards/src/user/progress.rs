@@ -62,6 +62,8 @@ pub struct Progress {
     pub rooms: Arc<[SessionRoom]>,
     /// What it was given since, for a client that will say how much of it has arrived.
     pub steps: Option<Arc<Steps>>,
+    /// Rooms into which the application let it, whatever the user's own rights.
+    pub granted: Vec<Arc<str>>,
 }
 
 /// What a client was given beyond what it has certainly got.
@@ -84,7 +86,7 @@ impl Progress {
     /// Rooms alone.
     #[must_use]
     pub fn of(rooms: Arc<[SessionRoom]>) -> Self {
-        Self { rooms, steps: None }
+        Self { rooms, steps: None, granted: Vec::new() }
     }
 
     /// The same, of a client that may have gone further than is told here, because its process ended without notice.
@@ -98,7 +100,7 @@ impl Progress {
     #[must_use]
     pub fn cost(&self) -> usize {
         let steps = self.steps.as_ref().map_or(0, |steps| steps.steps.len() * size_of::<Step>());
-        size_of_val(&*self.rooms) + steps
+        size_of_val(&*self.rooms) + steps + size_of_val(&*self.granted)
     }
 
     /// The rooms as they stood at that place; `None` when it is not known what came behind it.
@@ -178,7 +180,8 @@ mod tests {
             step(A, Some(0), 4, 4),
         ];
         let steps = Steps { from: Some(Place::Start), steps, acknowledged, named: None, is_cut: false };
-        Progress { rooms: [room("a", A, 0), room("b", B, 10)].into(), steps: Some(Arc::new(steps)) }
+        let rooms = [room("a", A, 0), room("b", B, 10)].into();
+        Progress { rooms, steps: Some(Arc::new(steps)), granted: Vec::new() }
     }
 
     fn offsets(progress: &Progress, place: Place) -> Option<Vec<Offset>> {

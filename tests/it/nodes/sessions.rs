@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Nodes, message};
+use super::{Nodes, backend, message};
+use crate::server_api::grants;
 use crate::support::engine::Endpoint;
 use crate::support::reply::{column, entry};
 use crate::support::socketio::PATH;
@@ -145,5 +146,31 @@ fn a_socket_io_client_of_a_killed_node_recovers_if_rooms_are_all_that_it_had() {
         let contents: Vec<_> = missed.iter().map(|message| message.data[1]["content"].clone()).collect();
         assert_eq!(contents, if recovers { vec![2] } else { vec![] }, "after {event}");
         ana.fail("room:leave", json!({"roomId": "left"}), "ROOM_ACCESS_DENIED");
+    }
+}
+
+#[test]
+fn what_a_backend_granted_comes_along() {
+    let nodes = Nodes::start(2);
+    let mut backend = backend(&nodes.nodes[1]);
+    grants::found_vault(&mut backend);
+    let mut eve = nodes.nodes[0].employee("eve");
+    let mut ana = grants::granted(&nodes.nodes[0], &mut backend);
+    let session = create_session(&mut ana);
+    ana.cut(&mut eve);
+    grants::say(&mut backend, "missed");
+    let (mut ana, recovered) = grants::recover(&nodes.nodes[1], &session);
+    for room in grants::ROOMS {
+        let room = entry(&recovered, "rooms", "roomId", room);
+        assert_eq!(
+            (&room["recovered"], &room["messages"][0]["content"]),
+            (&json!(true), &json!("missed")),
+            "{room}"
+        );
+    }
+    ana.call("auth:refresh", json!({"token": Token::guest("ana").mint()}));
+    grants::say(&mut backend, "live");
+    for room in grants::ROOMS {
+        assert_eq!(message(&mut ana, room)["content"], "live");
     }
 }

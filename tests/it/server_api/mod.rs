@@ -5,6 +5,7 @@ mod credentials;
 mod description;
 mod draining;
 mod foreign;
+pub(crate) mod grants;
 mod publishing;
 mod revocation;
 mod rooms;

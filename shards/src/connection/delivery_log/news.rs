@@ -26,9 +26,9 @@ impl DeliveryLog {
         news
     }
 
-    /// What is left of the session when the connection goes.
+    /// What is left of the session when the connection goes, with what it was granted.
     #[must_use]
-    pub fn progress(&mut self) -> Progress {
+    pub fn progress(&mut self, granted: &[Arc<str>]) -> Progress {
         self.settle();
         let index = |number| self.rooms.iter().position(|room| room.number == number);
         let index = |number| index(number).and_then(|at| u32::try_from(at).ok());
@@ -36,13 +36,13 @@ impl DeliveryLog {
             .trail
             .as_ref()
             .map(|trail| Arc::new(if self.is_partial { Steps::unknown() } else { trail.steps(index) }));
-        Progress { rooms: self.positions().collect(), steps }
+        Progress { rooms: self.positions().collect(), steps, granted: granted.to_vec() }
     }
 
     /// As [`DeliveryLog::progress`]; `partial` when the client has more than a session brings back.
     #[must_use]
-    pub fn progress_of(&mut self, partial: bool) -> Progress {
-        let progress = self.progress();
+    pub fn progress_of(&mut self, partial: bool, granted: &[Arc<str>]) -> Progress {
+        let progress = self.progress(granted);
         let steps = progress.steps.map(|steps| if partial { Arc::new(Steps::unknown()) } else { steps });
         Progress { steps, ..progress }
     }

@@ -77,6 +77,11 @@ impl Input<'_> {
                 accepted: Accepted { id: self.id()?, offset: self.number()?, unix_ms: self.number()? },
             },
             Kind::Session => Record::Session(Box::new(self.session()?)),
+            Kind::GrantedSession => {
+                let mut session = self.session()?;
+                session.progress.granted = self.list(Self::name)?;
+                Record::Session(Box::new(session))
+            }
             Kind::SessionRoom => Record::SessionRoom {
                 user: self.name()?,
                 session: SessionId(self.word()?),
@@ -183,7 +188,8 @@ impl Input<'_> {
             let steps = input.list(Self::step)?;
             Ok(Arc::new(Steps { from, steps, acknowledged, named, is_cut: false }))
         })?;
-        Ok(SessionRecord { user, session, until_unix_ms, progress: Progress { rooms: rooms.into(), steps } })
+        let progress = Progress { rooms: rooms.into(), steps, granted: Vec::new() };
+        Ok(SessionRecord { user, session, until_unix_ms, progress })
     }
 
     fn step(&mut self) -> Read<Step> {

@@ -41,7 +41,7 @@ fn session() -> SessionRecord {
         user: "u".into(),
         session: SessionId(5),
         until_unix_ms: Some(77),
-        progress: Progress { rooms: rooms.into(), steps: Some(Arc::new(steps)) },
+        progress: Progress { rooms: rooms.into(), steps: Some(Arc::new(steps)), granted: Vec::new() },
     }
 }
 
@@ -85,6 +85,7 @@ fn records() -> Vec<Record> {
         },
         Record::Name { room, sender: Arc::clone(&user), client_id: "x".into(), accepted },
         Record::Session(Box::new(session())),
+        Record::Session(Box::new(granted())),
         Record::SessionRoom {
             user: Arc::clone(&user),
             session: SessionId(1),
@@ -101,6 +102,12 @@ fn records() -> Vec<Record> {
         Record::Values,
         Record::Told { round: 128 },
     ]
+}
+
+fn granted() -> SessionRecord {
+    let mut session = session();
+    session.progress.granted = vec!["r".into(), "s".into()];
+    session
 }
 
 fn encoded(records: &[Record]) -> Vec<u8> {

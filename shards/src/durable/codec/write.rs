@@ -152,10 +152,10 @@ fn put_card(out: &mut Vec<u8>, card: &Card) {
 }
 
 fn put_session(out: &mut Vec<u8>, record: &SessionRecord) {
-    begin(out, Kind::Session, &record.user);
+    let Progress { rooms, steps, granted } = &record.progress;
+    begin(out, if granted.is_empty() { Kind::Session } else { Kind::GrantedSession }, &record.user);
     put_word(out, record.session.0);
     put_option(out, record.until_unix_ms, |out, until| put_numbers(out, [until]));
-    let Progress { rooms, steps } = &record.progress;
     put_length(out, rooms.len());
     for room in rooms.iter() {
         put_text(out, &room.room);
@@ -173,6 +173,10 @@ fn put_session(out: &mut Vec<u8>, record: &SessionRecord) {
             put_numbers(out, [step.first, step.last]);
         }
     });
+    if !granted.is_empty() {
+        put_length(out, granted.len());
+        granted.iter().for_each(|room| put_text(out, room));
+    }
 }
 
 fn put_place(out: &mut Vec<u8>, place: Place) {

@@ -27,6 +27,8 @@ pub struct SavedSession {
     pub rooms: Vec<SessionRoom>,
     /// What its client was given since.
     pub steps: Option<Steps>,
+    /// Rooms into which the application let it.
+    pub granted: Vec<Arc<str>>,
     /// Rooms that it has left. What was told of it may be older than that, as it comes from elsewhere.
     left: Vec<Arc<str>>,
 }
@@ -39,15 +41,16 @@ impl SavedUser {
         if self.sessions.len() >= SESSIONS_TOLD_MAX {
             self.sessions.remove(0);
         }
-        let (rooms, steps, left) = (Vec::new(), None, Vec::new());
-        self.sessions.push(SavedSession { id, is_open: false, until_unix_ms: None, rooms, steps, left });
+        let (rooms, steps, granted, left) = (Vec::new(), None, Vec::new(), Vec::new());
+        let session = SavedSession { id, is_open: false, until_unix_ms: None, rooms, steps, granted, left };
+        self.sessions.push(session);
         self.sessions.last_mut().expect("one was added just now")
     }
 
     /// The session's owner tells of it.
     pub(super) fn hold(&mut self, record: SessionRecord) {
         let session = self.session(record.session);
-        let Progress { rooms, steps } = record.progress;
+        let Progress { rooms, steps, granted } = record.progress;
         // A session that has a connection may have entered rooms that its owner has not heard of.
         let more = std::mem::take(&mut session.rooms);
         session.rooms = rooms.to_vec();
@@ -56,6 +59,7 @@ impl SavedUser {
             session.rooms.extend(more);
         }
         session.steps = steps.map(Arc::unwrap_or_clone);
+        session.granted = granted;
         for left in std::mem::take(&mut session.left) {
             session.leave(&left);
         }
@@ -82,6 +86,7 @@ impl SavedUser {
 impl SavedSession {
     fn leave(&mut self, left: &Arc<str>) {
         self.left.push(Arc::clone(left));
+        self.granted.retain(|room| room != left);
         let Some(at) = self.rooms.iter().position(|room| room.room == *left) else { return };
         self.rooms.remove(at);
         let steps = self.steps.iter_mut().flat_map(|steps| &mut steps.steps);
@@ -100,7 +105,8 @@ impl SavedSession {
             Some(until) => until.saturating_sub(now.unix_ms).min(config.session_ttl_ms),
             None => config.session_ttl_ms,
         };
-        let progress = Progress { rooms: self.rooms.into(), steps: self.steps.map(Arc::new) };
+        let (rooms, steps) = (self.rooms.into(), self.steps.map(Arc::new));
+        let progress = Progress { rooms, steps, granted: self.granted };
         let progress = if self.until_unix_ms.is_none() { progress.cut() } else { progress };
         let holder = Holder::Parked { until_ms: now.ms + left_ms, progress };
         (self.is_open && left_ms > 0).then(|| Session::new(self.id, holder))
