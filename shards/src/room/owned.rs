@@ -293,6 +293,7 @@ impl OwnedRoom {
         if let Some(contents) = &mut self.contents {
             contents.absent = None;
             contents.count_due_ms = None;
+            contents.receipts.iter_mut().for_each(|receipts| receipts.hasten());
         }
     }
 

@@ -208,6 +208,7 @@ impl Shard {
     pub(super) fn close_owned(&mut self, key: usize, now: Now) {
         let room = Arc::clone(self.owned[key].name());
         self.change_room(key, |room, _| room.close());
+        self.flush_receipts(key, now);
         self.notify(key, &Notice { room, except: Except::Nobody, news: News::Closed });
         self.forget_if_over(key, now);
     }

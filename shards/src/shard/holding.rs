@@ -88,6 +88,7 @@ impl Shard {
                 session.checkpoint = self.storing.is_on.then(|| Box::new(progress.clone()));
                 let progress = Ok(progress.clone());
                 session.holder = Holder::Live(from, caller.connection);
+                session.is_moving = true;
                 self.store_session(name, id, true, now);
                 if let Ok(progress) = &progress {
                     self.share_session(name, id, (None, progress), now);
@@ -121,6 +122,7 @@ impl Shard {
         }
         if self.storing.is_on {
             session.checkpoint = Some(progress);
+            session.is_moving = false;
             self.store_session(name, id, false, now);
         } else {
             self.share_session(name, id, (None, &progress), now);
@@ -169,6 +171,7 @@ impl Shard {
         let Claim { shard, caller } = session.claims.remove(0);
         let connection = caller.connection;
         session.holder = Holder::Live(shard, connection);
+        session.is_moving = true;
         session.checkpoint = self.storing.is_on.then(|| Box::new(progress.clone()));
         let more = !session.claims.is_empty();
         self.store_session(&name, id, true, now);

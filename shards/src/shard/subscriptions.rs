@@ -259,7 +259,9 @@ impl Shard {
             self.unwatch(slot, &Target::Everybody);
         }
         let number = subscription.number;
-        let session_user = if lost { None } else { self.stored_session(slot) };
+        // A session keeps the rooms of a connection that is lost, but not one that it has not been let into yet.
+        let keeps = lost && self.connections[slot].log.as_ref().is_some_and(|log| log.follows(number));
+        let session_user = if keeps { None } else { self.stored_session(slot) };
         let session = session_user.map(|user| Box::new((user, self.connections[slot].session)));
         self.ask(caller, name, Operation::Leave { user, number, lost, seen, anonymous, session });
     }

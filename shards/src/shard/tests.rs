@@ -1,5 +1,6 @@
 //! An owner shard alone: another shard asks, and gets its answers.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +10,8 @@ use super::timers::Timer;
 use crate::access::permission::Identity;
 use crate::clock::Now;
 use crate::config::{Config, StoreMode};
-use crate::connection::{Connection, Subscription};
+use crate::connection::{Connection, Phase, Subscription};
+use crate::durable::Record;
 use crate::gateway_event::EventKind;
 use crate::id::{ConnectionId, SessionId, ShardId};
 use crate::mesh::item::{Ask, Caller, Item, ReplyTo};
@@ -18,9 +20,13 @@ use crate::mesh::outcome::Outcome;
 use crate::protocol::command::{Creation, Draft, Status, StatusUpdate, UpTo};
 use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::message::{Lane, MessageType};
+use crate::protocol::push::News;
 use crate::protocol::reply::SessionError;
 use crate::room::directory::LocalRoom;
+use crate::room::name::user_room;
 use crate::room::owned::OwnedRoom;
+use crate::testing::{client_frame, upgrade_head};
+use crate::user::progress::Progress;
 use crate::user::session::SESSIONS_MAX;
 use crate::user::users::User;
 
@@ -312,4 +318,104 @@ fn nothing_is_told_that_nobody_listens_to() {
     publish(&mut shard, "a", "r", NOW);
     leave(&mut shard, "a", 1, "r", false, NOW);
     assert_eq!(happened(&mut shard), ["gateway.left"]);
+}
+
+#[test]
+fn receipts_that_wait_are_told_before_a_room_is_closed() {
+    let mut shard = shard();
+    let sender = (0..).map(|number| format!("s{number}"));
+    let sender =
+        sender.into_iter().find(|user| shard.router.owner(&user_room(user)) == HOME).expect("one is");
+    let creation =
+        Creation { room: "r".into(), private: false, members: Vec::new(), metadata: None, members_max: None };
+    let create = Operation::Create { joining: Box::new(joining(&sender, 1)), creation: Box::new(creation) };
+    ask(&mut shard, 1, "r", create, NOW);
+    join(&mut shard, "reader", 2, "r", NOW);
+    publish(&mut shard, &sender, "r", NOW);
+    publish(&mut shard, &sender, "r", NOW);
+    let mut told = |operation| {
+        ask(&mut shard, 2, "r", operation, NOW);
+        let receipt = |item| match item {
+            Item::Relay(notice) if *notice.room == *user_room(&sender) => match notice.news {
+                News::Receipt(status) => Some(status.offset),
+                _ => None,
+            },
+            _ => None,
+        };
+        shard.effects.outbox(HOME).items.drain(..).filter_map(receipt).collect::<Vec<_>>()
+    };
+    let reads = |upto| {
+        let (user, session) = ("reader".into(), SessionId(2));
+        Operation::Receipt { user, session, upto: UpTo::Offset(upto), read: true }
+    };
+    assert_eq!(told(reads(1)), [1]);
+    assert_eq!(told(reads(2)), [0; 0], "it waits for others");
+    assert_eq!(told(Operation::Close { user: sender.as_str().into(), supervisor: false }), [2]);
+}
+
+/// A connection of a shard with a store, in its user's room, with a session.
+fn connected(shard: &mut Shard) -> ConnectionId {
+    loop {
+        let id = shard.on_open(IpAddr::V4(Ipv4Addr::LOCALHOST), None, NOW);
+        shard.on_bytes(id, &upgrade_head("/ws", &[]), NOW);
+        say(shard, id, r#"{"event":"connection:create-session"}"#);
+        // The others wait for a shard that does not answer.
+        if shard.connections[id.slot as usize].phase == Phase::Open {
+            return id;
+        }
+    }
+}
+
+fn say(shard: &mut Shard, id: ConnectionId, text: &str) {
+    shard.on_bytes(id, &client_frame(1, true, text.as_bytes(), [0; 4]), NOW);
+}
+
+#[test]
+fn a_session_does_not_keep_a_room_that_it_was_not_let_into() {
+    let mut shard = shard_with(Config { shards: 2, store: StoreMode::Async, ..Config::default() });
+    let id = connected(&mut shard);
+    let mut room = |owner| {
+        let names = (0..).map(|number| format!("r{number}"));
+        let name = names.into_iter().find(|name| shard.router.owner(name) == owner).expect("one is");
+        say(&mut shard, id, &format!(r#"{{"event":"room:join","data":{{"roomId":"{name}"}}}}"#));
+        name
+    };
+    let (_, asked) = (room(ShardId(0)), room(HOME));
+    shard.on_gone(id, NOW);
+    let left = |record: &Record| matches!(record, Record::SessionRoom { entered: None, .. });
+    assert!(!shard.effects.store.records.iter().any(left), "it was in that one");
+    let forgets = shard.effects.outbox(HOME).items.iter().any(|item| match item {
+        Item::Ask(ask) => {
+            *ask.room == *asked && matches!(ask.operation, Operation::Leave { session: Some(_), .. })
+        }
+        _ => false,
+    });
+    assert!(forgets, "what its owner lets it into later is not the session's");
+}
+
+#[test]
+fn a_session_on_its_way_is_told_anew() {
+    let mut shard = shard_with(Config { shards: 2, store: StoreMode::Async, ..Config::default() });
+    let session = SessionId(7);
+    let mut told = |operation| {
+        ask(&mut shard, 1, "user:a", operation, NOW);
+        shard.take_batch();
+        shard.tell_anew(1, NOW);
+        while shard.is_telling() {
+            shard.tell_on(NOW);
+        }
+        let is_session = |record: &Record| matches!(record, Record::Session(_));
+        shard.take_batch().expect("it ends with a record").records.iter().any(is_session)
+    };
+    let progress = || Box::new(Progress::of([].into()));
+    let user = Operation::User;
+    assert!(
+        !told(user(UserOperation::OpenSession { session, progress: None })),
+        "its connection tells of it"
+    );
+    let connection = ConnectionId { slot: 1, generation: 0 };
+    assert!(told(Operation::Park { session, connection, progress: *progress() }), "it is nowhere");
+    assert!(told(user(UserOperation::Resume { session })), "it is on its way to a connection");
+    assert!(!told(user(UserOperation::Checkpoint { session, progress: progress() })), "it is there");
+    assert!(told(user(UserOperation::Resume { session })), "it is wanted elsewhere");
 }

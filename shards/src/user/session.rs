@@ -61,13 +61,15 @@ pub struct Session {
     pub claims: Vec<Claim>,
     /// How far its client had got when that was last told, for a process that ends without notice.
     pub checkpoint: Option<Box<Progress>>,
+    /// Whether it was handed to a connection that has not told how far its client is.
+    pub is_moving: bool,
 }
 
 impl Session {
     /// A session that nobody waits for.
     #[must_use]
     pub fn new(id: SessionId, holder: Holder) -> Self {
-        Self { id, holder, claims: Vec::new(), checkpoint: None }
+        Self { id, holder, claims: Vec::new(), checkpoint: None, is_moving: false }
     }
 }
 

@@ -64,9 +64,12 @@ impl User {
     }
 
     fn records(&self, now: Now) -> Vec<Record> {
-        // Those with a connection are told where that is.
-        let parked = self.sessions.iter().filter(|session| matches!(session.holder, Holder::Parked { .. }));
-        let sessions = parked.map(|session| session.record(&self.name, now));
+        // Those with a connection are told where that is, if it is certainly there.
+        let is_elsewhere = |session: &&Session| {
+            matches!(session.holder, Holder::Live(..)) && !session.is_moving && session.claims.is_empty()
+        };
+        let here = self.sessions.iter().filter(|session| !is_elsewhere(session));
+        let sessions = here.map(|session| session.record(&self.name, now));
         self.seen_record(now).into_iter().chain(sessions).collect()
     }
 }
