@@ -7,9 +7,9 @@ use super::flushing::mark_dirty;
 use super::subscriptions::follows;
 use crate::access::permission::Identity;
 use crate::clock::{Now, Soon};
-use crate::connection::Connection;
 use crate::connection::delivery_log::{DeliveryLog, Goodbye, PONG_PATIENCE_MS};
 use crate::connection::outbound_queue::FrameClass;
+use crate::connection::{Connection, Phase};
 use crate::id::{ConnectionId, SessionId};
 use crate::mesh::item::{Caller, Evict, ReplyTo};
 use crate::mesh::operation::{Operation, UserOperation};
@@ -199,6 +199,12 @@ impl Shard {
         let acknowledged = departed.written.saturating_sub(unacknowledged);
         let upto = departed.goodbye.map_or(0, |goodbye| goodbye.upto()).min(acknowledged);
         upto > 0 && !departed.log.waits_behind(upto)
+    }
+
+    /// Whether a connection is being closed.
+    #[must_use]
+    pub fn is_closing(&self, id: ConnectionId) -> bool {
+        self.client(id).is_some_and(|client| matches!(client.phase, Phase::Closing { .. }))
     }
 
     /// Whether the core waits to hear how much of a connection's bytes arrived.

@@ -299,7 +299,11 @@ impl Host {
         let most = self.shard_queue_limit(around).max(frame_bytes);
         for (id, attached) in &self.attached {
             let Some(queue) = self.shard.queue(*id) else { continue };
-            around.network.sockets[attached.socket].behind = !queue.is_empty();
+            let socket = &mut around.network.sockets[attached.socket];
+            socket.behind = !queue.is_empty();
+            if self.shard.is_closing(*id) {
+                socket.closing_ms.get_or_insert(around.now.ms);
+            }
             let bytes = queue.bytes() - queue.reply_bytes();
             // What a further namespace answers is handed on to the session's queue up to a quarter of that.
             let limit = most.max(queue.largest_frame() + most / 4) + CONTROL_BYTES_MAX;

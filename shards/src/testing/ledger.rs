@@ -209,7 +209,7 @@ impl Ledger {
     /// A client learned what stands at an offset.
     pub(super) fn hear(&mut self, heard: &Heard, by: u64) {
         let place = (heard.number, heard.epoch.clone());
-        let moved = self.places.get(&place).is_some_and(|at| *at != heard.offset);
+        let moved = self.place_of(&place).is_some_and(|at| at != heard.offset);
         let is_change = heard.change || (heard.state != State::New && moved);
         let change = is_change.then_some(heard.state);
         let epochs = self.streams.entry(heard.room.clone()).or_default();
@@ -235,6 +235,18 @@ impl Ledger {
             }
             Some(_) => {}
         }
+    }
+
+    /// Where a message stands. A stream that goes on under another epoch has it where the one before had it, unless it
+    /// was lost with that one's end and sent again.
+    fn place_of(&self, place: &(usize, String)) -> Option<u64> {
+        let sent_once = |send: &Send| send.times == 1;
+        let elsewhere = || {
+            let renewed = self.renewed && self.sends.get(place.0).is_some_and(sent_once);
+            let mut places = self.places.range((place.0, String::new())..).take_while(|_| renewed);
+            places.next().filter(|((number, _), _)| *number == place.0).map(|(_, at)| at)
+        };
+        self.places.get(place).or_else(elsewhere).copied()
     }
 
     /// A sender was told what became of its message.

@@ -78,6 +78,8 @@ pub(super) struct Socket {
     pub(super) accounted: Option<bool>,
     /// When that was.
     pub(super) released_ms: Option<u64>,
+    /// When the shard began to close the connection.
+    pub(super) closing_ms: Option<u64>,
     /// The shard that did so, and up to which item of its rings it has told others.
     pub(super) told: Option<(usize, Vec<usize>)>,
     /// Whether the shard has more to send than the socket takes.
@@ -96,6 +98,7 @@ impl Socket {
             lost: 0,
             accounted: None,
             released_ms: None,
+            closing_ms: None,
             told: None,
             behind: false,
             capacity,

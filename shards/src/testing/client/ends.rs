@@ -66,12 +66,12 @@ impl Client {
     pub(super) fn lose(&mut self, around: &mut Around<'_>) {
         if around.dice.percent(50) {
             // Some clients handle an event as it comes, others when they are let in.
-            self.handle_early(around);
+            self.handle_early(false, around);
         }
         let Some(link) = self.link.take() else { return };
         around.ledger.note(|| format!("{:>6} {} lost", around.now.ms, link.number));
         note_going(&link, around);
-        self.keep_session(&link);
+        self.keep_session(&link, around);
         if link.replaced {
             return;
         }

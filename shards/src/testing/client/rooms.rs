@@ -71,6 +71,10 @@ impl Client {
                 around.ledger.violate("a recovery is answered", what);
             }
         }
+        if Scenario::is_queued(room) {
+            // What was kept is in the answer, which tells no place.
+            view.allow_again(missed.iter().map(|heard| (heard.epoch.clone(), heard.offset)));
+        }
         view.enter(at, around.now.ms, around.ledger);
         if gap {
             self.note_resync(room, around);

@@ -144,7 +144,7 @@ impl Client {
     }
 
     /// What a connection leaves behind of its session.
-    pub(super) fn keep_session(&mut self, link: &Link) {
+    pub(super) fn keep_session(&mut self, link: &Link, around: &Around<'_>) {
         let mut sessions = self.session.iter_mut().chain(&mut self.spare);
         match link.hold {
             Hold::None => {}
@@ -157,8 +157,11 @@ impl Client {
                 if let Some(session) = held.filter(|session| session.stamp <= stamp) {
                     session.rooms = link.rooms_of_session();
                     session.unsure = link.unsure_rooms();
-                    session.asked = link.waits_for_recovery();
+                    session.asked = link.waits_for_recovery() || link.may_hear_of_gap_again();
                     session.partial = link.talk.forgoes;
+                    // A conversation that is not its transport's first ends before that does.
+                    let closing_ms = around.network.sockets[link.socket].closing_ms;
+                    session.left_ms = closing_ms.filter(|_| link.talk.returns);
                     session.stamp = stamp;
                     session.holder = link.socket;
                     // Others may have wanted it since.
@@ -198,7 +201,7 @@ impl Client {
         link.replaced = true;
         if self.dialect == Dialect::SocketIo {
             // What still comes to the other connection is not handled: the session is where the client is now.
-            self.keep_session(&link);
+            self.keep_session(&link, around);
             (link.hold, link.talk.deaf) = (Hold::None, true);
         }
         self.before.push(link.socket);

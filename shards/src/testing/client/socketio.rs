@@ -79,6 +79,9 @@ impl Client {
             session.inexact |= place != self.seen;
             link.talk.exact = !session.inexact && !self.named.1;
             self.named = (place.clone(), false);
+            // And stands by it: whoever leaves what that brings unread, and then names an earlier place once more, has
+            // told the server that it has got what was given in front of that since.
+            self.seen.clone_from(&place);
             auth.extend(place.map(|place| ("offset".to_owned(), place.into())));
         } else if around.dice.percent(10) {
             let others = around.ledger.tokens.iter().filter(|(user, _)| link.user.as_ref() != Some(user));
@@ -140,8 +143,8 @@ impl Client {
         link.talk.early.push(text);
     }
 
-    /// The client handles the events that came so far: its session is further now, whether it is let in or not.
-    pub(super) fn handle_early(&mut self, around: &mut Around<'_>) {
+    /// The client handles the events that came so far, or all: its session is further now, whether it is let in or not.
+    pub(super) fn handle_early(&mut self, is_all: bool, around: &mut Around<'_>) {
         let (Some(link), Some(session)) = (&mut self.link, &mut self.session) else { return };
         if link.talk.deaf || !link.hold.is_asked() {
             return;
@@ -182,8 +185,8 @@ impl Client {
             let new = || View::new(&room, link.number, session.session);
             let view = session.rooms.entry(room.clone()).or_insert_with(new);
             view.take_over(link.number, session.session);
-            view.allow_again(&known);
-            view.catch_up(&missed, link.talk.exact, around.ledger);
+            view.allow_again(known.iter().cloned());
+            view.catch_up(&missed, (link.talk.exact, is_all), around.ledger);
         }
         around.ledger.totals.conversation_events += all.len() as u64;
         all.iter().for_each(|heard| self.get_queued(heard, false, around));
@@ -266,7 +269,7 @@ impl Client {
 
     /// The session goes on.
     fn resume_conversation(&mut self, around: &mut Around<'_>) {
-        self.handle_early(around);
+        self.handle_early(true, around);
         let (Some(link), Some(session)) = (&mut self.link, &mut self.session) else { return };
         around.ledger.totals.conversations_resumed += 1;
         // Over another transport it may overtake the news.
@@ -278,12 +281,13 @@ impl Client {
         link.session = session.session;
         session.holder = link.socket;
         session.left_ms = None;
-        (session.unread, session.inexact) = (0, false);
+        let inexact = std::mem::take(&mut session.inexact);
+        session.unread = 0;
         (session.over, session.gone) = (false, false);
         let mut sure = BTreeSet::new();
         for (room, mut view) in std::mem::take(&mut session.rooms) {
             view.take_over(link.number, session.session);
-            view.go_on(around.now.ms);
+            view.go_on(inexact, around.now.ms);
             around.ledger.tell_of(&room, &view.epoch, link.user.as_deref(), "resumed");
             if !session.unsure.contains(&room) {
                 sure.insert(room.clone());
@@ -360,6 +364,11 @@ impl Link {
     /// Whether it waits to hear what a recovery has come to.
     pub(super) fn waits_for_recovery(&self) -> bool {
         self.asked.values().any(|asked| matches!(asked, Asked::Join { recover: Some(_), .. }))
+    }
+
+    /// Whether it was told that something is gone, in whichever room, and the server perhaps does not know that it knows.
+    pub(super) fn may_hear_of_gap_again(&self) -> bool {
+        self.views.values().any(View::may_hear_of_gap_again)
     }
 
     /// Rooms of which the client does not know whether its session has them.

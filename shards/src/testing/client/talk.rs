@@ -152,7 +152,7 @@ impl Client {
 
     /// Asks whether the client is there; it has handled all that came before.
     fn on_engine_ping(&mut self, around: &mut Around<'_>) {
-        self.handle_early(around);
+        self.handle_early(false, around);
         let Some(link) = &mut self.link else { return };
         link.views.values_mut().for_each(super::View::note_progress);
         self.send_text("3", around);

@@ -1,7 +1,5 @@
 //! A room whose session was resumed by another connection: what it gives fits behind what its client has had.
 
-use std::collections::BTreeSet;
-
 use super::super::super::ledger::{Heard, Ledger, Told};
 use super::{Position, View};
 
@@ -70,7 +68,8 @@ impl View {
             self.leave();
             self.restart(&replay.at.epoch);
         } else if let Some(had) = had {
-            self.miss_between(had, replay, ledger);
+            let told = Told::Replay(replay.from(had), replay.at.offset);
+            self.miss_between(had, told, replay.at, ledger);
         }
         let since_ms = self.since_ms;
         self.epoch.clone_from(&replay.at.epoch);
@@ -83,12 +82,18 @@ impl View {
     }
 
     /// Messages that may be given again, because they told no place.
-    pub(in super::super) fn allow_again(&mut self, unplaced: &BTreeSet<(String, u64)>) {
-        self.by_answer.extend(unplaced.iter().cloned());
+    pub(in super::super) fn allow_again(&mut self, unplaced: impl IntoIterator<Item = (String, u64)>) {
+        self.by_answer.extend(unplaced);
     }
 
     /// Messages of a session that a Socket.IO client wants to take up, be it let in or not: what it missed, one by one.
-    pub(in super::super) fn catch_up(&mut self, missed: &[Heard], exact: bool, ledger: &mut Ledger) {
+    /// When it is not let in they are perhaps not all, and a change may be missing that another one behind them shows.
+    pub(in super::super) fn catch_up(
+        &mut self,
+        missed: &[Heard],
+        (exact, is_all): (bool, bool),
+        ledger: &mut Ledger,
+    ) {
         let had = self.last.filter(|_| self.anchored);
         let Some(last) = missed.last() else { return };
         if had.is_none() && self.epoch != last.epoch {
@@ -98,17 +103,26 @@ impl View {
         let at = Position { epoch: last.epoch.clone(), offset: last.offset.max(had.unwrap_or(0)) };
         let replay = Replay { recovered: true, at: &at, missed, exact };
         self.take_missed(&replay, had, ledger);
-        if let Some(had) = had {
-            self.miss_between(had, &replay, ledger);
-        }
+        // What an earlier resume gave, which did not say up to where, may show changes behind it, too.
         let from = replay.from(had.unwrap_or(0));
-        self.resumed_from = Some(self.resumed_from.map_or(from, |known| known.min(from)));
+        let from = self.resumed_from.map_or(from, |known| known.min(from));
+        self.resumed_from = Some(from);
+        if let Some(had) = had {
+            let to = if is_all { at.offset } else { u64::MAX };
+            self.miss_between(had, Told::Replay(from, to), &at, ledger);
+        }
         self.last = Some(at.offset.max(self.last.unwrap_or(0)));
         self.anchored = true;
     }
 
     /// The client is let in: what it has not been given by now comes live.
-    pub(in super::super) fn go_on(&mut self, now_ms: u64) {
+    ///
+    /// Where the session began at another place than the last that it saw, and what is in front of that in other states,
+    /// it may get once more what it had before.
+    pub(in super::super) fn go_on(&mut self, inexact: bool, now_ms: u64) {
+        if inexact {
+            self.by_answer.extend(self.received.iter().cloned());
+        }
         self.resumed_from = self.resumed_from.or(self.last);
         self.member = true;
         self.since_ms = self.since_ms.or(Some(now_ms));
@@ -183,10 +197,10 @@ impl View {
         }
     }
 
-    fn miss_between(&self, had: u64, replay: &Replay<'_>, ledger: &mut Ledger) {
-        let epoch = &replay.at.epoch;
-        let absent = (had + 1..=replay.at.offset).filter(|at| !self.received.contains(&(epoch.clone(), *at)));
-        let from = replay.from(had);
-        ledger.miss(self.connection, &self.room, epoch, absent, Told::Replay(from, replay.at.offset));
+    /// What did not come behind what the client had, up to there.
+    fn miss_between(&self, had: u64, told: Told, to: &Position, ledger: &mut Ledger) {
+        let Position { epoch, offset } = to;
+        let absent = (had + 1..=*offset).filter(|at| !self.received.contains(&(epoch.clone(), *at)));
+        ledger.miss(self.connection, &self.room, epoch, absent, told);
     }
 }
