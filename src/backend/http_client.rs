@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -19,7 +19,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::crypto::aws_lc_rs;
 use tokio::time::timeout;
 
-use super::signature::{SIGNATURE, Secrets, TIMESTAMP};
+use super::signature::{SIGNATURE, TIMESTAMP};
+use super::signer::Signer;
 
 /// A connection that was idle for longer is not used again: Node closes its after five seconds, and a request that meets
 /// that is lost.
@@ -42,8 +43,8 @@ pub(crate) struct EndpointSettings {
     pub(crate) url: Uri,
     /// Headers beside the client's own.
     pub(crate) headers: HeaderMap,
-    /// What requests are signed with.
-    pub(crate) secrets: Secrets,
+    /// What signs requests.
+    pub(crate) signer: Arc<Signer>,
     /// Bytes of an answer's body.
     pub(crate) answer_bytes_max: usize,
     /// Connections that are kept while nothing is asked.
@@ -159,9 +160,9 @@ impl Endpoint {
     }
 
     fn request(&self, body: Bytes) -> Request<Body> {
-        let EndpointSettings { url, headers, secrets, .. } = &self.settings;
+        let EndpointSettings { url, headers, signer, .. } = &self.settings;
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let signature = (!secrets.is_empty()).then(|| secrets.sign(now_s, &body));
+        let signature = signer.sign(now_s, &body);
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = url.clone();

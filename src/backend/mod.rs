@@ -20,6 +20,7 @@ pub(crate) mod request;
 mod routes;
 mod settings;
 pub(crate) mod signature;
+pub(crate) mod signer;
 
 use std::fmt;
 use std::io;

@@ -1,5 +1,6 @@
 //! What the configuration says of backends, checked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use roomcast_shards::backend::HookKind;
@@ -8,6 +9,7 @@ use super::breaker::BreakerSettings;
 use super::call::Treatment;
 use super::http_client::EndpointSettings;
 use super::request::Include;
+use super::signer::Signer;
 use crate::settings::SecretSource;
 
 /// All backends of the configuration.
@@ -17,6 +19,14 @@ pub(crate) struct BackendSettings {
     pub(crate) routes: Vec<RouteSettings>,
     /// At most one of a kind.
     pub(crate) hooks: Vec<HookSettings>,
+}
+
+impl BackendSettings {
+    /// What signs requests to them.
+    pub(crate) fn signers(&self) -> impl Iterator<Item = &Arc<Signer>> {
+        let routes = self.routes.iter().map(|route| &route.endpoint);
+        routes.chain(self.hooks.iter().map(|hook| &hook.endpoint)).map(|endpoint| &endpoint.signer)
+    }
 }
 
 /// One hook.

@@ -38,6 +38,11 @@ impl Secrets {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether requests are not signed.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -50,6 +50,7 @@ pub(crate) use chat_page::chat_page;
 pub(crate) use health::HealthLimits;
 pub(crate) use sink::{Job, Pending, channel};
 
+use crate::backend::signer::Signer;
 use crate::backend::{BackendSettings, Backends, Node};
 
 use crate::emitter::{self, EmitterCounts, EmitterSettings};
@@ -120,6 +121,7 @@ pub(crate) struct Extra {
 #[derive(Debug)]
 pub(crate) struct Control {
     keys: Option<Arc<KeyFile>>,
+    signers: Vec<Arc<Signer>>,
     draining: Arc<AtomicBool>,
     stop: watch::Sender<bool>,
     thread: JoinHandle<()>,
@@ -189,6 +191,7 @@ fn start_with(
     let listener = settings.admin_listener.map(|listener| register(&runtime, listener)).transpose()?;
     let draining = Arc::new(AtomicBool::new(false));
     let keys = settings.api.keys.clone();
+    let signers = settings.backends.signers().chain(settings.listeners.signers()).cloned().collect();
     let places = Arc::new(Places::new(u32::try_from(settings.api.connections_max).unwrap_or(u32::MAX)));
     let api = Arc::clone(data_plane.counts());
     let backends = Arc::new(backends);
@@ -237,7 +240,7 @@ fn start_with(
         // A lookup of a name may hang, and nobody waits for it any more.
         runtime.shutdown_background();
     })?;
-    Ok(Control { keys, draining, stop, thread })
+    Ok(Control { keys, signers, draining, stop, thread })
 }
 
 fn register(runtime: &Runtime, listener: std::net::TcpListener) -> io::Result<TcpListener> {
@@ -292,11 +295,12 @@ impl Control {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Reads the keys of the server API again.
+    /// Reads the keys of the server API again, and the secrets of backends and webhooks.
     pub(crate) fn reload(&self) {
         if let Some(keys) = &self.keys {
             keys.reload();
         }
+        self.signers.iter().for_each(|signer| signer.reload());
     }
 
     /// Lets running requests finish, and events be delivered that would end with the process, for at most

@@ -9,6 +9,7 @@ use super::pattern::NamePattern;
 use super::payload::{Condition, Payload};
 use super::template::Template;
 use crate::backend::http_client::EndpointSettings;
+use crate::backend::signer::Signer;
 use crate::engine::redis::connect::Address;
 
 /// All listeners, and where events come from besides the server API and the gateway.
@@ -106,6 +107,14 @@ pub(crate) struct SourceSettings {
 }
 
 impl ListenersSettings {
+    /// What signs requests to webhooks.
+    pub(crate) fn signers(&self) -> impl Iterator<Item = &Arc<Signer>> {
+        self.listeners.iter().filter_map(|listener| match &listener.sink {
+            SinkSettings::Webhook(endpoint, _) => Some(&endpoint.signer),
+            SinkSettings::Rooms(_) | SinkSettings::Stream(..) | SinkSettings::Log => None,
+        })
+    }
+
     /// The gateway's events that some listener may hear of.
     pub(crate) fn kinds(&self) -> EventKinds {
         let heard = |kind: &EventKind| {

@@ -21,7 +21,6 @@ use super::value;
 use crate::backend::call::Treatment;
 use crate::backend::http_client::EndpointSettings;
 use crate::backend::request::Include;
-use crate::backend::signature::Secrets;
 use crate::backend::{BackendSettings, RouteSettings};
 
 /// What a table of a route may say, with the manual of each key.
@@ -49,7 +48,7 @@ const KEYS: &[(&str, &str)] = &[
     ("breaker-probes", "Trials that must succeed then, and that are made at once. Default: 1."),
     (
         "secret-file",
-        "File with the secret that requests are signed with; several, one a line, while they change.",
+        "File with the secret that requests are signed with; several, one a line, while they change. Read again on SIGHUP.",
     ),
     ("secret-env", "Variable that holds the same in place of a file."),
     ("headers", "Table of further headers."),
@@ -118,11 +117,11 @@ impl FileBackends {
         let mut settings = self.settings.clone();
         for route in &mut settings.routes {
             let at = format!("routes.{}", route.name);
-            route.endpoint.secrets = endpoint::secrets(&at, route.secret.as_ref(), warnings)?;
+            route.endpoint.signer = endpoint::signer(&at, route.secret.as_ref(), warnings)?;
         }
         for hook in &mut settings.hooks {
             let at = format!("hooks.{}", hook.kind.name());
-            hook.endpoint.secrets = endpoint::secrets(&at, hook.secret.as_ref(), warnings)?;
+            hook.endpoint.signer = endpoint::signer(&at, hook.secret.as_ref(), warnings)?;
         }
         Ok(settings)
     }

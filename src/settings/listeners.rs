@@ -83,7 +83,7 @@ const KEYS: &[Key] = &[
     (
         "secret-file",
         WEBHOOK,
-        "File with the secret that requests are signed with; several, one a line, while they change.",
+        "File with the secret that requests are signed with; several, one a line, while they change. Read again on SIGHUP.",
     ),
     ("secret-env", WEBHOOK, "Variable that holds the same in place of a file."),
     ("headers", WEBHOOK, "Table of further headers."),
@@ -182,7 +182,7 @@ impl FileListeners {
             let at = format!("listeners.{}", listener.name);
             match &mut listener.sink {
                 SinkSettings::Webhook(endpoint, _) => {
-                    endpoint.secrets = endpoint::secrets(&at, secret.as_ref(), warnings)?;
+                    endpoint.signer = endpoint::signer(&at, secret.as_ref(), warnings)?;
                 }
                 SinkSettings::Rooms(rooms) => rooms.tenancy = tenancy,
                 SinkSettings::Stream(..) | SinkSettings::Log => {}

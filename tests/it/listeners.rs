@@ -8,10 +8,8 @@ mod support_desk;
 
 mod webhooks;
 
-use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 use serde_json::Value;
 
-use crate::support::backend::Request;
 use crate::support::server::ServerBuilder;
 use crate::support::{Redis, Server, TemporaryFile, http};
 
@@ -60,13 +58,6 @@ fn series(server: &Server, series: &str) -> f64 {
     value.unwrap_or_default()
 }
 
-/// Checks a request's signature as a receiver does.
-fn verify(request: &Request, secret: &str) {
-    let signed = format!("{}.{}", request.header("x-roomcast-timestamp"), request.text);
-    let tag = sign(&Key::new(HMAC_SHA256, secret.as_bytes()), signed.as_bytes());
-    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(request.header("x-roomcast-signature"), format!("v1={hex}"));
-}
 /// A service with a key of the server API.
 struct Api(TemporaryFile);
 

@@ -1,9 +1,12 @@
 //! What every backend's table says, whatever it is asked for: where it is, how it is treated, what it is signed with.
 
+use std::sync::Arc;
+
 use hyper::header::{HeaderName, HeaderValue};
 
-use super::super::keys::read_key;
 use super::*;
+use crate::backend::signature::Secrets;
+use crate::backend::signer::Signer;
 
 /// Durations that make sense: within a minute a client has given up.
 const TIME_MS_MAX: u64 = 60_000;
@@ -25,7 +28,7 @@ pub(in crate::settings) fn read(at: &str, table: &Table) -> Result<EndpointSetti
     Ok(EndpointSettings {
         url,
         headers: headers(&format!("{at}.headers"), table.get("headers"))?,
-        secrets: Secrets::default(),
+        signer: Arc::default(),
         answer_bytes_max: answer_bytes_max.unwrap_or(ANSWER_BYTES_MAX),
         // As many as may be busy are worth keeping.
         idle_connections_max: one(at, table, "concurrency", value::count(1..=1_000))?
@@ -115,25 +118,28 @@ pub(in crate::settings) fn secret_source(at: &str, table: &Table) -> Result<Opti
     }
 }
 
-/// The secrets of a source.
-pub(in crate::settings) fn secrets(
+/// What signs with the secrets of a source.
+pub(in crate::settings) fn signer(
     at: &str,
     source: Option<&SecretSource>,
     warnings: &mut Vec<String>,
-) -> Result<Secrets, String> {
-    let (key, text) = match source {
+) -> Result<Arc<Signer>, String> {
+    let (key, signer) = match source {
         None => {
             warnings.push(format!(
                 "{at}: requests are not signed, so anybody can ask the backend: set secret-file"
             ));
-            return Ok(Secrets::default());
+            return Ok(Arc::default());
         }
-        Some(SecretSource::File(path)) => ("secret-file", read_key(path)),
+        Some(SecretSource::File(path)) => ("secret-file", Signer::of_file(at, path)),
         Some(SecretSource::Variable(name)) => {
             let value = std::env::var(name).map(String::into_bytes);
-            ("secret-env", value.map_err(|_| format!("the variable {name} is not set, or is no text")))
+            let value = value.map_err(|_| format!("the variable {name} is not set, or is no text"));
+            let secrets = value.and_then(|text| {
+                Secrets::read(&text).map_err(|error| format!("the variable {name} {error}"))
+            });
+            ("secret-env", secrets.map(Signer::new))
         }
     };
-    let secrets = text.and_then(|text| Secrets::read(&text).map_err(|error| format!("it {error}")));
-    secrets.map_err(|error| format!("{at}.{key}: {error}"))
+    signer.map(Arc::new).map_err(|error| format!("{at}.{key}: {error}"))
 }

@@ -4,8 +4,9 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::{echo, server};
+use super::{configured, echo, server};
 use crate::support::TemporaryFile;
+use crate::support::backend::{Backend, Does};
 
 /// Checks a request that is given by environment, with the example's own function.
 const NODE: &str = "import('SCRIPT').then(({ isSigned }) => {
@@ -55,4 +56,43 @@ fn node_and_python_find_the_signature_right_and_a_forged_one_wrong() {
     assert_eq!(checks("the-new-secret", timestamp, &format!("{} ", request.text)), ["false", "false"]);
     let old: u64 = timestamp.parse().expect("seconds");
     assert_eq!(checks("the-new-secret", &(old - 1).to_string(), &request.text), ["false", "false"]);
+}
+
+#[test]
+fn secrets_are_read_again_on_sighup_and_a_broken_file_changes_nothing() {
+    let file = TemporaryFile::with("route-secret-rotated", "first\n");
+    let hook = TemporaryFile::with("hook-secret-rotated", "hooks-first\n");
+    let backend = Backend::that(Does::say(json!({})));
+    let (url, path, hook_path) = (backend.url(), file.path(), hook.path());
+    let server = configured(&format!(
+        "[[routes]]\nname = 'shop'\nevents = '*'\nurl = '{url}'\nsecret-file = '{path}'\n\
+         [hooks.publish]\nurl = '{url}'\nsecret-file = '{hook_path}'\n"
+    ));
+    let mut ana = server.employee("ana");
+    ana.join("lobby");
+    let mut signed_with = |event: &str, number: usize, secret: &str| {
+        match event {
+            "hook" => ana.say("lobby", number),
+            event => ana.call(event, json!({})),
+        };
+        backend.request(number).verify(secret);
+    };
+    signed_with("order:create", 0, "first");
+    signed_with("hook", 1, "hooks-first");
+
+    std::fs::write(file.path(), "\n").expect("the file is ours");
+    server.hang_up();
+    let broken = server.wait_for_log(|line| line.contains("secrets_not_reloaded").then(|| line.to_owned()));
+    assert!(broken.contains("routes.shop") && broken.contains("holds no secret"), "{broken}");
+    signed_with("order:create", 2, "first");
+
+    std::fs::write(file.path(), "second\n").expect("the file is ours");
+    std::fs::write(hook.path(), "hooks-second\n").expect("the file is ours");
+    server.hang_up();
+    for whose in ["routes.shop", "hooks.publish"] {
+        server.wait_for_log(|line| (line.contains("secrets_reloaded") && line.contains(whose)).then_some(()));
+    }
+    signed_with("order:create", 3, "second");
+    let log = server.log().join("\n");
+    assert!(!log.contains("\"second"), "no secret is logged: {log}");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Api, verify};
+use super::Api;
 use crate::support::backend::{Backend, Does};
 use crate::support::{Redis, Server, SocketIo, TemporaryFile, Token, eventually};
 
@@ -47,7 +47,7 @@ impl Desk {
         loop {
             let request = self.services.request(at);
             if request.body["listener"] == listener {
-                verify(&request, "a shared secret");
+                request.verify("a shared secret");
                 let events = request.body["events"].as_array().expect("events");
                 if let Some(event) = events.iter().find(|event| event["name"] == name) {
                     return event["data"].clone();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Desk, config, emit, series, verify};
+use super::{Desk, config, emit, series};
 use crate::support::backend::{Backend, Does, Request};
 use crate::support::{Redis, Server, TemporaryFile, eventually};
 
@@ -53,7 +53,7 @@ fn a_webhook_gets_signed_events_with_what_it_knows_them_by() {
     let event = &request.body["events"][0];
     assert_eq!((&event["id"], &event["name"]), (&json!(id), &json!("conversation.created")));
     assert_eq!((&event["data"]["n"], &request.body["listener"]), (&json!(7), &json!("Hook")));
-    verify(&request, "hush");
+    request.verify("hush");
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Who is let in: keys, tokens that name `server`, and nobody else.
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::{Backend, Gateway, KEY, assert_error};
@@ -72,19 +71,15 @@ fn without_keys_and_tokens_the_api_is_off() {
 #[test]
 fn keys_are_read_again_on_sighup_and_a_broken_file_changes_nothing() {
     let gateway = Gateway::start();
-    let hang_up = || {
-        let pid = i32::try_from(gateway.server.pid()).ok().and_then(Pid::from_raw);
-        kill_process(pid.expect("a process id"), Signal::HUP).expect("the process is ours");
-    };
     let status = |key: &str| {
         Backend::new(&gateway.server, &format!("X-API-Key: {key}")).ask("GET", "/v1/stats", "").status
     };
     std::fs::write(gateway.keys.path(), "short\n").expect("the file is ours");
-    hang_up();
+    gateway.server.hang_up();
     gateway.server.wait_for_log(|line| line.contains("api_keys_not_reloaded").then_some(()));
     assert_eq!(status(KEY), 200);
     std::fs::write(gateway.keys.path(), "another-key-0123456789\n").expect("the file is ours");
-    hang_up();
+    gateway.server.hang_up();
     eventually("the new key is taken", || (status("another-key-0123456789") == 200).then_some(()));
     assert_eq!(status(KEY), 401);
     assert!(!gateway.server.log().join("\n").contains("another-key"), "no key is logged");

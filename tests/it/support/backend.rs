@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 use serde_json::Value;
 
 use super::DEADLINE;
@@ -52,6 +53,15 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// Checks its signature as a receiver does.
+    #[track_caller]
+    pub(crate) fn verify(&self, secret: &str) {
+        let signed = format!("{}.{}", self.header("x-roomcast-timestamp"), self.text);
+        let tag = sign(&Key::new(HMAC_SHA256, secret.as_bytes()), signed.as_bytes());
+        let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(self.header("x-roomcast-signature"), format!("v1={hex}"));
+    }
+
     /// A header's value, by its lower-case name.
     pub(crate) fn header(&self, name: &str) -> &str {
         let line = self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));

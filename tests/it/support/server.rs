@@ -256,6 +256,12 @@ impl Server {
         rustix::process::kill_process(pid, Signal::TERM).expect("the process is ours and not yet reaped");
     }
 
+    /// Has it read its files again.
+    pub(crate) fn hang_up(&self) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+        rustix::process::kill_process(pid, Signal::HUP).expect("the process is ours and not yet reaped");
+    }
+
     /// Ends the process as nothing else does: at once, whatever it is doing.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("the process is ours");
