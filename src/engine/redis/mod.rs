@@ -25,7 +25,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use redis::{AsyncTypedCommands as _, RedisError};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncTypedCommands as _, ErrorKind, RedisError};
 use roomcast_shards::access::revocations::Revocation;
 use roomcast_shards::engine::{Engine, Full, NodeId, Request};
 use roomcast_shards::id::ShardId;
@@ -43,6 +44,8 @@ use super::Hearers;
 
 /// Batches of requests that may wait for the engine's thread; beyond it they wait in their shards.
 const BATCHES_MAX: usize = 1_024;
+/// Why a node of a Redis Cluster is no engine.
+const PARTITIONED: &str = "it is a node of a Redis Cluster, which is not supported: a single Redis or Valkey is, with replicas or without";
 
 /// What the engine is told by the settings.
 #[derive(Debug, Clone)]
@@ -170,9 +173,18 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()
 }
 
+/// Whether it is a node of a Redis Cluster, which has only some of the keys. Who may not ask is believed to know.
+async fn is_partitioned(connection: &mut MultiplexedConnection) -> bool {
+    let info: Result<String, _> = redis::cmd("INFO").arg("cluster").query_async(connection).await;
+    info.is_ok_and(|info| info.lines().any(|line| line == "cluster_enabled:1"))
+}
+
 /// What signs sessions, and who is refused.
 async fn agree(settings: &RedisSettings) -> Result<([u8; 32], Vec<Change>), RedisError> {
     let mut connection = settings.address.connect().await?;
+    if is_partitioned(&mut connection).await {
+        return Err((ErrorKind::InvalidClientConfig, PARTITIONED).into());
+    }
     let keys = Keys::new(&settings.prefix);
     let name = keys.session_key();
     let ours: [u8; 32] = rand::random();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Nodes, expect_engine, expect_members, message, start_node};
-use crate::support::{Client, http};
+use crate::support::{Client, ProcessEnd, Redis, TemporaryDirectory, http};
 
 fn expect_trouble(client: &mut Client, room: &str, reason: &str) -> Value {
     let error = client.expect(reason, |frame| {
@@ -118,34 +118,40 @@ fn a_message_that_the_redis_never_answered_is_an_error() {
     assert_eq!([&error["details"]["component"], &error["recoverable"]], [&json!("engine"), &json!(true)]);
 }
 
-#[test]
-fn a_gateway_does_not_start_without_its_redis() {
-    let mut nodes = Nodes::start(0);
-    nodes.redis.kill();
-    let url = nodes.redis.url();
-    let end = crate::support::ProcessEnd::of(&[
-        "serve",
-        "--auth",
-        "off",
-        "--listen",
-        "127.0.0.1:0",
-        "--engine",
-        &url,
-    ]);
+/// What a gateway says that does not start on this Redis.
+fn refusal(redis: &Redis) -> String {
+    let url = redis.url();
+    let arguments = ["serve", "--auth", "off", "--listen", "127.0.0.1:0", "--engine", &url];
+    let end = ProcessEnd::of(&arguments);
     assert_ne!(end.code, Some(0));
     assert!(end.stderr.contains("--engine") && end.stderr.contains("127.0.0.1"), "{}", end.stderr);
+    end.stderr
+}
+
+#[test]
+fn a_gateway_does_not_start_without_its_redis() {
+    let mut redis = Redis::start();
+    redis.kill();
+    refusal(&redis);
+}
+
+#[test]
+fn a_gateway_does_not_start_on_a_part_of_a_redis_cluster() {
+    let home = TemporaryDirectory::new();
+    let path = home.path().to_str().expect("UTF-8");
+    let redis = Redis::start_with(&["--cluster-enabled", "yes", "--dir", path]);
+    let said = [refusal(&redis), {
+        // Even one that has all keys is one of many tomorrow.
+        assert_eq!(redis.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "OK");
+        refusal(&redis)
+    }];
+    assert!(said.iter().all(|said| said.contains("Redis Cluster, which is not supported")), "{said:?}");
 }
 
 #[test]
 fn an_older_redis_without_sharded_channels_does_too() {
-    let redis = crate::support::Redis::start_with(&[
-        "--rename-command",
-        "SPUBLISH",
-        "",
-        "--rename-command",
-        "SSUBSCRIBE",
-        "",
-    ]);
+    let redis =
+        Redis::start_with(&["--rename-command", "SPUBLISH", "", "--rename-command", "SSUBSCRIBE", ""]);
     let nodes = [start_node(&redis, &[]), start_node(&redis, &[])];
     let mut ana = nodes[0].member("ana", "lobby");
     let mut ben = nodes[1].member("ben", "lobby");
