@@ -2,6 +2,7 @@
 
 mod administration;
 mod chaos;
+mod events;
 mod outage;
 mod people;
 mod revocations;

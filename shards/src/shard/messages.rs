@@ -231,24 +231,26 @@ impl Shard {
         let state = self.owned[key].typing_mut();
         let is_news = if typing { state.start(user, now.ms) } else { state.stop(user) };
         if is_news {
-            self.tell_typing(key, user, typing);
+            self.tell_typing(key, user, typing, true);
             self.share_typing(key, user, typing);
             self.schedule_room(key, now);
         }
         Ok(Outcome::Typing { room: Arc::clone(room), typing })
     }
 
-    /// A user who sent, or left, no longer writes.
-    pub(super) fn stop_typing(&mut self, key: usize, user: &Arc<str>) {
+    /// A user who sent, or left, no longer writes; `here` if it is this node's to tell listeners so.
+    pub(super) fn stop_typing(&mut self, key: usize, user: &Arc<str>, here: bool) {
         if !self.owned[key].typing().is_empty() && self.owned[key].typing_mut().stop(user) {
-            self.tell_typing(key, user, false);
+            self.tell_typing(key, user, false, here);
         }
     }
 
-    pub(super) fn tell_typing(&mut self, key: usize, user: &Arc<str>, typing: bool) {
+    pub(super) fn tell_typing(&mut self, key: usize, user: &Arc<str>, typing: bool, here: bool) {
         self.metrics.typing_edges += 1;
         let room = Arc::clone(self.owned[key].name());
-        self.note_typing(&room, user, typing);
+        if here {
+            self.note_typing(&room, user, typing);
+        }
         let news = News::Typing { user: Arc::clone(user), typing };
         self.notify(key, &Notice { room, except: Except::User(Arc::clone(user)), news });
     }

@@ -176,7 +176,7 @@ impl Shard {
             room.leave(seat, user, (lost, behind.is_some(), behind), now, config)
         });
         if !self.owned[key].is_present(user) {
-            self.stop_typing(key, user);
+            self.stop_typing(key, user, false);
         }
         self.tell_edge(key, change, now);
         self.leave_elsewhere(Arc::clone(self.owned[key].name()), user, seat.shard, lost);
@@ -234,7 +234,7 @@ impl Shard {
                 let state = self.owned[key].typing_mut();
                 let is_news = if typing { state.start(&user, now.ms) } else { state.stop(&user) };
                 if is_news {
-                    self.tell_typing(key, &user, typing);
+                    self.tell_typing(key, &user, typing, false);
                     self.schedule_room(key, now);
                 }
             }

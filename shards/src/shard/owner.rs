@@ -232,7 +232,7 @@ impl Shard {
             .change_room(key, |room, config| room.leave(seat, user, (lost, !anonymous, seen), now, config));
         if !self.owned[key].is_present(user) {
             self.store_member(key, user, was_known, now);
-            self.stop_typing(key, user);
+            self.stop_typing(key, user, true);
         }
         self.share_left(key, user, lost);
         self.announce(key, change, now);
@@ -305,7 +305,7 @@ impl Shard {
                 self.metrics.publications += 1;
                 self.note_kept(key, &publication);
                 self.distribute(key, &publication);
-                self.stop_typing(key, &sender);
+                self.stop_typing(key, &sender, true);
                 self.schedule_room(key, now);
             }
         }
@@ -339,7 +339,8 @@ impl Shard {
         let due = self.change_room(key, |room, config| room.tick(now, config));
         self.flush_receipts(key, now);
         for user in due.stopped {
-            self.tell_typing(key, &user, false);
+            let here = self.owned[key].seats_here(&user) > 0;
+            self.tell_typing(key, &user, false, here);
         }
         for (change, elsewhere) in due.left {
             if elsewhere {

@@ -260,7 +260,8 @@ impl Shard {
                 self.metrics.history_dropped += forgotten as u64;
                 self.deliver(key, &entry, now);
                 if entry.change().is_none() {
-                    self.stop_typing(key, &sender);
+                    let here = self.is_ours(&entry);
+                    self.stop_typing(key, &sender, here);
                 }
                 self.share_cursor_of_owner(key);
             }
