@@ -51,11 +51,12 @@ impl OwnedRoom {
 
     /// Takes over an entry.
     pub fn apply(&mut self, mut entry: Publication, now: Now, config: &Config) -> Applied {
-        if entry.epoch != self.epoch || entry.offset <= self.offset {
-            return Applied::Known;
-        }
-        if entry.offset > self.offset + 1 {
+        // Of another stream: its beginning was missed, or it is over; the engine knows which.
+        if entry.epoch != self.epoch || entry.offset > self.offset + 1 {
             return Applied::Gap;
+        }
+        if entry.offset <= self.offset {
+            return Applied::Known;
         }
         let mut forgotten = self.await_owner(now);
         let (entry, dropped) = if entry.change().is_some() {
@@ -230,5 +231,48 @@ impl OwnedRoom {
             .filter(|(_, seat)| node.map_or(!seat.is_here(), |node| seat.shard == node))
             .map(|(user, seat)| (Arc::clone(user), seat))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::protocol::message::{Lane, MessageType};
+
+    const NOW: Now = Now { ms: 1, unix_ms: 1 };
+
+    /// What becomes of an entry of a room that has one of its stream 1.
+    fn applied(epoch: u64, offset: Offset) -> Applied {
+        let config = Config::default();
+        let mut room = OwnedRoom::new("r".into(), RoomClass::Reliable, 0, Epoch(1), NOW);
+        let draft = Draft {
+            room: "r".to_owned(),
+            kind: MessageType::Chat,
+            content: Bytes::from_static(b"{}"),
+            metadata: None,
+            client_id: None,
+            exclude_sender: false,
+            exclude_user: None,
+            lane: Lane::Streaming,
+            binary: false,
+            ack_requested: false,
+        };
+        let entry = |room: &OwnedRoom, epoch, offset| Publication {
+            epoch: Epoch(epoch),
+            offset,
+            ..room.draft(&"ana".into(), SessionId(1), draft.clone(), NOW, MessageId::from_bytes([0; 16]))
+        };
+        assert!(matches!(room.apply(entry(&room, 1, 1), NOW, &config), Applied::Next(..)));
+        room.apply(entry(&room, epoch, offset), NOW, &config)
+    }
+
+    #[test]
+    fn an_entry_that_does_not_follow_says_that_something_is_missing() {
+        assert!(matches!(applied(1, 2), Applied::Next(..)));
+        assert!(matches!(applied(1, 1), Applied::Known));
+        assert!(matches!(applied(1, 3), Applied::Gap));
+        assert!(matches!(applied(2, 1), Applied::Gap), "whoever begins another stream tells it first");
     }
 }
