@@ -168,6 +168,7 @@ fn notification_listener_posts_what_may_be_notified_of() {
 fn participation_listener_tells_whoever_is_assigned() {
     let desk = desk("participation");
     let mut ana = desk.server.employee("ana");
+    ana.ping();
     desk.emit("assignee.changed", &data(&json!({"assigneeId": "ana"})));
     let told = ana.expect_event("participation.created");
     assert_eq!(*told.data(), json!({"conversationId": 3, "userId": "ana"}));
