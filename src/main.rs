@@ -18,6 +18,7 @@ mod serve;
 mod settings;
 mod store;
 mod token;
+mod trust;
 
 use std::io::Write;
 use std::process::ExitCode;

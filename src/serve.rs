@@ -108,6 +108,7 @@ impl Gateway {
             dev_page: settings.dev.as_ref().map(dev_page),
             limits: health_limits(&config, settings.memory_max),
             backends: settings.backends,
+            authorities: settings.authorities,
             api: settings.api,
             config: Arc::clone(&config),
             listeners: settings.listeners,

@@ -18,6 +18,7 @@ mod print;
 mod profiles;
 mod store;
 pub(crate) mod table;
+mod trust;
 mod value;
 
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ use crate::host::{Host, LOCKED_BYTES_PER_SHARD};
 use crate::listeners::ListenersSettings;
 use crate::logging::{LogFormat, LogSettings, parse_level};
 use crate::store::StoreSettings;
+use crate::trust::Authorities;
 pub(crate) use backends::SecretSource;
 pub(crate) use dev::{DevMode, dev};
 pub(crate) use keys::{algorithm, read_key, without_line_end};
@@ -74,6 +76,8 @@ pub(crate) struct Settings {
     pub(crate) log: LogSettings,
     /// The server API.
     pub(crate) api: ApiSettings,
+    /// Whom to trust beside the host's authorities.
+    pub(crate) authorities: Authorities,
     /// Present in `roomcast dev`.
     pub(crate) dev: Option<DevMode>,
     /// What is allowed but unwise; to be logged at start.
@@ -139,6 +143,7 @@ fn with_keys(layers: &Layers, mut settings: Settings) -> Result<Settings, Settin
     let tenancy = settings.data_plane.tenancy;
     let listeners = layers.listeners().finish(tenancy, &mut settings.warnings);
     settings.listeners = listeners.map_err(|error| SettingError(format!("--config: {error}")))?;
+    trust::trust(layers, &mut settings)?;
     // Sessions live in this process, so their key need not outlive it; with a store it is replaced by the store's.
     settings.data_plane.session_key = SessionKey(rand::random());
     Ok(settings)
@@ -225,6 +230,7 @@ fn without_keys(layers: &Layers, host: &Host) -> Result<Settings, SettingError> 
         emitter,
         log,
         api,
+        authorities: Authorities::default(),
         dev: None,
         warnings,
     })

@@ -3,8 +3,9 @@
 //! Each [`Endpoint`] has a pool of its own, so that one backend that hangs takes nothing from another. Redirects are not
 //! followed: who answers with one is not the backend that was configured.
 
-use std::fmt;
+use std::error::Error;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,13 +15,15 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, ResponseFuture};
+use hyper_util::client::legacy::{self, Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 use tokio::time::timeout;
 
 use super::signature::{SIGNATURE, TIMESTAMP};
 use super::signer::Signer;
+use crate::trust::Authorities;
 
 /// A connection that was idle for longer is not used again: Node closes its after five seconds, and a request that meets
 /// that is lost.
@@ -30,9 +33,10 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// Bytes of an answer's head.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
-/// Makes endpoints. What they share is the host's root certificates, read when the first of them needs those.
+/// Makes endpoints. What they share is whom they trust; the host's certificates are read when the first needs them.
 #[derive(Debug, Default)]
 pub(crate) struct HttpClient {
+    authorities: Authorities,
     tls: OnceLock<HttpsConnector<HttpConnector>>,
 }
 
@@ -56,6 +60,8 @@ pub(crate) struct EndpointSettings {
 pub(crate) struct Endpoint {
     settings: EndpointSettings,
     pool: Pool,
+    /// Whether its certificate was refused when it was asked last.
+    is_refused: AtomicBool,
 }
 
 type Body = Full<Bytes>;
@@ -95,10 +101,15 @@ pub(crate) enum CallError {
 }
 
 impl HttpClient {
+    /// Endpoints that may be vouched for by these, too.
+    pub(crate) fn new(authorities: Authorities) -> Self {
+        Self { authorities, tls: OnceLock::new() }
+    }
+
     /// A backend with connections of its own.
     ///
     /// # Errors
-    /// When it is behind HTTPS and the host has no root certificates.
+    /// When it is behind HTTPS and no authority is trusted.
     pub(crate) fn endpoint(&self, settings: EndpointSettings) -> io::Result<Endpoint> {
         let mut builder = Client::builder(TokioExecutor::new());
         builder
@@ -110,15 +121,20 @@ impl HttpClient {
             Some("https") => Pool::Tls(builder.build(self.tls()?)),
             _ => Pool::Plain(builder.build(tcp())),
         };
-        Ok(Endpoint { settings, pool })
+        Ok(Endpoint { settings, pool, is_refused: AtomicBool::new(false) })
     }
 
     fn tls(&self) -> io::Result<HttpsConnector<HttpConnector>> {
         if let Some(connector) = self.tls.get() {
             return Ok(connector.clone());
         }
+        let config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(self.authorities.with_host()?)
+            .with_no_client_auth();
         let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(aws_lc_rs::default_provider())?
+            .with_tls_config(config)
             .https_only()
             .enable_http1()
             .wrap_connector(tcp());
@@ -148,15 +164,26 @@ impl Endpoint {
 
     async fn exchange(&self, body: Bytes) -> Result<Answer, CallError> {
         let response = self.pool.request(self.request(body)).await.map_err(|error| {
-            tracing::debug!(event = "backend_call_failed", url = %self.settings.url, error = %chain(&error));
+            self.note(&error);
             if error.is_connect() { CallError::Connect } else { CallError::Broken }
         })?;
+        self.is_refused.store(false, Ordering::Relaxed);
         let (head, body) = Response::into_parts(response);
         let body = Limited::new(body, self.settings.answer_bytes_max).collect().await;
         let body = body.map_err(|error| {
             if error.is::<LengthLimitError>() { CallError::TooLarge } else { CallError::Broken }
         })?;
         Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+    }
+
+    /// Tells of a certificate that was refused, once until there is an answer: nothing else says why there is none.
+    fn note(&self, error: &legacy::Error) {
+        let (url, text) = (&self.settings.url, chain(error));
+        if is_certificate(error) && !self.is_refused.swap(true, Ordering::Relaxed) {
+            tracing::warn!(event = "certificate_refused", %url, error = text, "--ca-file names further authorities");
+        } else {
+            tracing::debug!(event = "backend_call_failed", %url, error = text);
+        }
     }
 
     fn request(&self, body: Bytes) -> Request<Body> {
@@ -187,14 +214,19 @@ impl Pool {
 }
 
 /// An error with what caused it: the outermost says little.
-fn chain(error: &dyn std::error::Error) -> impl fmt::Display {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Whether it is about the certificate that the other side has shown.
+fn is_certificate(error: &(dyn Error + 'static)) -> bool {
+    // What TLS says is wrapped into errors of input and output, which do not name it as their source.
+    let mut causes = std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>() {
+        Some(wrapper) => wrapper.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+        None => error.source(),
+    });
+    causes.any(|cause| matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
 }
 
 /// Reads the address of a backend.

@@ -82,17 +82,17 @@ impl Backends {
     /// Prepares them; nothing is asked yet. To be called within the runtime that serves them.
     ///
     /// # Errors
-    /// When one is behind HTTPS and the host has no root certificates.
+    /// When one is behind HTTPS and no authority is trusted.
     pub(crate) fn new(
         settings: &BackendSettings,
+        client: &HttpClient,
         node: Node,
         answer: Answer,
         data_plane: Option<Arc<DataPlane>>,
     ) -> io::Result<Self> {
-        let client = HttpClient::default();
         let routes =
-            settings.routes.iter().map(|route| Route::new(&client, route)).collect::<Result<_, _>>()?;
-        let hooks = settings.hooks.iter().map(|hook| Hook::new(&client, hook)).collect::<Result<_, _>>()?;
+            settings.routes.iter().map(|route| Route::new(client, route)).collect::<Result<_, _>>()?;
+        let hooks = settings.hooks.iter().map(|hook| Hook::new(client, hook)).collect::<Result<_, _>>()?;
         Ok(Self { node, routes, hooks, answer, data_plane })
     }
 

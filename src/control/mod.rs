@@ -50,12 +50,13 @@ pub(crate) use chat_page::chat_page;
 pub(crate) use health::HealthLimits;
 pub(crate) use sink::{Job, Pending, channel};
 
+use crate::backend::http_client::HttpClient;
 use crate::backend::signer::Signer;
 use crate::backend::{BackendSettings, Backends, Node};
-
 use crate::emitter::{self, EmitterCounts, EmitterSettings};
 use crate::listeners::{Bus, ListenersSettings};
 use crate::store::{Handle, StoreMetrics};
+use crate::trust::Authorities;
 
 use crate::engine::redis::EngineStatus;
 use crate::engine::redis::cluster::{ClusterEnd, Heard};
@@ -86,6 +87,8 @@ pub(crate) struct ControlSettings {
     pub(crate) limits: HealthLimits,
     /// The backends that are asked.
     pub(crate) backends: BackendSettings,
+    /// Who vouches for backends and webhooks beside the host's authorities.
+    pub(crate) authorities: Authorities,
     /// The server API.
     pub(crate) api: ApiSettings,
     /// What the shards obey.
@@ -148,18 +151,21 @@ pub(crate) fn start(
         let answer = members.map(Answered::Members).ok_or_else(unavailable);
         answering.answer(shard, ControlAnswer { caller, answer }).is_ok()
     });
-    let backends = backends(&settings.backends, shards, Arc::clone(&data_plane))?;
-    start_with(pending, Snapshots::new(count, Box::new(ask)), answer, data_plane, backends, settings, extra)
+    let client = HttpClient::new(settings.authorities.clone());
+    let backends = backends(&settings.backends, &client, shards, Arc::clone(&data_plane))?;
+    let snapshots = Snapshots::new(count, Box::new(ask));
+    start_with(pending, snapshots, answer, data_plane, (backends, client), settings, extra)
 }
 
 /// The backends, as they answer to the shards.
 fn backends(
     settings: &BackendSettings,
+    client: &HttpClient,
     shards: Arc<Shards>,
     data_plane: Arc<DataPlane>,
 ) -> io::Result<Backends> {
     let answer = Box::new(move |shard, answer| shards.answer(shard, answer));
-    Backends::new(settings, Node::new(host_name()), answer, Some(data_plane))
+    Backends::new(settings, client, Node::new(host_name()), answer, Some(data_plane))
 }
 
 /// What this host calls itself.
@@ -178,7 +184,7 @@ fn start_with(
     snapshots: Snapshots,
     answer: Answer,
     data_plane: Arc<DataPlane>,
-    backends: Backends,
+    (backends, client): (Backends, HttpClient),
     settings: ControlSettings,
     extra: Extra,
 ) -> io::Result<Control> {
@@ -201,7 +207,7 @@ fn start_with(
         if let Some(settings) = settings.emitter.clone() {
             tokio::spawn(emitter::run(settings, Arc::clone(&data_plane), Arc::clone(&emitter)));
         }
-        Bus::start(&settings.listeners, &data_plane, settings.outbox.clone())?
+        Bus::start(&settings.listeners, &client, &data_plane, settings.outbox.clone())?
     };
     let sources = Sources {
         extra,

@@ -44,8 +44,16 @@ impl Fixture {
         let snapshots = Snapshots::new(1, Box::new(ask));
         let data_plane = Arc::new(DataPlane::new(Arc::new(NoShards)));
         let backends = Backends::none();
-        let control =
-            start_with(pending, snapshots, Box::new(answer), data_plane, backends, settings, extra).unwrap();
+        let control = start_with(
+            pending,
+            snapshots,
+            Box::new(answer),
+            data_plane,
+            (backends, HttpClient::default()),
+            settings,
+            extra,
+        )
+        .unwrap();
         Self { control, sink, answered, listener: TcpListener::bind("127.0.0.1:0").unwrap() }
     }
 

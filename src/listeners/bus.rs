@@ -77,18 +77,18 @@ impl Bus {
     /// behind is delivered before anything new.
     ///
     /// # Errors
-    /// When a webhook is behind HTTPS and the host has no root certificates.
+    /// When a webhook is behind HTTPS and no authority is trusted.
     pub(crate) fn start(
         settings: &ListenersSettings,
+        client: &HttpClient,
         data_plane: &Arc<DataPlane>,
         store: Option<Handle>,
     ) -> io::Result<Arc<Self>> {
         let (outbox, left) = Outbox::open(store);
         let outbox = Arc::new(outbox);
         let own = Arc::new(OwnMessages::new(settings.kinds().has(EventKind::MessagePublished)));
-        let client = HttpClient::default();
         let listener =
-            |settings: &ListenerSettings| Listener::start(settings, &client, (data_plane, &own), &outbox);
+            |settings: &ListenerSettings| Listener::start(settings, client, (data_plane, &own), &outbox);
         let listeners = settings.listeners.iter().map(listener).collect::<io::Result<_>>()?;
         let bus = Arc::new(Self {
             listeners,

@@ -120,6 +120,12 @@ const NETWORK: &[Setting] = &[
         help: "Does not serve /ws.",
     },
     unset(
+        "ca-file",
+        "FILE",
+        "File with certificates (PEM) of authorities that are trusted beside the host's where the gateway connects by TLS: \
+         to a Redis (rediss://), to backends and to webhooks (https://).",
+    ),
+    unset(
         "echo-path",
         "PATH",
         "Serves a plain WebSocket echo at this path, for conformance suites; its message limit is \

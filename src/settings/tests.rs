@@ -53,6 +53,7 @@ fn a_bad_value_of_any_setting_is_refused_by_name() {
         "jwt-public-key-file",
         "jwks",
         "api-key-file",
+        "ca-file",
         "store",
     ];
     for setting in table::all().filter(|setting| !free.contains(&setting.name)) {

@@ -66,6 +66,7 @@ mod storm;
 mod support;
 mod system_calls;
 mod tenancy;
+mod tls;
 mod topic;
 mod typing;
 mod websocket;

@@ -8,7 +8,12 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 use redis::aio::{AsyncPushSender, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo as _, ProtocolVersion, RedisError};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, ProtocolVersion, RedisError,
+    TlsCertificates,
+};
+
+use crate::trust::Authorities;
 
 /// How long a connection may take to come about.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
@@ -41,6 +46,20 @@ impl Address {
         let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         let client = Client::open(info.set_redis_settings(redis)).map_err(|error| error.to_string())?;
         Ok(Self { client })
+    }
+
+    /// Trusts these authorities, too, if it is reached by TLS.
+    ///
+    /// # Errors
+    /// When they cannot be used.
+    pub(crate) fn trust(&mut self, authorities: &Authorities) -> Result<(), String> {
+        let info = self.client.get_connection_info().clone();
+        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            let root_cert = Some(authorities.with_host_pem());
+            let client = Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert });
+            self.client = client.map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 
     /// Connects for commands.

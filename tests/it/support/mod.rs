@@ -20,6 +20,7 @@ pub(crate) mod reply;
 pub(crate) mod server;
 pub(crate) mod socketio;
 pub(crate) mod story;
+pub(crate) mod tls;
 mod token;
 
 use std::time::{Duration, Instant};

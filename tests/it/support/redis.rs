@@ -10,6 +10,8 @@ use super::eventually;
 /// A running redis-server.
 pub(crate) struct Redis {
     child: Child,
+    /// The option that its port is given by.
+    listen: &'static str,
     port: u16,
     arguments: Vec<String>,
 }
@@ -22,13 +24,23 @@ impl Redis {
 
     /// Starts one with more arguments.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        Self::start_at("--port", arguments)
+    }
+
+    /// Starts one that speaks TLS only, with a certificate and its key, and asks nobody for one.
+    pub(crate) fn start_tls(certificate: &str, key: &str, arguments: &[&str]) -> Self {
+        let tls = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no"];
+        Self::start_at("--tls-port", &[&["--port", "0"], &tls[..], arguments].concat())
+    }
+
+    fn start_at(listen: &'static str, arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         // A port that is free now may be taken a moment later; then the next is tried.
         for _ in 0..20 {
             let port = free_port();
-            let mut child = spawn(port, &arguments);
+            let mut child = spawn(listen, port, &arguments);
             if is_up(&mut child, port) {
-                return Self { child, port, arguments };
+                return Self { child, listen, port, arguments };
             }
         }
         panic!("no redis-server would start: is it installed? ./scripts/setup does it");
@@ -54,7 +66,7 @@ impl Redis {
     pub(crate) fn restart(&mut self) {
         self.kill();
         eventually("the redis-server is back", || {
-            self.child = spawn(self.port, &self.arguments);
+            self.child = spawn(self.listen, self.port, &self.arguments);
             is_up(&mut self.child, self.port).then_some(())
         });
     }
@@ -94,10 +106,10 @@ fn free_port() -> u16 {
     listener.local_addr().expect("a bound listener has an address").port()
 }
 
-fn spawn(port: u16, arguments: &[String]) -> Child {
+fn spawn(listen: &str, port: u16, arguments: &[String]) -> Child {
     let port = port.to_string();
     Command::new("redis-server")
-        .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .args([listen, &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
         .args(arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
