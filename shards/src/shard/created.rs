@@ -46,37 +46,33 @@ impl Shard {
             );
         }
         if self.is_shared(name) {
-            return self.reserve_room(from, (caller, name), joining, creation, now);
+            let owner = Arc::clone(&joining.reader.user);
+            let (joining, creation) = (Box::new(joining), Box::new(creation));
+            let card = Creation::clone(&creation);
+            let ask =
+                Ask { caller, room: Arc::clone(name), operation: Operation::Create { joining, creation } };
+            return self.reserve_room(from, ask, (&owner, card), now);
         }
         self.create_here(from, caller, name, joining, creation, now);
     }
 
     /// On a room that several nodes share: whoever is first creates it.
-    fn reserve_room(
-        &mut self,
-        from: ShardId,
-        (caller, name): (Caller, &Arc<str>),
-        joining: Joining,
-        creation: Creation,
-        now: Now,
-    ) {
-        let class = self.classes.of(name);
-        let mut room = OwnedRoom::new(Arc::clone(name), class, 0, self.first_epoch(name, class), now);
-        let card = room.create(creation.clone(), &joining.reader.user, now);
+    fn reserve_room(&mut self, from: ShardId, ask: Ask, (owner, creation): (&Arc<str>, Creation), now: Now) {
+        let name = Arc::clone(&ask.room);
+        let class = self.classes.of(&name);
+        let mut room = OwnedRoom::new(Arc::clone(&name), class, 0, self.first_epoch(&name, class), now);
+        let card = room.create(creation, owner, now);
         let value = codec::card(&card, room.audience());
-        let operation = Operation::Create { joining: Box::new(joining), creation: Box::new(creation) };
-        let ask = Box::new(Ask { caller, room: Arc::clone(name), operation });
         // Made here first, so that the room is not let go before the engine has answered.
-        let key = self.own(name, now);
+        let key = self.own(&name, now);
         self.schedule_room(key, now);
         let Some(links) = &mut self.links else { return };
-        let ticket = links.wait_for(Pending::Creation { from, ask, asked: now });
-        let (room, name) = (Arc::clone(name), String::new());
+        let ticket = links.wait_for(Pending::Creation { from, ask: Box::new(ask), asked: now });
         self.request(Request::Take {
-            room,
+            room: name,
             ticket,
             table: Table::Card,
-            name,
+            name: String::new(),
             value,
             only_new: true,
             word: None,
@@ -91,17 +87,27 @@ impl Shard {
         existed: Result<bool, Unavailable>,
         now: Now,
     ) {
-        let Ask { caller, room, operation: Operation::Create { joining, creation } } = ask else { return };
+        let Ask { caller, room, operation } = ask;
         let refusal = match existed {
             Ok(false) => None,
             Ok(true) => Some(exists()),
             Err(_) => Some(unavailable("engine")),
         };
-        if let Some(error) = refusal {
-            let sequence = joining.sequence;
-            return self.answer(from, caller, Ok(Outcome::Refused { room, sequence, error }));
+        match (operation, refusal) {
+            (Operation::Create { joining, creation }, None) => {
+                self.create_here(from, caller, &room, *joining, *creation, now);
+            }
+            (Operation::Create { joining, .. }, Some(error)) => {
+                let sequence = joining.sequence;
+                self.answer(from, caller, Ok(Outcome::Refused { room, sequence, error }));
+            }
+            (Operation::Found { owner, account, creation }, None) => {
+                let card = self.found_here(&room, (&owner, account.as_deref()), *creation, now);
+                self.answer(from, caller, Ok(Outcome::Created(card)));
+            }
+            (_, Some(error)) => self.answer(from, caller, Err(error)),
+            _ => {}
         }
-        self.create_here(from, caller, &room, *joining, *creation, now);
     }
 
     fn create_here(
@@ -136,17 +142,38 @@ impl Shard {
     /// A room is created for somebody who is not here; the application may have as many as there is room for.
     pub(super) fn own_found(
         &mut self,
+        from: ShardId,
+        caller: Caller,
         name: &Arc<str>,
-        owner: &Arc<str>,
-        account: Option<&str>,
+        (owner, account): (Arc<str>, Option<Arc<str>>),
+        creation: Box<Creation>,
+        now: Now,
+    ) {
+        let full = |full: Full| limit_reached(full.message, full.limit);
+        let admitted = match self.known(name) {
+            Some(_) => Err(exists()),
+            None => self.created.admit_any(self.config.shards).map_err(full),
+        };
+        if let Err(error) = admitted {
+            return self.answer(from, caller, Err(error));
+        }
+        if self.is_shared(name) {
+            let card = Creation::clone(&creation);
+            let operation = Operation::Found { owner: Arc::clone(&owner), account, creation };
+            let ask = Ask { caller, room: Arc::clone(name), operation };
+            return self.reserve_room(from, ask, (&owner, card), now);
+        }
+        let card = self.found_here(name, (&owner, account.as_deref()), *creation, now);
+        self.answer(from, caller, Ok(Outcome::Created(card)));
+    }
+
+    fn found_here(
+        &mut self,
+        name: &Arc<str>,
+        (owner, account): (&Arc<str>, Option<&str>),
         creation: Creation,
         now: Now,
-    ) -> Result<Outcome, CommandError> {
-        if self.known(name).is_some() {
-            return Err(exists());
-        }
-        let full = |full: Full| limit_reached(full.message, full.limit);
-        self.created.admit_any(self.config.shards).map_err(full)?;
+    ) -> Arc<RoomCard> {
         let key = self.own(name, now);
         let named = creation.members.clone();
         let card = self.owned[key].create(creation, owner, now);
@@ -154,7 +181,7 @@ impl Shard {
         self.store_room(key, now);
         self.announce_room(&card, account, named, SessionId(0));
         self.note_room_created(&card);
-        Ok(Outcome::Created(card))
+        card
     }
 
     /// Those who may want to enter a new room hear of it.

@@ -136,6 +136,9 @@ impl Shard {
     /// A user came into the room by another node.
     fn seat_elsewhere(&mut self, key: usize, node: NodeId, user: &Arc<str>, member: &Member, now: Now) {
         let Some(shard) = self.place_of(node) else { return };
+        if let Some(links) = &mut self.links {
+            links.gone.remove(&node);
+        }
         let seat = Seat { shard, number: 0 };
         let said = member.said();
         if !self.owned[key].has_seat(user, seat) {
@@ -356,7 +359,8 @@ impl Shard {
     /// A node is gone, and with it its users' seats; they may come back by another.
     pub(super) fn on_node_gone(&mut self, node: NodeId, now: Now) {
         let Some(shard) = self.place_of(node) else { return };
-        let Some(links) = &self.links else { return };
+        let Some(links) = &mut self.links else { return };
+        links.gone.insert(node);
         let rooms: Vec<Arc<str>> = links.rooms.keys().cloned().collect();
         for room in rooms {
             let Some(key) = self.known(&room) else { continue };

@@ -87,7 +87,7 @@ impl Shard {
             }
             Operation::Administer(administration) => self.administer(administration, now),
             Operation::Found { owner, account, creation } => {
-                self.own_found(&room, &owner, account.as_deref(), *creation, now)
+                return self.own_found(from, caller, &room, (owner, account), creation, now);
             }
             Operation::Everywhere(question) => Ok(self.on_shard_question(question, now)),
             Operation::Emit(emission) => Ok(self.on_emission(&emission, now)),

@@ -94,7 +94,7 @@ impl Shard {
                 self.forget_shared_session(&user, session);
                 expired()
             }
-            Some(SharedSession { node, until_unix_ms: None, progress }) if patient && self.is_other(node) => {
+            Some(SharedSession { node, until_unix_ms: None, progress }) if patient && self.may_live(node) => {
                 // Somebody may still have it: it is given back, asked for, and waited for.
                 let room: Arc<str> = user_room(&user).into();
                 let value = codec::session(node, &user, session, None, &progress);
@@ -116,8 +116,9 @@ impl Shard {
         self.answer(from, caller, Ok(Outcome::Resumed { session, user, progress }));
     }
 
-    fn is_other(&self, node: NodeId) -> bool {
-        self.links.as_ref().is_some_and(|links| links.node != node)
+    /// Whether another node may still be there to say how far a client is.
+    fn may_live(&self, node: NodeId) -> bool {
+        self.links.as_ref().is_some_and(|links| links.node != node && !links.gone.contains(&node))
     }
 
     /// Another node left a session behind.

@@ -77,6 +77,8 @@ pub(super) struct Links {
     tickets: Ticket,
     /// The other nodes, by the place that their seats name.
     pub(super) nodes: Vec<NodeId>,
+    /// Those whose lease is over, unless they were heard of since.
+    pub(super) gone: HashSet<NodeId>,
     pub(super) up: bool,
     /// Sessions that other nodes were asked for, and until when that is waited for.
     pub(super) claims: Vec<(u64, Pending)>,
@@ -92,6 +94,7 @@ impl Links {
             pending: HashMap::default(),
             tickets: 0,
             nodes: Vec::new(),
+            gone: HashSet::default(),
             up: true,
             claims: Vec::new(),
             own: HashSet::default(),

@@ -2,11 +2,11 @@
 
 use std::thread;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Nodes, expect_members, message};
+use super::{Nodes, backend, expect_members, message, start_node};
 use crate::support::reply::column;
-use crate::support::{QUIET, Token};
+use crate::support::{QUIET, Server, Token};
 
 #[test]
 fn members_on_all_nodes_see_the_same_messages_with_the_same_ids_and_offsets() {
@@ -217,4 +217,30 @@ fn accounts_with_names_of_their_own_stay_apart() {
     ana.say("lobby", 1);
     assert_eq!(message(&mut ada, "lobby")["roomId"], "lobby");
     ben.assert_no("message:received", "it is another account's lobby");
+}
+
+#[test]
+fn a_private_room_that_a_service_creates_stays_private_on_every_node() {
+    let mut nodes = Nodes::start(2);
+    let room = json!({"roomId": "hr", "visibility": "private", "members": ["ana"]});
+    assert_eq!(backend(&nodes.nodes[0]).call("POST", "/v1/rooms", &room)["roomId"], "hr");
+    assert_is_private(&nodes.nodes[1], &room);
+    nodes.kill(0);
+    assert_is_private(&nodes.nodes[0], &room);
+    nodes.kill(0);
+    assert_is_private(&start_node(&nodes.redis, &[]), &room);
+    // However long nothing happens in it.
+    let key = nodes.redis.command(&["KEYS", "*:room:hr"]);
+    assert!(nodes.redis.command(&["TTL", key.trim()]).trim().ends_with("-1"), "{key} ends by itself");
+}
+
+fn assert_is_private(node: &Server, room: &Value) {
+    let mut service = backend(node);
+    service.call("POST", "/v1/rooms/hr/messages", &json!({"content": "salaries"}));
+    assert_eq!(service.get("/v1/rooms/hr")["visibility"], "private");
+    service.fail("POST", "/v1/rooms", &room.to_string(), 409, "CLIENT_ERROR");
+    let mut zed = node.employee("zed");
+    zed.fail("room:join", json!({"roomId": "hr", "history": 10}), "ROOM_ACCESS_DENIED");
+    let joined = node.employee("ana").call("room:join", json!({"roomId": "hr", "history": 1}));
+    assert_eq!(column(&joined, "messages", "content"), ["salaries"], "{joined}");
 }

@@ -1,8 +1,10 @@
 //! Sessions that go on by another node: after a cut, beside a connection that is still open, and after a crash.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
-use super::{Nodes, backend, message};
+use super::{Nodes, backend, expect_members, message};
 use crate::server_api::grants;
 use crate::support::engine::Endpoint;
 use crate::support::reply::{column, entry};
@@ -66,8 +68,12 @@ fn a_session_of_a_killed_node_loses_nothing() {
     for n in 4..=6 {
         ben.say("lobby", n);
     }
+    // Once its lease is over, nobody waits for what it could say.
+    expect_members(&mut ben, "lobby", 1);
     let mut ana = nodes.nodes[0].employee("ana");
+    let asked = Instant::now();
     let recovered = recover(&mut ana, &session);
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     let room = entry(&recovered, "rooms", "roomId", "lobby");
     assert_eq!(room["recovered"], true, "{recovered}");
     let contents = column(room, "messages", "content");

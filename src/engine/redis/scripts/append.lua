@@ -20,7 +20,10 @@ if keep > 0 then
   redis.call('XADD', stream, 'MAXLEN', '=', keep, offset .. '-0', 'b', ARGV[2])
   redis.call('PEXPIRE', stream, ttl)
 end
-if redis.call('PTTL', fields) < ttl then
+-- A room that somebody created stays until it is closed.
+if redis.call('HEXISTS', fields, 'c:') == 1 then
+  redis.call('PERSIST', fields)
+elseif redis.call('PTTL', fields) < ttl then
   redis.call('PEXPIRE', fields, ttl)
 end
 local place = epoch .. ' ' .. offset

@@ -11,7 +11,10 @@ if ARGV[8] ~= '' then
   local number = redis.call('HINCRBY', fields, 'w', 1)
   redis.call(ARGV[5], ARGV[6], 'W' .. ARGV[7] .. ' ' .. number .. ' ' .. ARGV[8])
 end
-if redis.call('PTTL', fields) < tonumber(ARGV[4]) then
+-- A room that somebody created stays until it is closed.
+if redis.call('HEXISTS', fields, 'c:') == 1 then
+  redis.call('PERSIST', fields)
+elseif redis.call('PTTL', fields) < tonumber(ARGV[4]) then
   redis.call('PEXPIRE', fields, ARGV[4])
 end
 return held
