@@ -22,7 +22,7 @@ use crate::id::{ConnectionId, MessageId};
 use crate::mesh::item::{Caller, ReplyTo};
 use crate::protocol::catalog::Event;
 use crate::protocol::close_code::CloseCode;
-use crate::protocol::command::{Draft, RequestId};
+use crate::protocol::command::{Creation, Draft, RequestId};
 use crate::protocol::error_code::{CommandError, ErrorCode};
 use crate::protocol::message::Metadata;
 use crate::protocol::socketio::Namespace;
@@ -49,6 +49,8 @@ pub(super) enum Wants {
     Enter(&'static Namespace, Arc<Identity>, Box<Credentials>),
     /// To enter a room.
     Join(String, Wish),
+    /// To create a room, and so to enter it.
+    Create(Box<Creation>),
     /// To subscribe to a pattern.
     Subscribe(Pattern),
     /// To send a message.
@@ -74,6 +76,7 @@ impl Wants {
             Self::Connect(..) => Asks::Connect { namespace: "/" },
             Self::Enter(namespace, ..) => Asks::Connect { namespace: namespace.wire_name() },
             Self::Join(room, _) => Asks::Join { room: room.as_str().into() },
+            Self::Create(creation) => Asks::Join { room: creation.room.as_str().into() },
             Self::Subscribe(pattern) => Asks::Subscribe { pattern: pattern.as_str().into() },
             Self::Send(draft) => message(Event::MessageSend, draft),
             Self::UserSend(_, draft) => message(Event::UserSend, draft),
@@ -195,6 +198,7 @@ impl Shard {
                 let history = verdict.history_max.map_or(wish.history, |max| wish.history.min(max));
                 self.enter_room(slot, own, room, Wish { history, ..wish })
             }
+            Wants::Create(ref creation) => self.create_with_leave(slot, own, (**creation).clone()),
             Wants::Subscribe(ref pattern) => self.add_pattern(slot, own, pattern.clone()),
             Wants::Send(ref draft) => {
                 let draft = self.rewritten((**draft).clone(), verdict);

@@ -179,14 +179,32 @@ impl Shard {
         if is_forced(&creation.room) {
             return Err(CommandError::room_denied());
         }
-        self.check_entry(slot, &creation.room)?;
-        if self.subscribed(slot, &creation.room).is_some() {
-            return Err(exists());
+        if self.join_needs_leave(&creation.room) {
+            self.check_creation(slot, &creation.room)?;
+            self.hold(slot, caller.reply, Wants::Create(Box::new(creation)));
+            return Ok(());
         }
+        self.create_with_leave(slot, caller, creation)
+    }
+
+    /// The same with leave to enter the room, as its creator does.
+    pub(super) fn create_with_leave(
+        &mut self,
+        slot: usize,
+        caller: Caller,
+        creation: Creation,
+    ) -> Result<(), CommandError> {
+        self.check_creation(slot, &creation.room)?;
         let (name, joining) = self.prepare(slot, &creation.room, false, Wish::default());
         let operation = Operation::Create { joining: Box::new(joining), creation: Box::new(creation) };
         self.ask(caller, name, operation);
         Ok(())
+    }
+
+    /// Whether a connection may create a room, as far as that can be told here.
+    fn check_creation(&self, slot: usize, room: &str) -> Result<(), CommandError> {
+        self.check_entry(slot, room)?;
+        if self.subscribed(slot, room).is_some() { Err(exists()) } else { Ok(()) }
     }
 
     pub(super) fn close_room(&mut self, slot: usize, caller: Caller, room: &str) -> Result<(), CommandError> {

@@ -126,6 +126,35 @@ fn a_room_is_entered_with_leave_and_no_more_history_than_allowed() {
 }
 
 #[test]
+fn a_room_is_created_with_leave_to_enter_it() {
+    let backend = saying(|asked| match (asked["roomId"].as_str(), asked["user"]["id"].as_str()) {
+        (Some("deal"), Some("ana")) => json!({"error": {"code": "ROOM_ACCESS_DENIED", "message": "not she"}}),
+        _ => json!({}),
+    });
+    let server = hooked("join", &backend, "");
+    let [mut ana, mut ben, mut eve] = ["ana", "ben", "eve"].map(|name| server.employee(name));
+    let deal = json!({"roomId": "deal", "visibility": "private", "members": ["eve"]});
+    assert_eq!(ana.fail("room:create", deal.clone(), "ROOM_ACCESS_DENIED")["message"], "not she");
+    let asked = backend.request(0).body;
+    assert_eq!((&asked["hook"], &asked["roomId"]), (&json!("join"), &json!("deal")));
+    ana.fail("message:send", json!({"roomId": "deal", "content": "in?"}), "ROOM_ACCESS_DENIED");
+
+    let created = ben.request("room:create", &deal);
+    assert_eq!(created.name, "room:created", "there was no such room: {}", created.raw);
+    ben.say("deal", "in it");
+    ben.fail("room:create", deal, "CLIENT_ERROR");
+    assert_eq!(
+        backend.count(),
+        2,
+        "the one named does not enter yet, and what is refused anyway needs no leave"
+    );
+    eve.join("deal");
+    assert_eq!(backend.request(2).body["user"]["id"], "eve");
+    let unnamed = ana.request("room:create", &json!({})).data()["roomId"].clone();
+    assert_eq!(backend.request(3).body["roomId"], unnamed, "asked about by the name that it gets");
+}
+
+#[test]
 fn what_is_said_is_changed_or_refused_and_keeps_its_order() {
     let backend = Backend::with(|request: &Request| {
         let text = request.body["message"]["content"].as_str().unwrap_or_default().to_owned();
