@@ -164,6 +164,10 @@ fn an_answer_may_publish_messages_and_events() {
             {"roomId": "desk", "event": "message:received", "data": {}},
             {"roomId": "nobody.there", "content": "into the void"},
             {"content": "nowhere"},
+            5,
+            "text",
+            null,
+            {"roomId": "desk", "event": "order.last", "data": {}},
         ],
     })));
     let server = server(&backend, "'order:*'", "");
@@ -174,9 +178,10 @@ fn an_answer_may_publish_messages_and_events() {
         assert_eq!((&message.data()["senderId"], &message.data()["type"]), (&json!("shop"), &json!("robot")));
         assert_eq!(message.data()["content"], json!({"made": 1}));
         assert_eq!(client.expect_event("order.made").data(), &json!({"n": 1}));
+        client.expect_event("order.last");
     }
     eventually("what cannot be published is counted", || {
-        (series(&server, "backend_publishes_failed_total{route=\"shop\"}") == 2.0).then_some(())
+        (series(&server, "backend_publishes_failed_total{route=\"shop\"}") == 5.0).then_some(())
     });
     let mut sio = SocketIo::member(&server, "sio", "desk");
     ben.call("order:create", json!({}));
