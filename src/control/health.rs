@@ -47,6 +47,8 @@ pub(super) struct Numbers {
     pub(super) control_overflows: u64,
     /// Whether the durable store cannot be written; `None` without one.
     pub(super) store_failed: Option<bool>,
+    /// Whether it hangs.
+    pub(super) store_stalled: Option<bool>,
     pub(super) logs_dropped: u64,
     /// Whether the engine that several nodes share cannot be reached.
     pub(super) engine_down: bool,
@@ -76,6 +78,7 @@ impl Numbers {
             queue_overflows: sum(|shard| shard.queue_overflows),
             control_overflows: sum(|shard| shard.control_overflows),
             store_failed: None,
+            store_stalled: None,
             logs_dropped: 0,
             engine_down: false,
         }
@@ -169,6 +172,7 @@ pub(super) fn judge(numbers: &Numbers, limits: &HealthLimits) -> Health {
     let mut checks = levels(numbers, limits);
     checks.extend(troubles(numbers, limits));
     checks.extend(numbers.store_failed.map(store_trouble));
+    checks.extend(numbers.store_stalled.map(store_stall));
     checks.extend(losses(numbers));
     let degraded = checks.iter().any(Check::presses);
     let told = checks.iter().filter(|check| degraded && (check.presses() || check.is_loss()));
@@ -268,6 +272,15 @@ fn store_trouble(failed: bool) -> Check {
         "--store",
         "the disk cannot be written: what is sent is in memory only, and lost with the process; make room, or see the \
          log for what the system says (event store_failed)",
+    )
+}
+
+fn store_stall(stalled: bool) -> Check {
+    Check::trouble(
+        "storeStalled",
+        u64::from(stalled),
+        "--store",
+        "the disk has let a commit wait for over 2 s: with --durability batch nobody is answered meanwhile",
     )
 }
 

@@ -110,9 +110,11 @@ pub(super) fn health_of(gateway: &Gateway, snapshot: &Snapshot) -> Health {
     let extra = &gateway.sources.extra;
     // Those of single addresses are their own affair.
     let refused = [&extra.refused.refused_full, &extra.refused.refused_backlog];
+    let store = extra.store.as_ref().map(|store| store.numbers());
     let numbers = Numbers {
         connections_refused: refused.iter().map(|counter| counter.load(Ordering::Relaxed)).sum(),
-        store_failed: extra.store.as_ref().map(|store| store.numbers().failed),
+        store_failed: store.as_ref().map(|store| store.failed),
+        store_stalled: store.as_ref().map(|store| store.stalled),
         logs_dropped: (extra.logs_dropped)(),
         engine_down: extra.engine.as_ref().is_some_and(|engine| !engine.is_up()),
         ..Numbers::new(snapshot, Usage::read())

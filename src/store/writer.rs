@@ -185,6 +185,7 @@ impl Writer {
     fn commit(&mut self) {
         let began = Instant::now();
         self.book.commit_began = began;
+        self.metrics.note_commit(Some(began));
         if self.segment.is_none() {
             StoreMetrics::count(&self.metrics.lost_records, self.book.records);
         } else if self.book.frame.len() > HEAD_BYTES {
@@ -197,6 +198,7 @@ impl Writer {
                 Err(error) => self.lose(&error),
             }
         }
+        self.metrics.note_commit(None);
         self.book.frame.truncate(HEAD_BYTES);
         self.book.records = 0;
         self.acknowledge();

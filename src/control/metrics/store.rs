@@ -19,6 +19,13 @@ pub(super) fn families(store: &StoreMetrics) -> Vec<Family> {
             "1 while the disk cannot be written and what is sent is in memory only, else 0.",
             u64::from(numbers.failed),
         ),
+        family(
+            Gauge,
+            "store_stalled",
+            None,
+            "1 while the disk has let a commit wait for over 2 s.",
+            u64::from(numbers.stalled),
+        ),
         family(Counter, "store_errors", None, "Times that the disk could not be written.", numbers.errors),
         family(
             Counter,
