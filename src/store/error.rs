@@ -48,6 +48,18 @@ pub(crate) enum StoreError {
         /// Where.
         at: u64,
     },
+    /// The log is shorter than it was.
+    #[error(
+        "{}: {what} is missing, and what was acknowledged with it. Restore the directory from a copy, or move it away to \
+         begin with an empty store",
+        .path.display()
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// What is missing of it.
+        what: String,
+    },
     /// The system does not let it be read or written.
     #[error("{}: {error}", .path.display())]
     System {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use roomcast_shards::id::Epoch;
 use super::StoreSettings;
 use super::error::StoreError;
 use super::segment::{self, Frames, HEAD_BYTES, Segment, path_of};
-use super::state::{self, State, StateFile};
+use super::state::{self, Condition, LogEnd, State, StateFile};
 
 /// The file that tells other processes to stay away.
 const LOCK: &str = "lock";
@@ -103,19 +103,18 @@ fn read(
         fs::remove_file(&path).map_err(StoreError::system(&path))?;
         sizes.remove(&number);
     }
+    complete(dir, sizes, state)?;
     let bytes_max: u64 = sizes.values().sum();
     let (mut replay, mut reader) = (Replay::new(limits.clone()), Reader::default());
     let (mut bytes_read, mut told) = (0, began);
     let last = sizes.last_key_value().map(|(number, _)| *number);
-    let mut expected = None;
     for (number, size) in sizes.iter_mut() {
-        let doubtful = state.condition.is_doubtful();
-        if expected.is_some_and(|expected| expected != *number) && !doubtful {
-            return Err(StoreError::Damaged { path: path_of(dir, expected.unwrap_or_default()), at: 0 });
-        }
-        expected = Some(number + 1);
-        let torn_allowed = doubtful || Some(*number) == last;
+        let is_last = Some(*number) == last;
+        let torn_allowed = state.condition.is_doubtful() || is_last && closed_at(state, *number).is_none();
         *size = read_segment(dir, *number, torn_allowed, &mut reader, &mut replay)?;
+        if *size == 0 && !is_last {
+            *size = fill(dir, *number).map_err(StoreError::system(&path_of(dir, *number)))?;
+        }
         bytes_read += *size;
         if told.elapsed() >= PROGRESS_INTERVAL {
             told = Instant::now();
@@ -137,6 +136,51 @@ fn read(
         took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     );
     Ok(saved)
+}
+
+/// Finds what is missing by the segments' sizes, before anything is changed. When the end of any stream may be missing
+/// anyway, so may segments.
+fn complete(dir: &Path, sizes: &BTreeMap<u64, u64>, state: State) -> Result<(), StoreError> {
+    if state.condition.is_doubtful() {
+        return Ok(());
+    }
+    let missing = |number, what: String| Err(StoreError::Missing { path: path_of(dir, number), what });
+    let begins = sizes.keys().next().copied();
+    let mut expected = state.end.map_or(begins, |_| Some(state.first)).unwrap_or(state.first);
+    let last = sizes.keys().next_back().copied();
+    for (&number, &size) in sizes {
+        if number != expected {
+            return missing(expected, "the file".to_owned());
+        }
+        expected += 1;
+        let least = closed_at(state, number).unwrap_or(0);
+        if size < least {
+            return missing(number, format!("the end from byte {size} to {least}"));
+        }
+        if size == 0 && state.end.is_some() && Some(number) != last {
+            return missing(number, "all of it".to_owned());
+        }
+    }
+    match state.end {
+        Some(end) if expected <= end.segment => missing(expected, "the file".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// How long a segment was when the process that wrote it said goodbye: nothing of it can be torn.
+fn closed_at(state: State, number: u64) -> Option<u64> {
+    let LogEnd { segment, bytes } = state.end.filter(|_| state.condition == Condition::Clean)?;
+    (segment == number).then_some(bytes)
+}
+
+/// Leaves no segment empty that others follow, as earlier versions and a failed disk do: from now on it would be damage.
+fn fill(dir: &Path, number: u64) -> io::Result<u64> {
+    let mut frame = vec![0; HEAD_BYTES];
+    encode(&Record::Told { round: 0 }, &mut frame);
+    let mut segment = Segment::create(dir, number)?;
+    segment.write(&mut frame)?;
+    segment.sync()?;
+    Ok(segment.bytes)
 }
 
 /// Reads a segment; its bytes without an end that is torn, which is cut off.
@@ -179,6 +223,7 @@ fn begin(
     saved: &mut Saved,
 ) -> Result<(Segment, Secrets), StoreError> {
     let State { first, condition, .. } = state.state();
+    let first = sizes.keys().next().copied().unwrap_or(first);
     let doubtful = condition.is_doubtful();
     let mut records = Vec::new();
     if doubtful {
@@ -193,14 +238,15 @@ fn begin(
     let secrets = secrets(saved, doubtful, &mut records);
     let mut frame = vec![0; HEAD_BYTES];
     records.iter().for_each(|record| encode(record, &mut frame));
-    let number = sizes.last_key_value().map_or(first, |(number, _)| (number + 1).max(first));
+    // An empty end becomes the beginning.
+    let number = sizes.last_key_value().map_or(first, |(number, size)| number + u64::from(*size > 0));
     let path = path_of(&settings.dir, number);
     let begun = Segment::create(&settings.dir, number).and_then(|mut segment| {
         if frame.len() > HEAD_BYTES {
             segment.write(&mut frame)?;
         }
         segment.sync()?;
-        state.set(first, settings.durability.condition())?;
+        state.set(first, settings.durability.condition(), Some(segment.end()))?;
         Ok(segment)
     });
     let segment = begun.map_err(StoreError::system(&path))?;

@@ -2,13 +2,14 @@
 //!
 //! A frame is on disk whole, or does not count. Only the end of the last file may be torn: whoever wrote it never heard
 //! that it was on disk. A segment is written by one process, which never comes back to it after an error: what the disk
-//! holds then is anybody's guess.
+//! holds then is anybody's guess. No other is begun behind an empty one, so only the last may be empty.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
+use super::state::LogEnd;
 
 /// Bytes in front of a frame's own.
 pub(super) const HEAD_BYTES: usize = 8;
@@ -31,10 +32,10 @@ pub(super) struct Frames<'a> {
 }
 
 impl Segment {
-    /// Begins a segment, whose name is on disk afterwards.
+    /// Begins a segment in which nothing was ever written; its name is on disk afterwards.
     pub(super) fn create(dir: &Path, number: u64) -> io::Result<Self> {
         let path = path_of(dir, number);
-        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
         File::open(dir)?.sync_all()?;
         Ok(Self { file, number, bytes: 0 })
     }
@@ -48,6 +49,11 @@ impl Segment {
         self.file.write_all(frame)?;
         self.bytes += frame.len() as u64;
         Ok(())
+    }
+
+    /// Where it ends.
+    pub(super) fn end(&self) -> LogEnd {
+        LogEnd { segment: self.number, bytes: self.bytes }
     }
 
     /// Returns when all that was written is on disk.

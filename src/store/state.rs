@@ -1,4 +1,4 @@
-//! The one small file that says what the rest of the store is: its format, where the log begins, and how it ended.
+//! The one small file that says what the rest of the store is: its format, where the log begins, how it ended and where.
 //!
 //! It has its full size from the beginning and is overwritten in place, so that it can be written when the disk is full.
 //! There are two copies, written in turn, each with a checksum: one of them is whole whatever happens.
@@ -46,6 +46,15 @@ impl Condition {
     }
 }
 
+/// A place up to which the log was on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LogEnd {
+    /// The segment.
+    pub(super) segment: u64,
+    /// Its bytes.
+    pub(super) bytes: u64,
+}
+
 /// What the file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct State {
@@ -54,6 +63,8 @@ pub(super) struct State {
     pub(super) first: u64,
     /// How it ended.
     pub(super) condition: Condition,
+    /// Where it ended when this was said; `None` in a store that is new, incomplete, or older than this field.
+    pub(super) end: Option<LogEnd>,
 }
 
 /// The file, open for as long as the store is.
@@ -83,11 +94,11 @@ impl StateFile {
     /// Makes the file of a new store.
     pub(super) fn create(dir: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(dir.join(NAME))?;
-        let state = State { sequence: 0, first: 1, condition: Condition::Clean };
+        let state = State { sequence: 0, first: 1, condition: Condition::Clean, end: None };
         let mut this = Self { file, state };
         // Both copies, so that neither needs space later.
-        this.set(state.first, state.condition)?;
-        this.set(state.first, state.condition)?;
+        this.set(state.first, state.condition, state.end)?;
+        this.set(state.first, state.condition, state.end)?;
         File::open(dir)?.sync_all()?;
         Ok(this)
     }
@@ -104,8 +115,8 @@ impl StateFile {
     }
 
     /// Says something else, for good.
-    pub(super) fn set(&mut self, first: u64, condition: Condition) -> io::Result<()> {
-        let state = State { sequence: self.state.sequence + 1, first, condition };
+    pub(super) fn set(&mut self, first: u64, condition: Condition, end: Option<LogEnd>) -> io::Result<()> {
+        let state = State { sequence: self.state.sequence + 1, first, condition, end };
         let copy = render(state);
         self.file.write_all_at(&copy, state.sequence % 2 * COPY_BYTES as u64)?;
         self.file.sync_data()?;
@@ -115,9 +126,12 @@ impl StateFile {
 }
 
 fn render(state: State) -> Vec<u8> {
-    let State { sequence, first, condition } = state;
+    let State { sequence, first, condition, end } = state;
     let mut text =
         format!("{MAGIC} format={FORMAT} sequence={sequence} first={first} condition={}", condition.name());
+    if let Some(LogEnd { segment, bytes }) = end {
+        let _ = write!(text, " segment={segment} bytes={bytes}");
+    }
     let crc = crc32fast::hash(text.as_bytes());
     let _ = writeln!(text, " crc={crc:08x}");
     let mut copy = text.into_bytes();
@@ -140,10 +154,12 @@ fn parse(copy: &str) -> Option<State> {
     }
     let value = |key: &str| body.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
     let condition = value("condition")?;
+    let number = |key: &str| value(key)?.parse().ok();
     Some(State {
-        sequence: value("sequence")?.parse().ok()?,
-        first: value("first")?.parse().ok()?,
+        sequence: number("sequence")?,
+        first: number("first")?,
         condition: Condition::ALL.iter().find(|(_, name)| *name == condition)?.0,
+        end: number("segment").zip(number("bytes")).map(|(segment, bytes)| LogEnd { segment, bytes }),
     })
 }
 
@@ -157,20 +173,21 @@ mod tests {
         let dir = Directory::new();
         assert!(matches!(read(&dir.path), Ok(None)));
         let mut file = StateFile::create(&dir.path).unwrap();
-        file.set(7, Condition::Lost).unwrap();
+        file.set(7, Condition::Lost, None).unwrap();
         let state = read(&dir.path).unwrap().unwrap();
-        assert_eq!((state.first, state.condition), (7, Condition::Lost));
-        StateFile::open(&dir.path, state).unwrap().set(8, Condition::Batch).unwrap();
+        assert_eq!((state.first, state.condition, state.end), (7, Condition::Lost, None));
+        let end = Some(LogEnd { segment: 9, bytes: 120 });
+        StateFile::open(&dir.path, state).unwrap().set(8, Condition::Batch, end).unwrap();
         let state = read(&dir.path).unwrap().unwrap();
-        assert_eq!((state.first, state.condition), (8, Condition::Batch));
+        assert_eq!((state.first, state.condition, state.end), (8, Condition::Batch, end));
     }
 
     #[test]
     fn a_copy_that_is_torn_leaves_the_other() {
         let dir = Directory::new();
         let mut file = StateFile::create(&dir.path).unwrap();
-        file.set(7, Condition::Batch).unwrap();
-        file.set(8, Condition::Async).unwrap();
+        file.set(7, Condition::Batch, None).unwrap();
+        file.set(8, Condition::Async, None).unwrap();
         let torn = file.state.sequence % 2 * COPY_BYTES as u64;
         file.file.write_all_at(b"?", torn + 30).unwrap();
         assert_eq!(read(&dir.path).unwrap().map(|state| state.first), Some(7));

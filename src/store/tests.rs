@@ -39,6 +39,13 @@ fn open(dir: &Path, durability: Durability) -> Result<(Store, Saved, Secrets), S
     Store::open(settings(dir, durability), &HistoryLimits::default())
 }
 
+/// As if it had been killed: what the file says is not taken back.
+fn kill(dir: &Path, store: Store) {
+    let state = std::fs::read(dir.join(state::NAME)).unwrap();
+    store.close();
+    std::fs::write(dir.join(state::NAME), state).unwrap();
+}
+
 fn wait(handle: &Handle, written: Written) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(handle.kept(written));
@@ -77,10 +84,7 @@ fn without_a_goodbye_an_async_store_begins_new_epochs() {
     let dir = Directory::new();
     for durability in [Durability::Batch, Durability::Async] {
         let (store, _, secrets) = open(&dir.path, durability).unwrap();
-        // As if it had been killed: what the file says is not taken back.
-        let state = std::fs::read(dir.path.join(state::NAME)).unwrap();
-        store.close();
-        std::fs::write(dir.path.join(state::NAME), state).unwrap();
+        kill(&dir.path, store);
         let (store, _, again) = open(&dir.path, Durability::Batch).unwrap();
         store.close();
         assert_eq!(again.epoch_seeds == secrets.epoch_seeds, durability == Durability::Batch);
@@ -105,7 +109,7 @@ fn damage_is_no_torn_end() {
         let written = handle.put(Space::Outbox, format!("key {number}"), "value").unwrap();
         wait(&handle, written);
     }
-    store.close();
+    kill(&dir.path, store);
     let path = segment::path_of(&dir.path, 1);
     let bytes = std::fs::read(&path).unwrap();
     let mut spoilt = bytes.clone();
@@ -116,6 +120,34 @@ fn damage_is_no_torn_end() {
     let (store, ..) = open(&dir.path, Durability::Batch).unwrap();
     assert_eq!(store.handle().load(Space::Outbox).len(), 2, "the last was never acknowledged");
     store.close();
+}
+
+#[test]
+fn empty_segments_of_earlier_versions_are_believed_once() {
+    for condition in [Condition::Clean, Condition::Batch, Condition::Lost] {
+        let dir = Directory::new();
+        let (store, ..) = open(&dir.path, Durability::Batch).unwrap();
+        let last = store.handle().put(Space::Outbox, "a", "1").unwrap();
+        wait(&store.handle(), last);
+        store.close();
+        std::fs::write(segment::path_of(&dir.path, 2), "").unwrap();
+        std::fs::rename(segment::path_of(&dir.path, 1), segment::path_of(&dir.path, 3)).unwrap();
+        std::fs::write(segment::path_of(&dir.path, 4), "").unwrap();
+        let state = state::read(&dir.path).unwrap().unwrap();
+        state::StateFile::open(&dir.path, state).unwrap().set(1, condition, None).unwrap();
+        for _ in 0..2 {
+            let (store, ..) = open(&dir.path, Durability::Batch).unwrap();
+            assert_eq!(store.handle().load(Space::Outbox), [("a".into(), "1".into())]);
+            store.close();
+        }
+        let sizes = segment::list(&dir.path).unwrap();
+        assert!(sizes.iter().rev().skip(1).all(|(_, bytes)| *bytes > 0), "{condition:?}: {sizes:?}");
+        std::fs::write(segment::path_of(&dir.path, 2), "").unwrap();
+        assert!(
+            matches!(open(&dir.path, Durability::Batch), Err(StoreError::Missing { .. })),
+            "{condition:?}"
+        );
+    }
 }
 
 #[test]

@@ -229,7 +229,7 @@ impl Writer {
             )));
         }
         match &self.segment {
-            Some(segment) if segment.bytes > 0 && segment.bytes + bytes > SEGMENT_BYTES_MAX => {
+            Some(segment) if segment.bytes + bytes > SEGMENT_BYTES_MAX => {
                 segment.sync()?;
                 self.begin_segment()
             }
@@ -237,12 +237,15 @@ impl Writer {
         }
     }
 
-    /// Begins a segment behind all others.
+    /// Begins a segment behind all others, unless the present one is empty.
     fn begin_segment(&mut self) -> io::Result<()> {
+        if self.segment.as_ref().is_some_and(|segment| segment.bytes == 0) {
+            return Ok(());
+        }
         let number = self.sizes.last_key_value().map_or(1, |(number, _)| number + 1);
+        self.segment = Some(Segment::create(&self.settings.dir, number)?);
         // Whatever becomes of it, its number is not used again.
         self.sizes.insert(number, 0);
-        self.segment = Some(Segment::create(&self.settings.dir, number)?);
         Ok(())
     }
 
@@ -281,7 +284,7 @@ impl Writer {
             self.metrics.set_failed(true);
             self.report();
             let first = self.state.state().first;
-            if let Err(error) = self.state.set(first, Condition::Lost) {
+            if let Err(error) = self.state.set(first, Condition::Lost, None) {
                 tracing::error!(
                     event = "store_unmarked",
                     %error,
@@ -329,9 +332,10 @@ impl Writer {
         let Some(segment) = &self.segment else { return };
         let complete = self.book.failure.is_none();
         let first = self.state.state().first;
+        let end = Some(segment.end());
         let closed = segment
             .sync()
-            .and_then(|()| if complete { self.state.set(first, Condition::Clean) } else { Ok(()) });
+            .and_then(|()| if complete { self.state.set(first, Condition::Clean, end) } else { Ok(()) });
         match closed {
             Ok(()) => tracing::info!(event = "store_closed", bytes = self.disk_bytes()),
             Err(error) => tracing::error!(event = "store_failed", %error),

@@ -99,7 +99,7 @@ impl Writer {
             Durability::Async => Condition::Async,
         };
         let Some(segment) = &self.segment else { return };
-        let told = segment.sync().and_then(|()| self.state.set(telling.first, running));
+        let told = segment.sync().and_then(|()| self.state.set(telling.first, running, Some(segment.end())));
         if let Err(error) = told {
             return self.lose(&error);
         }
