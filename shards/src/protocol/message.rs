@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::command::Draft;
 use super::json::Value;
 use super::write;
 use crate::id::{Epoch, MessageId, Offset, SessionId};
@@ -274,5 +275,24 @@ impl Publication {
     #[must_use]
     pub fn is_deleted(&self) -> bool {
         self.revision.as_ref().is_some_and(|revision| revision.kind == Revised::Deleted)
+    }
+}
+
+impl Draft {
+    /// A message that has content and nothing else.
+    #[must_use]
+    pub fn new(room: String, kind: MessageType, content: Bytes) -> Self {
+        Self {
+            room,
+            kind,
+            content,
+            metadata: None,
+            client_id: None,
+            exclude_sender: false,
+            exclude_user: None,
+            lane: Lane::Streaming,
+            binary: false,
+            ack_requested: false,
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::catalog::Event;
 use super::command::{Command, Draft, Position, Rejection, Request};
 use super::error_code::CommandError;
 use super::json::Value;
-use super::message::{Lane, MessageType, Metadata};
+use super::message::{MessageType, Metadata};
 use crate::room::pattern::{Pattern, validate_name};
 
 /// Decodes a frame that was parsed.
@@ -94,16 +94,8 @@ fn message(frame: Value<'_>) -> Result<Draft, CommandError> {
         check_metadata(metadata)?;
     }
     Ok(Draft {
-        room,
-        kind: MessageType::Chat,
-        content: Bytes::copy_from_slice(content.raw()),
         metadata: metadata.map(Metadata::read),
-        client_id: None,
-        exclude_sender: false,
-        exclude_user: None,
-        lane: Lane::Streaming,
-        binary: false,
-        ack_requested: false,
+        ..Draft::new(room, MessageType::Chat, Bytes::copy_from_slice(content.raw()))
     })
 }
 

@@ -19,7 +19,7 @@ use crate::mesh::operation::{Joining, Operation, Reader, UserOperation};
 use crate::mesh::outcome::Outcome;
 use crate::protocol::command::{Creation, Draft, Status, StatusUpdate, UpTo};
 use crate::protocol::error_code::{CommandError, ErrorCode};
-use crate::protocol::message::{Lane, MessageType};
+use crate::protocol::message::MessageType;
 use crate::protocol::push::News;
 use crate::protocol::reply::SessionError;
 use crate::room::directory::LocalRoom;
@@ -74,18 +74,7 @@ fn leave(shard: &mut Shard, user: &str, number: u32, room: &str, lost: bool, now
 }
 
 fn publish(shard: &mut Shard, user: &str, room: &str, now: Now) {
-    let draft = Draft {
-        room: room.into(),
-        kind: MessageType::Chat,
-        content: Bytes::from_static(b"{}"),
-        metadata: None,
-        client_id: None,
-        exclude_sender: false,
-        exclude_user: None,
-        lane: Lane::Streaming,
-        binary: false,
-        ack_requested: false,
-    };
+    let draft = Draft::new(room.into(), MessageType::Chat, Bytes::from_static(b"{}"));
     let session = SessionId(1);
     let publish = Operation::Publish { sender: user.into(), session, draft, confirm: true, outside: None };
     ask(shard, 1, room, publish, now);

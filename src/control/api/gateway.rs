@@ -20,7 +20,7 @@ use roomcast_shards::protocol::app_event::AppEvent;
 use roomcast_shards::protocol::command::Draft;
 use roomcast_shards::protocol::emission::Emission;
 use roomcast_shards::protocol::error_code::{CommandError, Detail, ErrorCode};
-use roomcast_shards::protocol::message::{Lane, MessageType};
+use roomcast_shards::protocol::message::MessageType;
 use roomcast_shards::protocol::push::Except;
 use roomcast_shards::protocol::reply::Sent;
 use roomcast_shards::rim::Shards;
@@ -118,20 +118,8 @@ pub(crate) struct Publish {
 
 impl Publish {
     /// A message of the gateway's or a backend's own: content that is JSON, for a room.
-    #[allow(dead_code, reason = "for backends and listeners")]
     pub(crate) fn new(room: impl Into<String>, content: Bytes) -> Self {
-        let draft = Draft {
-            room: room.into(),
-            kind: MessageType::System,
-            content,
-            metadata: None,
-            client_id: None,
-            exclude_sender: false,
-            exclude_user: None,
-            lane: Lane::Streaming,
-            binary: false,
-            ack_requested: false,
-        };
+        let draft = Draft::new(room.into(), MessageType::System, content);
         Self { sender: None, draft, except: Except::Nobody }
     }
 

@@ -239,7 +239,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::protocol::message::{Lane, MessageType};
+    use crate::protocol::message::MessageType;
 
     const NOW: Now = Now { ms: 1, unix_ms: 1 };
 
@@ -247,18 +247,7 @@ mod tests {
     fn applied(epoch: u64, offset: Offset) -> Applied {
         let config = Config::default();
         let mut room = OwnedRoom::new("r".into(), RoomClass::Reliable, 0, Epoch(1), NOW);
-        let draft = Draft {
-            room: "r".to_owned(),
-            kind: MessageType::Chat,
-            content: Bytes::from_static(b"{}"),
-            metadata: None,
-            client_id: None,
-            exclude_sender: false,
-            exclude_user: None,
-            lane: Lane::Streaming,
-            binary: false,
-            ack_requested: false,
-        };
+        let draft = Draft::new("r".to_owned(), MessageType::Chat, Bytes::from_static(b"{}"));
         let entry = |room: &OwnedRoom, epoch, offset| Publication {
             epoch: Epoch(epoch),
             offset,
